@@ -1,0 +1,3 @@
+module github.com/nmstate/kubernetes-nmstate
+
+go 1.26.0
