@@ -1,0 +1,72 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package agent is the contract between the API server and the agents on the
+// nodes: what the one may ask and the other answers. The fake, the gRPC stream
+// and the real host all keep it, and one conformance suite proves it of each.
+package agent
+
+import (
+	"context"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// Agent is the network of one node, as the node's own agent shows and sets it.
+//
+// The objects that pass through it carry what the agent owns: of the metadata
+// annotations, managedFields and generation, the spec, and the status. Name,
+// uid, labels, owner and resourceVersion are the API server's to stamp. Secrets
+// in them are masked. Whoever receives an object must not change it.
+//
+// Every error is an *Error, but for a context's own.
+type Agent interface {
+	// Watch delivers the object as it is now, then again whenever it changed,
+	// until ctx ends; it returns ctx's error. deliver is called by one goroutine
+	// at a time, in the order of the changes; while it runs, changes coalesce.
+	Watch(ctx context.Context, deliver func(*v1alpha1.NodeNetworkState)) error
+
+	// Barrier returns once every change that had happened on the node before the
+	// call has been delivered to every Watch that was there before the call.
+	// Barriers that come while one is under way share the next one.
+	Barrier(ctx context.Context) error
+
+	// Validate answers with the object as it would be if the change were
+	// committed, status.difference filled with what would change on the node.
+	// Nothing is touched.
+	Validate(ctx context.Context, change Change) (*v1alpha1.NodeNetworkState, error)
+
+	// Apply makes the node what the change says, as one transaction, and answers
+	// with the object that came of it, which every Watch was given before. On
+	// any error node, spec, annotations and managedFields are as they were, and
+	// status.lastApply tells of it if the spec was to change.
+	//
+	// If ctx ends first the apply goes on; the error is then of kind InProgress.
+	Apply(ctx context.Context, change Change) (*v1alpha1.NodeNetworkState, error)
+}
+
+// Change is a write to a node's object.
+type Change struct {
+	// Object has the annotations, managedFields and spec that are wanted. Whether
+	// the spec differs from the one before is judged by meaning. A change of
+	// nothing at all applies the spec again if the node has drifted from it.
+	Object *v1alpha1.NodeNetworkState
+	// Base is the Fingerprint of the object that the change was made from. If the
+	// agent's own has another one, the change fails with kind Conflict.
+	Base string
+	// User is the name of the user who asked, for status.lastApply.
+	User string
+}
