@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Provides libnmstate to cgo: _output/libnmstate/ with libnmstate.a, include/nmstate.h and nmstate.pc, built from crates.io.
+#
+# NMSTATE=system   use the system's library, fail if there is none
+# NMSTATE=bundled  build it, whatever the system has
+# (unset)          the system's library if there is a good one, else build it
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+out=$(cd "$here/../.." && pwd)/_output/libnmstate
+minimum=2.2.50 # the first with nmstate_validate
+
+system_library() {
+	env -u PKG_CONFIG_PATH pkg-config --atleast-version="$minimum" nmstate
+}
+
+build() {
+	cd "$here"
+	CARGO_TARGET_DIR=$out/target cargo build --release --locked
+	# The C library is built again by name: only then has it a plain file name.
+	archive=$(find "$out/target/release/deps" -name 'libnmstate-*.a' -printf '%T@ %p\n' | sort -rn | head -n 1 | cut -d' ' -f2)
+	source=$(cargo metadata --locked --format-version 1 |
+		jq -r '.packages[] | select(.name == "nmstate-clib") | .manifest_path' | xargs dirname)
+	version=$(cargo metadata --locked --format-version 1 | jq -r '.packages[] | select(.name == "nmstate-clib") | .version')
+	IFS=. read -r major minor micro <<<"$version"
+	mkdir -p "$out/include"
+	cp "$archive" "$out/libnmstate.a"
+	sed -e "s/@_VERSION_MAJOR@/$major/" -e "s/@_VERSION_MINOR@/$minor/" -e "s/@_VERSION_MICRO@/$micro/" \
+		"$source/nmstate.h.in" >"$out/include/nmstate.h"
+	cat >"$out/nmstate.pc" <<-PC
+		Name: nmstate
+		Description: declarative network API, linked statically
+		Version: $version
+		Cflags: -I$out/include
+		Libs: $out/libnmstate.a -lm -ldl -lpthread -lgcc_s
+	PC
+}
+
+case "${NMSTATE:-}" in
+system)
+	system_library || { echo "libnmstate: no system library nmstate >= $minimum is known to pkg-config" >&2; exit 1; }
+	rm -f "$out/nmstate.pc" "$out/stamp"
+	exit 0
+	;;
+bundled) ;;
+"")
+	if system_library; then
+		rm -f "$out/nmstate.pc" "$out/stamp"
+		exit 0
+	fi
+	;;
+*)
+	echo "libnmstate: NMSTATE is '$NMSTATE', it must be 'system' or 'bundled'" >&2
+	exit 1
+	;;
+esac
+
+# The place counts too: nmstate.pc names it.
+stamp=$(cat "$here"/{Cargo.toml,Cargo.lock,lib.rs,build.sh} <(echo "$out") | sha256sum)
+[[ -f $out/stamp && $(<"$out/stamp") == "$stamp" ]] && exit 0
+echo "libnmstate: building it from crates.io (3 to 6 minutes on two cores)"
+build
+echo "$stamp" >"$out/stamp"

@@ -1,0 +1,278 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package nmstate
+
+/*
+#cgo pkg-config: nmstate
+#include <stdlib.h>
+#include <nmstate.h>
+
+#if NMSTATE_VERSION < 20250
+#error "libnmstate 2.2.50 or later is needed, for nmstate_validate"
+#endif
+*/
+import "C"
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// Version is the version of the library's header that this program was built with.
+func Version() string {
+	return fmt.Sprintf("%d.%d.%d", C.NMSTATE_VERSION_MAJOR, C.NMSTATE_VERSION_MINOR, C.NMSTATE_VERSION_MICRO)
+}
+
+// oneCall serialises the calls, see the package's documentation. It guards no
+// Go data: the state is the C library's, one per process.
+var oneCall sync.Mutex
+
+// RetrieveNetState returns the network's state now, as JSON (or YAML), and the
+// library's log.
+//
+//	int nmstate_net_state_retrieve(uint32_t flags, char **state, char **log,
+//	                               char **err_kind, char **err_msg);
+//
+// Since 0.1.
+func RetrieveNetState(flags Flags) (state []byte, log string, err error) {
+	call := begin("nmstate_net_state_retrieve")
+	defer call.end()
+	status := C.nmstate_net_state_retrieve(C.uint32_t(flags), &call.out, &call.log, &call.kind, &call.msg)
+	return call.result(status)
+}
+
+// ApplyNetState makes the network what state says and verifies it, unless flags
+// say otherwise. With NoCommit, NetworkManager undoes it by itself after
+// rollback, in whole seconds. It returns the library's log.
+//
+//	int nmstate_net_state_apply(uint32_t flags, const char *state,
+//	                            uint32_t rollback_timeout, char **log,
+//	                            char **err_kind, char **err_msg);
+//
+// Since 0.1.
+func ApplyNetState(flags Flags, state []byte, rollback time.Duration) (log string, err error) {
+	call := begin("nmstate_net_state_apply")
+	defer call.end()
+	in, err := call.input("state", state)
+	if err != nil {
+		return "", err
+	}
+	status := C.nmstate_net_state_apply(C.uint32_t(flags), in, C.uint32_t(rollback/time.Second),
+		&call.log, &call.kind, &call.msg)
+	_, log, err = call.result(status)
+	return log, err
+}
+
+// CommitCheckpoint keeps what was applied since checkpoint, the last one if it
+// is "". It returns the library's log.
+//
+//	int nmstate_checkpoint_commit(const char *checkpoint, char **log,
+//	                              char **err_kind, char **err_msg);
+//
+// Since 0.1.
+func CommitCheckpoint(checkpoint string) (log string, err error) {
+	call := begin("nmstate_checkpoint_commit")
+	defer call.end()
+	in, err := call.text("checkpoint", checkpoint)
+	if err != nil {
+		return "", err
+	}
+	status := C.nmstate_checkpoint_commit(in, &call.log, &call.kind, &call.msg)
+	_, log, err = call.result(status)
+	return log, err
+}
+
+// RollbackCheckpoint undoes what was applied since checkpoint, the last one if
+// it is "". It returns the library's log.
+//
+//	int nmstate_checkpoint_rollback(const char *checkpoint, char **log,
+//	                                char **err_kind, char **err_msg);
+//
+// Since 0.1.
+func RollbackCheckpoint(checkpoint string) (log string, err error) {
+	call := begin("nmstate_checkpoint_rollback")
+	defer call.end()
+	in, err := call.text("checkpoint", checkpoint)
+	if err != nil {
+		return "", err
+	}
+	status := C.nmstate_checkpoint_rollback(in, &call.log, &call.kind, &call.msg)
+	_, log, err = call.result(status)
+	return log, err
+}
+
+// GenerateConfigurations returns, offline, the configuration files that state
+// means, a map from backend to files, and the library's log.
+//
+//	int nmstate_generate_configurations(const char *state, char **configs,
+//	                                    char **log, char **err_kind,
+//	                                    char **err_msg);
+//
+// Since 0.1.
+func GenerateConfigurations(state []byte) (configs []byte, log string, err error) {
+	call := begin("nmstate_generate_configurations")
+	defer call.end()
+	in, err := call.input("state", state)
+	if err != nil {
+		return nil, "", err
+	}
+	return call.result(C.nmstate_generate_configurations(in, &call.out, &call.log, &call.kind, &call.msg))
+}
+
+// NetStateFromPolicy returns the state that policy means where the network is
+// current, and the library's log.
+//
+//	int nmstate_net_state_from_policy(const char *policy,
+//	                                  const char *current_state, char **state,
+//	                                  char **log, char **err_kind, char **err_msg);
+//
+// Since 2.2.0.
+func NetStateFromPolicy(policy, current []byte) (state []byte, log string, err error) {
+	call := begin("nmstate_net_state_from_policy")
+	defer call.end()
+	inPolicy, err := call.input("policy", policy)
+	if err != nil {
+		return nil, "", err
+	}
+	inCurrent, err := call.input("current state", current)
+	if err != nil {
+		return nil, "", err
+	}
+	return call.result(C.nmstate_net_state_from_policy(inPolicy, inCurrent, &call.out, &call.log, &call.kind, &call.msg))
+}
+
+// GenerateDifferences returns the part of newState that oldState does not have.
+//
+//	int nmstate_generate_differences(const char *new_state, const char *old_state,
+//	                                 char **diff_state, char **err_kind, char **err_msg);
+//
+// Since 2.2.31.
+func GenerateDifferences(newState, oldState []byte) ([]byte, error) {
+	call := begin("nmstate_generate_differences")
+	defer call.end()
+	inNew, err := call.input("new state", newState)
+	if err != nil {
+		return nil, err
+	}
+	inOld, err := call.input("old state", oldState)
+	if err != nil {
+		return nil, err
+	}
+	out, _, err := call.result(C.nmstate_generate_differences(inNew, inOld, &call.out, &call.kind, &call.msg))
+	return out, err
+}
+
+// FormatNetState returns state in nmstate's own order and layout.
+//
+//	int nmstate_net_state_format(const char *state, char **formated_state,
+//	                             char **err_kind, char **err_msg);
+//
+// Since 2.2.32.
+func FormatNetState(state []byte) ([]byte, error) {
+	call := begin("nmstate_net_state_format")
+	defer call.end()
+	in, err := call.input("state", state)
+	if err != nil {
+		return nil, err
+	}
+	out, _, err := call.result(C.nmstate_net_state_format(in, &call.out, &call.kind, &call.msg))
+	return out, err
+}
+
+// Validate tells what is wrong with a state or policy, without applying it.
+// Where current is nil the library does what it can without.
+//
+// The library reads its input as a policy first and loses that attempt's error
+// text, some 0.3 kB, when the input is a state (validate.rs of 2.2.62).
+//
+//	int nmstate_validate(const char *state_or_policy, const char *current_state,
+//	                     char **err_kind, char **err_msg);
+//
+// Since 2.2.50.
+func Validate(stateOrPolicy, current []byte) error {
+	call := begin("nmstate_validate")
+	defer call.end()
+	in, err := call.input("state or policy", stateOrPolicy)
+	if err != nil {
+		return err
+	}
+	var inCurrent *C.char
+	if current != nil {
+		if inCurrent, err = call.input("current state", current); err != nil {
+			return err
+		}
+	}
+	_, _, err = call.result(C.nmstate_validate(in, inCurrent, &call.kind, &call.msg))
+	return err
+}
+
+// cCall is one call of the library: its name, the strings that go in and those
+// that come out.
+type cCall struct {
+	op                  string
+	in                  []*C.char
+	out, log, kind, msg *C.char
+}
+
+func begin(op string) *cCall {
+	oneCall.Lock()
+	return &cCall{op: op}
+}
+
+// end frees everything and lets the next call in.
+func (c *cCall) end() {
+	for _, in := range c.in {
+		C.free(unsafe.Pointer(in))
+	}
+	for _, out := range []*C.char{c.out, c.log, c.kind, c.msg} {
+		C.nmstate_cstring_free(out)
+	}
+	oneCall.Unlock()
+}
+
+// input is text for what must not be empty.
+func (c *cCall) input(what string, value []byte) (*C.char, error) {
+	if len(value) == 0 {
+		return nil, &Error{Op: c.op, Kind: InvalidArgument, Msg: "the " + what + " is empty"}
+	}
+	return c.text(what, string(value))
+}
+
+// text makes a C string of value, which C would cut at a NUL byte.
+func (c *cCall) text(what, value string) (*C.char, error) {
+	if at := strings.IndexByte(value, 0); at >= 0 {
+		return nil, &Error{Op: c.op, Kind: InvalidArgument, Msg: fmt.Sprintf("the %s has a NUL byte at %d", what, at)}
+	}
+	in := C.CString(value)
+	c.in = append(c.in, in)
+	return in, nil
+}
+
+// result copies what the library returned.
+func (c *cCall) result(status C.int) (out []byte, log string, err error) {
+	log = C.GoString(c.log)
+	if status != C.NMSTATE_PASS {
+		return nil, log, &Error{Op: c.op, Kind: ErrorKind(C.GoString(c.kind)), Msg: C.GoString(c.msg), Log: log}
+	}
+	if c.out == nil {
+		return nil, log, nil
+	}
+	return []byte(C.GoString(c.out)), log, nil
+}

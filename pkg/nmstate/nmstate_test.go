@@ -1,0 +1,249 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package nmstate
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/nmstate/kubernetes-nmstate/test/netns"
+)
+
+func TestMain(m *testing.M) { netns.Main(m) }
+
+// veth is a veth pair between two names, with an address and a route over it.
+const veth = `{"interfaces":[
+	{"name":"t1","type":"veth","state":"up","veth":{"peer":"t2"},
+	 "ipv4":{"enabled":true,"address":[{"ip":"198.51.100.1","prefix-length":24}]}},
+	{"name":"t2","type":"veth","state":"up","veth":{"peer":"t1"}}],
+	"routes":{"config":[{"destination":"203.0.113.0/24","next-hop-interface":"t1","next-hop-address":"198.51.100.2"}]}}`
+
+const noVeth = `{"interfaces":[{"name":"t1","type":"veth","state":"absent"},{"name":"t2","type":"veth","state":"absent"}]}`
+
+func apply(t *testing.T, state string) {
+	t.Helper()
+	if _, err := ApplyNetState(KernelOnly, []byte(state), 0); err != nil {
+		t.Fatalf("applying %s: %v", state, err)
+	}
+}
+
+func retrieve(t *testing.T) []byte {
+	t.Helper()
+	state, _, err := RetrieveNetState(KernelOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+func interfaceNames(t *testing.T, state []byte) string {
+	t.Helper()
+	var parsed struct{ Interfaces []struct{ Name string } }
+	if err := json.Unmarshal(state, &parsed); err != nil {
+		t.Fatalf("state is no JSON: %v", err)
+	}
+	var names []string
+	for _, i := range parsed.Interfaces {
+		names = append(names, i.Name)
+	}
+	return strings.Join(names, ",")
+}
+
+func wantKind(t *testing.T, err error, kind ErrorKind) *Error {
+	t.Helper()
+	var failure *Error
+	if !errors.As(err, &failure) {
+		t.Fatalf("error is %v, want an *Error", err)
+	}
+	if failure.Kind != kind {
+		t.Fatalf("kind is %q (%v), want %q", failure.Kind, failure, kind)
+	}
+	return failure
+}
+
+func TestVersion(t *testing.T) {
+	if v := Version(); !strings.HasPrefix(v, "2.2.") {
+		t.Errorf("version is %q", v)
+	}
+}
+
+func TestApplyIsSeenByTheKernelAndByRetrieve(t *testing.T) {
+	apply(t, veth)
+	defer apply(t, noVeth)
+	if names := interfaceNames(t, retrieve(t)); names != "lo,t1,t2" {
+		t.Errorf("interfaces are %s", names)
+	}
+	if out := netns.Run(t, "ip", "-o", "addr", "show", "t1"); !strings.Contains(out, "198.51.100.1/24") {
+		t.Errorf("no address: %s", out)
+	}
+	if out := netns.Run(t, "ip", "route"); !strings.Contains(out, "203.0.113.0/24 via 198.51.100.2 dev t1") {
+		t.Errorf("no route: %s", out)
+	}
+}
+
+func TestApplyTakesAway(t *testing.T) {
+	apply(t, veth)
+	apply(t, noVeth)
+	if names := interfaceNames(t, retrieve(t)); names != "lo" {
+		t.Errorf("interfaces are %s", names)
+	}
+}
+
+func TestApplyWritesDNSToTheTestsOwnEtc(t *testing.T) {
+	apply(t, `{"dns-resolver":{"config":{"server":["192.0.2.53"],"search":["example.org"]}}}`)
+	text, err := os.ReadFile("/etc/resolv.conf")
+	if err != nil || !strings.Contains(string(text), "nameserver 192.0.2.53") {
+		t.Errorf("resolv.conf is %q, %v", text, err)
+	}
+}
+
+func TestRefusedStateNamesKindAndKeepsLogOutOfText(t *testing.T) {
+	_, err := ApplyNetState(KernelOnly, []byte(`{"interfaces":[{"name":"t9","type":"veth","state":"up"}]}`), 0)
+	failure := wantKind(t, err, InvalidArgument)
+	if failure.Op != "nmstate_net_state_apply" || failure.Msg == "" {
+		t.Errorf("error is %#v", failure)
+	}
+	if failure.Log == "" || strings.Contains(failure.Error(), failure.Log) {
+		t.Errorf("the log must be a field and not part of the text: %q in %q", failure.Log, failure.Error())
+	}
+}
+
+func TestRetrieveYAML(t *testing.T) {
+	state, _, err := RetrieveNetState(KernelOnly | YAMLOutput)
+	if err != nil || !strings.Contains(string(state), "- name: lo") {
+		t.Errorf("%v: %s", err, state)
+	}
+}
+
+func TestDifferences(t *testing.T) {
+	apply(t, veth)
+	defer apply(t, noVeth)
+	interfaces, _, _ := strings.Cut(veth, `"routes"`)
+	interfaces = strings.TrimRight(interfaces, ",\n\t ") + "}"
+	same, err := GenerateDifferences([]byte(interfaces), retrieve(t))
+	if err != nil || string(same) != `{"interfaces":[]}` {
+		t.Errorf("right after an apply the difference is %s, %v", same, err)
+	}
+	netns.Run(t, "ip", "addr", "del", "198.51.100.1/24", "dev", "t1")
+	drift, err := GenerateDifferences([]byte(veth), retrieve(t))
+	if err != nil || !strings.Contains(string(drift), "198.51.100.1") {
+		t.Errorf("after the address went the difference is %s, %v", drift, err)
+	}
+}
+
+func TestFormat(t *testing.T) {
+	out, err := FormatNetState([]byte(`{"interfaces":[{"state":"up","type":"ethernet","name":"eth1"}]}`))
+	if err != nil || !strings.HasPrefix(string(out), `{"interfaces":[{"name":"eth1"`) {
+		t.Errorf("%s, %v", out, err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	if err := Validate([]byte(veth), nil); err != nil {
+		t.Error(err)
+	}
+	if err := Validate([]byte(veth), retrieve(t)); err != nil {
+		t.Error(err)
+	}
+	wantKind(t, Validate([]byte(`{"interfaces":[{"name":"b","type":"linux-bridge","mtu":"big"}]}`), nil), InvalidArgument)
+}
+
+func TestNetStateFromPolicy(t *testing.T) {
+	apply(t, veth)
+	defer apply(t, noVeth)
+	policy := `{"capture":{"first":"interfaces.name==\"t1\""},
+		"desiredState":{"interfaces":[{"name":"br1","type":"linux-bridge","state":"up",
+			"bridge":{"port":[{"name":"{{ capture.first.interfaces.0.name }}"}]}}]}}`
+	state, _, err := NetStateFromPolicy([]byte(policy), retrieve(t))
+	if err != nil || !strings.Contains(string(state), `"port":[{"name":"t1"`) {
+		t.Errorf("%s, %v", state, err)
+	}
+}
+
+func TestGenerateConfigurations(t *testing.T) {
+	configs, _, err := GenerateConfigurations([]byte(`{"interfaces":[{"name":"eth1","type":"ethernet","state":"up","mtu":1400}]}`))
+	if err != nil || !strings.Contains(string(configs), "NetworkManager") || !strings.Contains(string(configs), "mtu=1400") {
+		t.Errorf("%s, %v", configs, err)
+	}
+}
+
+func TestCheckpointsNeedNetworkManager(t *testing.T) {
+	_, err := CommitCheckpoint("")
+	wantKind(t, err, Bug)
+	_, err = RollbackCheckpoint("/org/freedesktop/NetworkManager/Checkpoint/1")
+	wantKind(t, err, Bug)
+}
+
+func TestInputThatCWouldMisread(t *testing.T) {
+	failure := wantKind(t, Validate(nil, nil), InvalidArgument)
+	if !strings.Contains(failure.Msg, "empty") {
+		t.Error(failure)
+	}
+	_, err := FormatNetState([]byte("{}\x00{}"))
+	if failure := wantKind(t, err, InvalidArgument); !strings.Contains(failure.Msg, "NUL byte at 2") {
+		t.Error(failure)
+	}
+	_, err = CommitCheckpoint("a\x00b")
+	wantKind(t, err, InvalidArgument)
+}
+
+// residentKB is the process's resident memory in kB, from /proc/self/status.
+func residentKB(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "VmRSS:")
+	kb, err := strconv.Atoi(strings.Fields(after)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kb
+}
+
+// TestCallsDoNotLeak: a leak of one kB a call would be 10 MB. Validate is left
+// out, see its documentation.
+func TestCallsDoNotLeak(t *testing.T) {
+	state := retrieve(t)
+	round := func(calls int) {
+		for range calls {
+			if _, err := GenerateDifferences([]byte(veth), state); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := FormatNetState([]byte(`{"interfaces":1}`)); err == nil {
+				t.Fatal("formatted")
+			}
+		}
+		for range calls / 25 {
+			retrieve(t)
+			if _, err := CommitCheckpoint("none"); err == nil {
+				t.Fatal("committed")
+			}
+		}
+	}
+	round(5000) // the Go and C heaps find their size
+	before := residentKB(t)
+	round(5000)
+	if grown := residentKB(t) - before; grown > 4*1024 {
+		t.Errorf("10,400 calls grew the process by %d kB", grown)
+	}
+}
