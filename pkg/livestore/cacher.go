@@ -1,0 +1,89 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package livestore
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/cacher"
+	"k8s.io/apiserver/pkg/storage/feature"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/client-go/tools/cache"
+)
+
+// NewDecorator returns what a generic registry store makes its storage with:
+// upstream's watch cache over a Store of log and writer. It hands the cacher to
+// onCacher, for a readiness check.
+func NewDecorator(log *Log, writer Writer, onCacher func(*cacher.Cacher)) generic.StorageDecorator {
+	return func(config *storagebackend.ConfigForResource, resourcePrefix string,
+		keyFunc func(runtime.Object) (string, error), newFunc, newListFunc func() runtime.Object,
+		getAttrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers,
+	) (storage.Interface, factory.DestroyFunc, error) {
+		store := NewStore(log, writer, resourcePrefix+"/", newFunc)
+		cached, err := cacher.NewCacherFromConfig(cacher.Config{
+			Storage:             store,
+			Versioner:           store.Versioner(),
+			GroupResource:       config.GroupResource,
+			EventsHistoryWindow: cacher.DefaultEventFreshDuration,
+			ResourcePrefix:      resourcePrefix,
+			KeyFunc:             keyFunc,
+			GetAttrsFunc:        getAttrs,
+			IndexerFuncs:        triggers,
+			Indexers:            indexers,
+			NewFunc:             newFunc,
+			NewListFunc:         newListFunc,
+			Codec:               config.Codec,
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		onCacher(cached)
+		delegator := cacher.NewCacheDelegator(cached, store)
+		var once sync.Once
+		return delegator, func() {
+			once.Do(func() {
+				delegator.Stop()
+				cached.Stop()
+			})
+		}, nil
+	}
+}
+
+// withProgress is upstream's detection of etcd's features, with the answer that
+// a Store gives: it does tell watchers how far they are.
+type withProgress struct {
+	feature.FeatureSupportChecker
+}
+
+// Supports implements feature.FeatureSupportChecker.
+func (c withProgress) Supports(f storage.Feature) bool {
+	return f == storage.RequestWatchProgress || c.FeatureSupportChecker.Supports(f)
+}
+
+// AnnounceWatchProgress tells k8s.io/apiserver, for the whole process, that the
+// storage can tell watchers how far they are. Without it a LIST bypasses the
+// watch cache and a watch-list fails. Call it before serving; again does nothing.
+func AnnounceWatchProgress() {
+	if feature.DefaultFeatureSupportChecker.Supports(storage.RequestWatchProgress) {
+		return
+	}
+	feature.DefaultFeatureSupportChecker = withProgress{feature.DefaultFeatureSupportChecker}
+}

@@ -1,0 +1,258 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package livestore
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"sort"
+	"strconv"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/utils/clock"
+)
+
+// Window is how long the Log remembers changes, at the least. The watch cache
+// above remembers 75 s; a list at an exact revision or a watch that starts
+// behind it must still find what it needs here.
+const Window = 90 * time.Second
+
+// maxChanges bounds the memory of a Log whose objects change much faster than
+// agents let them; beyond it the oldest changes are forgotten early.
+const maxChanges = 100_000
+
+// Log orders the observed changes of objects, see the package's documentation.
+// An object that was given to it belongs to it and is never changed again.
+type Log struct {
+	clock     clock.PassiveClock
+	versioner storage.Versioner
+
+	mu sync.RWMutex
+	// revision is that of the last change, or the term's start.
+	revision uint64
+	start    uint64
+	// oldest is the oldest revision that can still be listed or watched from.
+	oldest  uint64
+	objects map[string]entry
+	// keys are those of objects, sorted.
+	keys []string
+	// changes are the remembered ones, in order; those up to oldest are gone.
+	changes []change
+	// progress counts the requests to tell watchers how far they are.
+	progress uint64
+	// moved is closed, and replaced, whenever something above changes.
+	moved chan struct{}
+}
+
+// entry is one object and the revision of its last change.
+type entry struct {
+	revision uint64
+	object   runtime.Object
+}
+
+// change is one observed change: object is nil when it was deleted, previous
+// when it was added. deleted is what a watcher is shown of a deletion.
+type change struct {
+	revision         uint64
+	at               time.Time
+	key              string
+	object, previous runtime.Object
+}
+
+// NewLog returns an empty Log whose revisions are all greater than start, which
+// must be greater than 0.
+func NewLog(start uint64, clock clock.PassiveClock) *Log {
+	return &Log{
+		clock:     clock,
+		versioner: storage.APIObjectVersioner{},
+		revision:  start,
+		start:     start,
+		oldest:    start,
+		objects:   map[string]entry{},
+		moved:     make(chan struct{}),
+	}
+}
+
+// Revision returns the revision of the last change, or the term's start.
+func (l *Log) Revision() uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.revision
+}
+
+// Get returns the object at key, or nil. The caller must not change it.
+func (l *Log) Get(key string) runtime.Object {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.objects[key].object
+}
+
+// Set records that the object at key now is obj, which the caller gives up, and
+// returns it as recorded: with the next revision, or the one recorded before if
+// the content is the same. Once it returns, every read sees it.
+func (l *Log) Set(key string, obj runtime.Object) (runtime.Object, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.set(key, obj)
+}
+
+// SetIf is Set, provided that the object at key has the given revision, 0
+// meaning that there is none; otherwise it does nothing and returns false.
+func (l *Log) SetIf(key string, revision uint64, obj runtime.Object) (runtime.Object, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.objects[key].revision != revision {
+		return nil, false, nil
+	}
+	recorded, err := l.set(key, obj)
+	return recorded, true, err
+}
+
+// DeleteIf is Delete, provided that the object at key has the given revision;
+// otherwise it does nothing and returns false.
+func (l *Log) DeleteIf(key string, revision uint64) (runtime.Object, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.objects[key].revision != revision {
+		return nil, false, nil
+	}
+	last, err := l.delete(key)
+	return last, true, err
+}
+
+// Delete records that there is no object at key any more and returns the last
+// one with the deletion's revision, or nil if there was none.
+func (l *Log) Delete(key string) (runtime.Object, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.delete(key)
+}
+
+func (l *Log) set(key string, obj runtime.Object) (runtime.Object, error) {
+	before, exists := l.objects[key]
+	if exists {
+		if err := l.versioner.UpdateObject(obj, before.revision); err != nil {
+			return nil, fmt.Errorf("stamping %s: %w", key, err)
+		}
+		if reflect.DeepEqual(before.object, obj) {
+			return before.object, nil
+		}
+	}
+	next := l.revision + 1
+	if err := l.versioner.UpdateObject(obj, next); err != nil {
+		return nil, fmt.Errorf("stamping %s: %w", key, err)
+	}
+	l.objects[key] = entry{revision: next, object: obj}
+	if !exists {
+		at, _ := slices.BinarySearch(l.keys, key)
+		l.keys = slices.Insert(l.keys, at, key)
+	}
+	l.append(change{revision: next, key: key, object: obj, previous: before.object})
+	return obj, nil
+}
+
+func (l *Log) delete(key string) (runtime.Object, error) {
+	before, exists := l.objects[key]
+	if !exists {
+		return nil, nil
+	}
+	next := l.revision + 1
+	last := before.object.DeepCopyObject()
+	if err := l.versioner.UpdateObject(last, next); err != nil {
+		return nil, fmt.Errorf("stamping the deleted %s: %w", key, err)
+	}
+	delete(l.objects, key)
+	at, _ := slices.BinarySearch(l.keys, key)
+	l.keys = slices.Delete(l.keys, at, at+1)
+	l.append(change{revision: next, key: key, previous: before.object})
+	return last, nil
+}
+
+// append remembers a change, forgets those that are too old, and wakes watchers.
+func (l *Log) append(c change) {
+	c.at = l.clock.Now()
+	l.changes = append(l.changes, c)
+	l.revision = c.revision
+	drop := sort.Search(len(l.changes), func(i int) bool { return c.at.Sub(l.changes[i].at) <= Window })
+	l.forget(max(drop, len(l.changes)-maxChanges))
+	l.wake()
+}
+
+// forget drops the n oldest changes. Watchers may be reading them, so they are
+// not overwritten but left behind, and copied away from once they are the greater part.
+func (l *Log) forget(n int) {
+	if n <= 0 {
+		return
+	}
+	l.oldest = l.changes[n-1].revision
+	l.changes = l.changes[n:]
+	if cap(l.changes) > 2*len(l.changes)+64 {
+		l.changes = slices.Clone(l.changes)
+	}
+}
+
+func (l *Log) wake() {
+	close(l.moved)
+	l.moved = make(chan struct{})
+}
+
+// Compact forgets what happened up to and including the given revision.
+func (l *Log) Compact(revision uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.forget(sort.Search(len(l.changes), func(i int) bool { return l.changes[i].revision > revision }))
+}
+
+// compacted returns the last revision that was forgotten, 0 if there is none.
+func (l *Log) compacted() uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.oldest == l.start {
+		return 0
+	}
+	return l.oldest
+}
+
+// requestProgress has every watcher that wants to know told how far it is.
+func (l *Log) requestProgress() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.progress++
+	l.wake()
+}
+
+// CheckRevision returns a 410 Gone status error if a client's resourceVersion is
+// not one that this term has issued: another term's, or from the future. The
+// client then lists again. "" and "0" ask for none in particular and are fine.
+func (l *Log) CheckRevision(resourceVersion string) error {
+	revision, err := l.versioner.ParseResourceVersion(resourceVersion)
+	if err != nil || revision == 0 {
+		return err
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if revision < l.start || revision > l.revision {
+		return apierrors.NewResourceExpired("resourceVersion " + strconv.FormatUint(revision, 10) +
+			" was not issued by this server since it started: list again")
+	}
+	return nil
+}

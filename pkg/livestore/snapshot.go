@@ -1,0 +1,121 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package livestore
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// item is one object of a snapshot.
+type item struct {
+	key    string
+	object runtime.Object
+}
+
+// snapshot returns the objects below prefix, in the order of their keys, as they
+// were at the given revision, 0 meaning now, and that revision. ok is false if
+// the revision is not to be had any more, or not yet.
+func (l *Log) snapshot(prefix string, revision uint64) (items []item, at uint64, ok bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if revision == 0 {
+		revision = l.revision
+	}
+	if revision < l.oldest || revision > l.revision {
+		return nil, l.revision, false
+	}
+	if revision == l.revision {
+		return l.below(prefix), revision, true
+	}
+	return l.undone(prefix, revision), revision, true
+}
+
+// below returns the objects below prefix as they are now.
+func (l *Log) below(prefix string) []item {
+	first, _ := slices.BinarySearch(l.keys, prefix)
+	var items []item
+	for _, key := range l.keys[first:] {
+		if !strings.HasPrefix(key, prefix) {
+			break
+		}
+		items = append(items, item{key, l.objects[key].object})
+	}
+	return items
+}
+
+// undone returns the objects below prefix as they were at revision, by undoing
+// what has changed since.
+func (l *Log) undone(prefix string, revision uint64) []item {
+	then := map[string]runtime.Object{}
+	for _, i := range l.below(prefix) {
+		then[i.key] = i.object
+	}
+	for i := len(l.changes) - 1; i >= 0 && l.changes[i].revision > revision; i-- {
+		c := l.changes[i]
+		if !strings.HasPrefix(c.key, prefix) {
+			continue
+		}
+		if c.previous == nil {
+			delete(then, c.key)
+		} else {
+			then[c.key] = c.previous
+		}
+	}
+	items := make([]item, 0, len(then))
+	for key, object := range then {
+		items = append(items, item{key, object})
+	}
+	slices.SortFunc(items, func(a, b item) int { return strings.Compare(a.key, b.key) })
+	return items
+}
+
+// news is what a watcher has to hear.
+type news struct {
+	changes []change
+	// revision is that of the last change in the log; changes lead up to it.
+	revision uint64
+	progress uint64
+	// moved is closed when there is more.
+	moved <-chan struct{}
+	// gone is set when changes were forgotten that the watcher has not heard.
+	gone bool
+}
+
+// since returns what happened after the given revision.
+func (l *Log) since(revision uint64) news {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	n := news{revision: l.revision, progress: l.progress, moved: l.moved}
+	if revision < l.oldest {
+		n.gone = true
+		return n
+	}
+	first, _ := slices.BinarySearchFunc(l.changes, revision+1, func(c change, r uint64) int {
+		switch {
+		case c.revision < r:
+			return -1
+		case c.revision > r:
+			return 1
+		}
+		return 0
+	})
+	n.changes = l.changes[first:len(l.changes):len(l.changes)]
+	return n
+}
