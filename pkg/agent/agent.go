@@ -52,7 +52,8 @@ type Agent interface {
 	// Apply makes the node what the change says, as one transaction, and answers
 	// with the object that came of it, which every Watch was given before. On
 	// any error node, spec, annotations and managedFields are as they were, and
-	// status.lastApply tells of it if the spec was to change.
+	// status.lastApply tells of it if the spec was to change; not so if another
+	// change was there first (Conflict, Busy): the story told is then that one's.
 	//
 	// If ctx ends first the apply goes on; the error is then of kind InProgress.
 	Apply(ctx context.Context, change Change) (*v1alpha1.NodeNetworkState, error)

@@ -1,0 +1,188 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package fake
+
+import (
+	"context"
+	"maps"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// Validate implements agent.Agent.
+func (a *Agent) Validate(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.counts.Validates++
+	if err := a.checkBase(change); err != nil {
+		return nil, err
+	}
+	wanted, err := a.checkState(change)
+	if err != nil {
+		return nil, err
+	}
+	obj := compose(a.record.with(change), a.network, a.applying, a.feed.Last())
+	obj.Status.Difference = a.network.missing(wanted)
+	obj.Status.LastSuccessfulUpdateTime = a.feed.Last().Status.LastSuccessfulUpdateTime
+	return obj, nil
+}
+
+// Apply implements agent.Agent.
+func (a *Agent) Apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	type outcome struct {
+		obj *v1alpha1.NodeNetworkState
+		err error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		obj, err := a.apply(change)
+		_ = a.feed.Settled(context.Background())
+		ended <- outcome{obj, err}
+	}()
+	select {
+	case o := <-ended:
+		return o.obj, o.err
+	case <-ctx.Done():
+		return nil, &agent.Error{Kind: agent.InProgress, Message: "the change is still being applied"}
+	}
+}
+
+// apply carries the change out, to its end.
+func (a *Agent) apply(change agent.Change) (*v1alpha1.NodeNetworkState, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.applying {
+		return nil, &agent.Error{Kind: agent.Busy, Message: "another change is being applied"}
+	}
+	if err := a.checkBase(change); err != nil {
+		return nil, err
+	}
+	after := a.record.with(change)
+	current, err := parse(a.record.desired)
+	if err != nil {
+		return nil, err
+	}
+	specChanges := after.generation != a.record.generation
+	if !specChanges && (!sameMetadata(a.record, after) || a.network.missing(current) == nil) {
+		a.record = after
+		a.publish()
+		return a.feed.Last(), nil
+	}
+	story := v1alpha1.LastApply{
+		Generation: after.generation,
+		User:       change.User,
+		StartTime:  now(),
+		Outcome:    v1alpha1.ApplyInProgress,
+	}
+	wanted, err := a.checkState(change)
+	if err == nil {
+		err = a.carryOut(change, story, wanted)
+	}
+	return a.finish(after, story, err)
+}
+
+// carryOut changes the network; the lock is released while the hook runs.
+func (a *Agent) carryOut(change agent.Change, story v1alpha1.LastApply, wanted network) error {
+	a.applying = true
+	a.counts.Applies++
+	a.record.lastApply = &story
+	a.publish()
+	hook := a.hooks.Apply
+	a.mu.Unlock()
+	var err error
+	if hook != nil {
+		err = hook(change)
+	}
+	a.mu.Lock()
+	a.applying = false
+	if err == nil {
+		a.network = a.network.merged(wanted)
+	}
+	return err
+}
+
+// finish records how the apply ended, and answers.
+func (a *Agent) finish(after record, story v1alpha1.LastApply, err error) (*v1alpha1.NodeNetworkState, error) {
+	finished := now()
+	story.FinishTime = &finished
+	if err == nil {
+		story.Outcome = v1alpha1.ApplyCommitted
+		a.record = after
+	} else {
+		story.Outcome = v1alpha1.ApplyRolledBack
+		if agent.KindOf(err) == agent.Invalid {
+			story.Outcome = v1alpha1.ApplyRejected
+		}
+		wire := agent.ErrorToWire(err)
+		story.Reason, story.Message = wire.Reason, wire.Message
+	}
+	a.record.lastApply = &story
+	a.publish()
+	if err != nil {
+		return nil, err
+	}
+	return a.feed.Last(), nil
+}
+
+// checkBase returns an error of kind Conflict if the change starts from another object.
+func (a *Agent) checkBase(change agent.Change) error {
+	base, err := agent.Fingerprint(a.feed.Last())
+	if err != nil {
+		return err
+	}
+	if base != change.Base {
+		return &agent.Error{Kind: agent.Conflict, Message: "the object was changed since it was read"}
+	}
+	return nil
+}
+
+// checkState returns the wanted state, or an error if it is not valid.
+func (a *Agent) checkState(change agent.Change) (network, error) {
+	wanted, err := parse(change.Object.Spec.DesiredState)
+	if err == nil && a.hooks.Validate != nil {
+		err = a.hooks.Validate(change)
+	}
+	return wanted, err
+}
+
+// with returns the record as it is once the change is committed.
+func (r record) with(change agent.Change) record {
+	r.annotations = maps.Clone(change.Object.Annotations)
+	r.managedFields = nil
+	for _, entry := range change.Object.ManagedFields {
+		r.managedFields = append(r.managedFields, *entry.DeepCopy())
+	}
+	if !sameMeaning(r.desired, change.Object.Spec.DesiredState) {
+		r.desired = change.Object.Spec.DesiredState.DeepCopy()
+		r.generation++
+	}
+	return r
+}
+
+// sameMetadata tells whether the annotations and managed fields of two records are the same.
+func sameMetadata(a, b record) bool {
+	return maps.Equal(a.annotations, b.annotations) && equality.Semantic.DeepEqual(a.managedFields, b.managedFields)
+}
