@@ -1,0 +1,123 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package uplink
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// clientTLS returns what authenticates the server: its certificate must come
+// from the CA of the config, no other is trusted.
+func clientTLS(config Config) (credentials.TransportCredentials, error) {
+	pem, err := os.ReadFile(config.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the API server's CA: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("no certificate in the API server's CA file %s", config.CAFile)
+	}
+	return credentials.NewTLS(&tls.Config{
+		MinVersion: tls.VersionTLS13,
+		RootCAs:    roots,
+		ServerName: config.ServerName,
+	}), nil
+}
+
+// Keys of the metadata that agents prove themselves with.
+const (
+	// TokenKey has "Bearer " and a token.
+	TokenKey = "authorization"
+	// NodeKey has a secret that the agent made for itself: a standalone server
+	// remembers which one joined as a node, so that no other can take its name.
+	NodeKey = "nmstate-node-key"
+)
+
+// Files are credentials that are kept in files and read for each stream.
+type Files struct {
+	// Token is the path of a bearer token.
+	Token string
+	// NodeKey is the path of the agent's own secret; empty means it has none.
+	NodeKey string
+}
+
+var _ credentials.PerRPCCredentials = Files{}
+
+// GetRequestMetadata implements credentials.PerRPCCredentials.
+func (f Files) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	token, err := readSecret(f.Token)
+	if err != nil {
+		return nil, fmt.Errorf("reading the agent's token: %w", err)
+	}
+	metadata := map[string]string{TokenKey: "Bearer " + token}
+	if f.NodeKey == "" {
+		return metadata, nil
+	}
+	if metadata[NodeKey], err = readSecret(f.NodeKey); err != nil {
+		return nil, fmt.Errorf("reading the agent's own key: %w", err)
+	}
+	return metadata, nil
+}
+
+// RequireTransportSecurity implements credentials.PerRPCCredentials: a secret never travels in the clear.
+func (Files) RequireTransportSecurity() bool { return true }
+
+// readSecret returns the text of a file without the white space around it.
+func readSecret(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimSpace(string(text))
+	if secret == "" {
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	return secret, nil
+}
+
+// EnsureNodeKey makes the agent's own secret at path, mode 0600, unless there is one.
+func EnsureNodeKey(path string) error {
+	if _, err := readSecret(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	key := make([]byte, 32)
+	if _, err := rand.Read(key); err != nil {
+		return fmt.Errorf("making the agent's own key: %w", err)
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("making the agent's own key: %w", err)
+	}
+	defer os.Remove(temporary.Name())
+	_, err = temporary.WriteString(hex.EncodeToString(key) + "\n")
+	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
+		return fmt.Errorf("writing the agent's own key: %w", err)
+	}
+	return os.Rename(temporary.Name(), path)
+}

@@ -1,0 +1,136 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
+)
+
+// served is one stream with the agent that is served on it.
+//
+// Order is kept by the agent's contract: what a reply must not come before was
+// delivered, which is sent, before the agent returned.
+type served struct {
+	stream agentpb.Fleet_ConnectClient
+	agent  agent.Agent
+	node   string
+	// end ends the stream because of an error.
+	end context.CancelCauseFunc
+	// sending is held while a message is sent: the stream takes one at a time.
+	sending sync.Mutex
+}
+
+// serve answers requests and sends objects until the stream ends, which end
+// brings about; it always returns an error. What is under way in the agent then
+// goes on without it.
+func serve(ctx context.Context, end context.CancelCauseFunc, stream agentpb.Fleet_ConnectClient, config Config) error {
+	s := &served{stream: stream, agent: config.Agent, node: config.Node, end: end}
+	var tasks sync.WaitGroup
+	tasks.Go(func() {
+		err := s.agent.Watch(ctx, s.deliver)
+		end(fmt.Errorf("watching node %s: %w", s.node, err))
+	})
+	err := s.receive(ctx, &tasks)
+	end(err)
+	tasks.Wait()
+	return err
+}
+
+// receive answers each request in a goroutine of its own.
+func (s *served) receive(ctx context.Context, tasks *sync.WaitGroup) error {
+	for {
+		message, err := s.stream.Recv()
+		if err != nil {
+			return fmt.Errorf("the stream ended: %w", err)
+		}
+		request := message.GetRequest()
+		if request == nil {
+			continue
+		}
+		tasks.Go(func() { s.answer(ctx, request) })
+	}
+}
+
+// deliver sends an object.
+func (s *served) deliver(obj *v1alpha1.NodeNetworkState) {
+	text, err := agent.EncodeObject(obj)
+	if err != nil {
+		s.end(err)
+		return
+	}
+	s.send(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Object{Object: text}})
+}
+
+// answer carries out a request and sends the reply.
+func (s *served) answer(ctx context.Context, request *agentpb.Request) {
+	reply := &agentpb.Reply{Id: request.Id}
+	obj, err := s.carryOut(ctx, request)
+	if err == nil && obj != nil {
+		reply.Object, err = agent.EncodeObject(obj)
+	}
+	reply.Error = agent.ErrorToWire(err)
+	if ctx.Err() != nil {
+		return
+	}
+	s.send(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Reply{Reply: reply}})
+}
+
+// carryOut asks the agent.
+func (s *served) carryOut(ctx context.Context, request *agentpb.Request) (*v1alpha1.NodeNetworkState, error) {
+	logger := klog.FromContext(ctx).WithValues("request", request.Id)
+	var wire *agentpb.Change
+	var ask func(context.Context, agent.Change) (*v1alpha1.NodeNetworkState, error)
+	switch kind := request.Request.(type) {
+	case *agentpb.Request_Barrier:
+		return nil, s.agent.Barrier(ctx)
+	case *agentpb.Request_Validate:
+		wire, ask = kind.Validate, s.agent.Validate
+	case *agentpb.Request_Apply:
+		wire, ask = kind.Apply, s.agent.Apply
+		logger.Info("Applying a change", "user", wire.GetUser())
+	default:
+		return nil, &agent.Error{Kind: agent.Failed, Reason: "UnknownRequest", Message: "this agent does not know the request"}
+	}
+	change, err := agent.DecodeChange(wire, s.node)
+	if err != nil {
+		return nil, err
+	}
+	obj, err := ask(ctx, change)
+	if _, applied := request.Request.(*agentpb.Request_Apply); applied {
+		logger.Info("Applied a change", "err", err)
+	}
+	return obj, err
+}
+
+// send sends a message. What it returns io.EOF for, receive has the reason of.
+func (s *served) send(message *agentpb.AgentMessage) {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	if err := s.stream.Send(message); err != nil && !errors.Is(err, io.EOF) {
+		s.end(fmt.Errorf("sending: %w", err))
+	}
+}

@@ -1,0 +1,209 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package uplink is the agent's side of the stream to the API server: it dials
+// out, says which node it speaks for, and serves an agent.Agent to whoever is
+// at the other end, for as long as it runs.
+package uplink
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
+)
+
+// Config says whom to dial and what to serve.
+type Config struct {
+	// Server is the API server's address for agents, host:port.
+	Server string
+	// CAFile has the certificates, PEM, one of which must have signed the
+	// server's. It is read again whenever the server is dialled.
+	CAFile string
+	// ServerName is the name that the server's certificate must have; empty
+	// means the host of Server.
+	ServerName string
+	// Credentials prove which node this is; they are asked for each stream.
+	Credentials credentials.PerRPCCredentials
+	// Node is the node's name.
+	Node string
+	// Labels are the node's, which only a standalone server takes from here.
+	Labels map[string]string
+	// Version is the agent's.
+	Version string
+	// Agent is what is served.
+	Agent agent.Agent
+
+	// KeepaliveTime is how long the connection may be silent before the server
+	// is asked whether it is there, KeepaliveTimeout how long it has to answer.
+	// 0 means 10 s and 5 s. gRPC takes a time below 10 s for 10 s.
+	KeepaliveTime, KeepaliveTimeout time.Duration
+	// BackoffMin and BackoffMax bound the time between two attempts to connect; 0 means 200 ms and 5 s.
+	BackoffMin, BackoffMax time.Duration
+}
+
+// dialTimeout bounds each attempt to connect, up to the server's Welcome.
+const dialTimeout = 10 * time.Second
+
+// Uplink is the agent's side of the stream.
+type Uplink struct{ config Config }
+
+// New returns an Uplink that Run keeps up.
+func New(config Config) *Uplink {
+	setDefault(&config.KeepaliveTime, 10*time.Second)
+	setDefault(&config.KeepaliveTimeout, 5*time.Second)
+	setDefault(&config.BackoffMin, 200*time.Millisecond)
+	setDefault(&config.BackoffMax, 5*time.Second)
+	return &Uplink{config: config}
+}
+
+func setDefault(value *time.Duration, otherwise time.Duration) {
+	if *value == 0 {
+		*value = otherwise
+	}
+}
+
+// Run keeps a stream to the API server up until ctx ends; it returns ctx's error.
+func (u *Uplink) Run(ctx context.Context) error {
+	logger := klog.FromContext(ctx).WithValues("node", u.config.Node, "server", u.config.Server)
+	ctx = klog.NewContext(ctx, logger)
+	delay := u.config.BackoffMin
+	for {
+		begin := time.Now()
+		err := u.connect(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if time.Since(begin) > u.config.BackoffMax+dialTimeout {
+			delay = u.config.BackoffMin
+		}
+		if refused(err) {
+			delay = u.config.BackoffMax
+			logger.Error(err, "The API server refuses this agent: check its credentials and the node's name", "retryIn", delay)
+		} else {
+			logger.Info("No stream to the API server", "err", err, "retryIn", delay)
+		}
+		if !wait(ctx, delay) {
+			return ctx.Err()
+		}
+		delay = min(2*delay, u.config.BackoffMax)
+	}
+}
+
+// refused tells whether trying again is of no use until somebody has done something.
+func refused(err error) bool {
+	switch status.Code(err) {
+	case codes.Unauthenticated, codes.PermissionDenied, codes.InvalidArgument:
+		return true
+	}
+	return false
+}
+
+// wait waits between half of the delay and all of it, so that agents that lost
+// their server together do not come back together; false when ctx ended.
+func wait(ctx context.Context, delay time.Duration) bool {
+	timer := time.NewTimer(delay/2 + rand.N(delay/2+1))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// connect dials the API server and serves the agent until the stream ends; it
+// always returns an error.
+func (u *Uplink) connect(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(dialTimeout, func() {
+		cancel(errors.New("no welcome from the API server within " + dialTimeout.String()))
+	})
+	defer timer.Stop()
+	conn, err := u.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stream, err := agentpb.NewFleetClient(conn).Connect(ctx)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	if err := hello(stream, u.config); err != nil {
+		return causeOf(ctx, err)
+	}
+	timer.Stop()
+	klog.FromContext(ctx).Info("Connected to the API server")
+	return causeOf(ctx, serve(ctx, cancel, stream, u.config))
+}
+
+// causeOf returns why ctx was cancelled, if it was, rather than what came of that.
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// dial returns a connection that is made when it is first used.
+func (u *Uplink) dial() (*grpc.ClientConn, error) {
+	tls, err := clientTLS(u.config)
+	if err != nil {
+		return nil, err
+	}
+	return grpc.NewClient(u.config.Server,
+		grpc.WithTransportCredentials(tls),
+		grpc.WithPerRPCCredentials(u.config.Credentials),
+		grpc.WithNoProxy(),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: u.config.KeepaliveTime, Timeout: u.config.KeepaliveTimeout, PermitWithoutStream: true,
+		}),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(agent.MaxMessageSize),
+			grpc.MaxCallSendMsgSize(agent.MaxMessageSize),
+		),
+	)
+}
+
+// hello introduces the node and waits until it is admitted.
+func hello(stream agentpb.Fleet_ConnectClient, config Config) error {
+	err := stream.Send(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Hello{Hello: &agentpb.Hello{
+		Node: config.Node, Labels: config.Labels, AgentVersion: config.Version,
+	}}})
+	// When Send fails, why is what Recv returns.
+	first, recvErr := stream.Recv()
+	if recvErr != nil {
+		return recvErr
+	}
+	if err != nil {
+		return err
+	}
+	if first.GetWelcome() == nil {
+		return errors.New("the API server's first message is no Welcome")
+	}
+	return nil
+}

@@ -1,0 +1,135 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package fleet
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
+)
+
+// Connect implements agentpb.FleetServer: one stream, from its greeting to its end.
+func (f *Fleet) Connect(stream agentpb.Fleet_ConnectServer) error {
+	logger := klog.FromContext(stream.Context())
+	if p, ok := peer.FromContext(stream.Context()); ok {
+		logger = logger.WithValues("peer", p.Addr.String())
+	}
+	n, hello, err := f.admit(stream)
+	if err != nil {
+		f.metrics.event(eventRefused)
+		logger.Info("Agent refused", "node", hello.GetNode(), "err", err)
+		return err
+	}
+	logger = logger.WithValues("node", n.name)
+	if err := stream.Send(&agentpb.ServerMessage{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{}}}); err != nil {
+		return err
+	}
+	f.metrics.event(eventConnected)
+	logger.Info("Agent connected", "agentVersion", hello.GetAgentVersion())
+	err = newSession(n, stream, logger).run()
+	f.metrics.event(eventLost)
+	logger.Info("Agent lost", "err", err)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// admit takes an agent's greeting and returns the node that it speaks for, or
+// what the agent is told. The Hello is there, if it came, also on an error.
+func (f *Fleet) admit(stream agentpb.Fleet_ConnectServer) (*node, *agentpb.Hello, error) {
+	select {
+	case f.greetings <- struct{}{}:
+		defer func() { <-f.greetings }()
+	default:
+		return nil, nil, status.Error(codes.ResourceExhausted, "too many agents are connecting at once: try again")
+	}
+	ctx, cancel := context.WithTimeout(stream.Context(), f.config.HelloTimeout)
+	defer cancel()
+	claim, err := f.config.Authenticator.Authenticate(ctx)
+	if err != nil {
+		return nil, nil, withCode(codes.Unauthenticated, err)
+	}
+	hello, err := receiveHello(ctx, stream)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := claim(ctx, hello); err != nil {
+		return nil, hello, withCode(codes.PermissionDenied, err)
+	}
+	n := f.await(ctx, hello.GetNode())
+	if n == nil {
+		return nil, hello, status.Errorf(codes.NotFound, "there is no node %q", hello.GetNode())
+	}
+	return n, hello, nil
+}
+
+// receiveHello returns the first message, which must be a Hello and come before ctx ends.
+func receiveHello(ctx context.Context, stream agentpb.Fleet_ConnectServer) (*agentpb.Hello, error) {
+	type first struct {
+		message *agentpb.AgentMessage
+		err     error
+	}
+	received := make(chan first, 1)
+	go func() {
+		message, err := stream.Recv()
+		received <- first{message, err}
+	}()
+	select {
+	case r := <-received:
+		if r.err != nil {
+			return nil, r.err
+		}
+		if r.message.GetHello().GetNode() == "" {
+			return nil, status.Error(codes.InvalidArgument, "the first message is no Hello that names a node")
+		}
+		return r.message.GetHello(), nil
+	case <-ctx.Done():
+		return nil, status.Error(codes.DeadlineExceeded, "no Hello came in time")
+	}
+}
+
+// withCode returns a gRPC status error of that code, unless err has a status of its own.
+func withCode(code codes.Code, err error) error {
+	if own, ok := status.FromError(err); ok {
+		return own.Err()
+	}
+	return status.Error(code, err.Error())
+}
+
+// withLogger gives the streams of a server a logger.
+func withLogger(logger klog.Logger) grpc.StreamServerInterceptor {
+	return func(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+		return handler(server, loggedStream{stream, klog.NewContext(stream.Context(), logger)})
+	}
+}
+
+// loggedStream is a stream whose context has a logger.
+type loggedStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s loggedStream) Context() context.Context { return s.ctx }

@@ -1,0 +1,73 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package fleet
+
+import (
+	"context"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
+)
+
+// Node is a node as the directory knows it. Its labels and owner are never changed once it was given away.
+type Node struct {
+	// Name is the node's, and that of its object.
+	Name string
+	// UID is the node's; another one under the same name is another node.
+	UID types.UID
+	// Labels are those of the node's object.
+	Labels map[string]string
+	// CreationTimestamp is when the node came to be.
+	CreationTimestamp metav1.Time
+	// Owner is what owns the node's object, if anything does.
+	Owner *metav1.OwnerReference
+}
+
+// Directory says who is a node.
+type Directory interface {
+	// Watch delivers all nodes there are, then all of them again at each change,
+	// until ctx ends; it returns ctx's error. deliver is called by one goroutine at a time.
+	Watch(ctx context.Context, deliver func([]Node)) error
+}
+
+// Authenticator says who is an agent.
+//
+// What its errors say is sent to the agent, so they hold no secret. An error
+// with a gRPC status keeps its code.
+type Authenticator interface {
+	// Authenticate looks at the metadata and the peer in a call's ctx, before
+	// anything of the stream is read. An error is Unauthenticated.
+	Authenticate(ctx context.Context) (Claim, error)
+}
+
+// Claim says whether an authenticated agent may speak for the node that its
+// Hello names. An error is PermissionDenied.
+type Claim func(ctx context.Context, hello *agentpb.Hello) error
+
+// Sink is given the objects of all nodes. Its methods are called for one node by
+// one goroutine at a time; once they return, every consistent read sees it. It
+// must not call the Fleet.
+type Sink interface {
+	// Set gives the sink an object, which it may stamp but not change otherwise:
+	// what it points to is shared.
+	Set(obj *v1alpha1.NodeNetworkState)
+	// Delete says that the node is no more.
+	Delete(name string)
+}

@@ -1,0 +1,212 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package fleet is the agents of all nodes as the API server sees them. It
+// admits their streams, makes of what they send the objects that are served, and
+// passes requests to them. While an agent cannot be asked its object says so.
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
+)
+
+// Config says what a Fleet works with. A duration or number of 0 means the default.
+type Config struct {
+	Directory     Directory
+	Authenticator Authenticator
+	Sink          Sink
+
+	// BarrierTimeout is how long a barrier waits for an agent; after that the
+	// agent is unreachable. Default 2 s.
+	BarrierTimeout time.Duration
+	// BarrierGrace is how long a barrier waits for an agent that is unreachable. Default 20 ms.
+	BarrierGrace time.Duration
+	// ApplyTimeout is how long Apply and Validate wait for an answer. Default 30 s.
+	ApplyTimeout time.Duration
+	// HelloTimeout is how long an agent may take to introduce itself, and how
+	// long a node that the directory does not know (yet) is waited for. Default 10 s.
+	HelloTimeout time.Duration
+	// MaxGreetings is how many streams may be there that are not admitted yet. Default 256.
+	MaxGreetings int
+	// KeepaliveTime is how long a connection may be silent before the agent is
+	// asked whether it is there, KeepaliveTimeout how long it has to answer.
+	// Default 10 s and 5 s; gRPC takes a time below 1 s for 1 s.
+	KeepaliveTime, KeepaliveTimeout time.Duration
+}
+
+// Fleet is the agents of all nodes; see the package's documentation.
+type Fleet struct {
+	agentpb.UnimplementedFleetServer
+
+	config  Config
+	metrics *fleetMetrics
+	// greetings has an entry for each stream that is not admitted yet.
+	greetings chan struct{}
+	// stopped is set once the server ends: that streams end then is no news of the nodes.
+	stopped atomic.Bool
+
+	mu    sync.RWMutex
+	nodes map[string]*node
+	// moved is closed, and replaced, whenever nodes changes.
+	moved chan struct{}
+}
+
+// New returns a Fleet that knows no node until Run follows the directory.
+func New(config Config) *Fleet {
+	setDefault(&config.BarrierTimeout, 2*time.Second)
+	setDefault(&config.BarrierGrace, 20*time.Millisecond)
+	setDefault(&config.ApplyTimeout, 30*time.Second)
+	setDefault(&config.HelloTimeout, 10*time.Second)
+	setDefault(&config.MaxGreetings, 256)
+	setDefault(&config.KeepaliveTime, 10*time.Second)
+	setDefault(&config.KeepaliveTimeout, 5*time.Second)
+	return &Fleet{
+		config:    config,
+		metrics:   newMetrics(),
+		greetings: make(chan struct{}, config.MaxGreetings),
+		nodes:     map[string]*node{},
+		moved:     make(chan struct{}),
+	}
+}
+
+func setDefault[T comparable](value *T, otherwise T) {
+	var zero T
+	if *value == zero {
+		*value = otherwise
+	}
+}
+
+// Run follows the directory until ctx ends.
+func (f *Fleet) Run(ctx context.Context) error {
+	logger := klog.FromContext(ctx)
+	return f.config.Directory.Watch(ctx, func(nodes []Node) { f.update(logger, nodes) })
+}
+
+// Serve serves agents on the listener until ctx ends, then returns nil. All
+// streams have ended when it returns, and the sink is told nothing of that.
+func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credentials.TransportCredentials) error {
+	server := grpc.NewServer(
+		grpc.Creds(tls),
+		grpc.ConnectionTimeout(f.config.HelloTimeout),
+		grpc.MaxRecvMsgSize(agent.MaxMessageSize),
+		grpc.MaxSendMsgSize(agent.MaxMessageSize),
+		grpc.MaxConcurrentStreams(4),
+		grpc.WaitForHandlers(true),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: 2 * f.config.HelloTimeout,
+			Time:              f.config.KeepaliveTime,
+			Timeout:           f.config.KeepaliveTimeout,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+			MinTime: f.config.KeepaliveTime / 2, PermitWithoutStream: true,
+		}),
+		grpc.StreamInterceptor(withLogger(klog.FromContext(ctx))),
+	)
+	agentpb.RegisterFleetServer(server, f)
+	defer context.AfterFunc(ctx, func() {
+		f.stopped.Store(true)
+		server.Stop()
+	})()
+	if err := server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serving agents on %s: %w", listener.Addr(), err)
+	}
+	// Serve returns when the listener is closed, Stop when all streams have ended.
+	server.Stop()
+	return nil
+}
+
+// update makes the nodes those that the directory has.
+func (f *Fleet) update(logger klog.Logger, infos []Node) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	gone := maps.Clone(f.nodes)
+	for _, info := range infos {
+		known := f.nodes[info.Name]
+		if known != nil && known.is(info.UID) {
+			delete(gone, info.Name)
+			known.setInfo(info)
+			continue
+		}
+		if known != nil {
+			delete(gone, info.Name)
+			known.remove()
+		}
+		logger.Info("Node added", "node", info.Name)
+		f.nodes[info.Name] = newNode(f, info)
+	}
+	for name, n := range gone {
+		logger.Info("Node removed", "node", name)
+		n.remove()
+		delete(f.nodes, name)
+	}
+	close(f.moved)
+	f.moved = make(chan struct{})
+}
+
+// node returns the node of that name, nil if there is none.
+func (f *Fleet) node(name string) *node {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.nodes[name]
+}
+
+// await is node, but waits for the directory to have it; nil when ctx ended.
+func (f *Fleet) await(ctx context.Context, name string) *node {
+	for {
+		f.mu.RLock()
+		n, moved := f.nodes[name], f.moved
+		f.mu.RUnlock()
+		if n != nil {
+			return n
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// selected returns the nodes that are selected, sorted by name.
+func (f *Fleet) selected(selected func(Node) bool) []*node {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	var result []*node
+	for _, n := range f.nodes {
+		if selected(n.node()) {
+			result = append(result, n)
+		}
+	}
+	slices.SortFunc(result, func(a, b *node) int { return strings.Compare(a.name, b.name) })
+	return result
+}

@@ -1,0 +1,115 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// compose returns the object of a node as it is served: what the agent owns from
+// its own object, the rest from the directory. before are the conditions that
+// were served last. It points to what its parameters point to.
+func compose(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Condition) *v1alpha1.NodeNetworkState {
+	obj := &v1alpha1.NodeNetworkState{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:              node.Name,
+			UID:               uidOf(node),
+			Labels:            node.Labels,
+			CreationTimestamp: node.CreationTimestamp,
+		},
+	}
+	if node.Owner != nil {
+		obj.OwnerReferences = []metav1.OwnerReference{*node.Owner}
+	}
+	if own != nil {
+		obj.Annotations = own.Annotations
+		obj.ManagedFields = own.ManagedFields
+		obj.Generation = own.Generation
+		obj.Spec = own.Spec
+		obj.Status = own.Status
+		obj.Status.Conditions = carryTimes(own.Status.Conditions, before)
+	}
+	return obj
+}
+
+// uidOf derives the uid of a node's object from the node's own.
+func uidOf(node Node) types.UID {
+	name := "https://nmstate.io/nodenetworkstates/" + string(node.UID)
+	return types.UID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String())
+}
+
+// carryTimes returns the agent's conditions with times that a reader can trust
+// who has seen those of before, also where they told that the agent could not be
+// asked: what is the same keeps its time, what changed changed later.
+func carryTimes(own, before []metav1.Condition) []metav1.Condition {
+	result := slices.Clone(own)
+	for i := range result {
+		c := &result[i]
+		last := apimeta.FindStatusCondition(before, c.Type)
+		if last == nil || last.LastTransitionTime.Before(&c.LastTransitionTime) {
+			continue
+		}
+		if c.Status == last.Status {
+			c.LastTransitionTime = last.LastTransitionTime
+		} else {
+			c.LastTransitionTime = metav1.Now().Rfc3339Copy()
+		}
+	}
+	return result
+}
+
+// unreachable returns the object of a node whose agent cannot be asked since the
+// given time: what lasts is as it was last known, what lives is not there.
+func unreachable(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Condition, since time.Time) *v1alpha1.NodeNetworkState {
+	obj := compose(node, own, before)
+	obj.Status.CurrentState = nil
+	obj.Status.Difference = nil
+	obj.Status.Interfaces = nil
+	types := []string{v1alpha1.ConditionAvailable, v1alpha1.ConditionInSync, v1alpha1.ConditionProgressing}
+	if own == nil {
+		types = append(types, v1alpha1.ConditionFailing)
+	}
+	conditions := slices.Clone(before)
+	for _, name := range types {
+		apimeta.SetStatusCondition(&conditions, metav1.Condition{
+			Type:               name,
+			Status:             metav1.ConditionUnknown,
+			Reason:             v1alpha1.ReasonAgentUnreachable,
+			Message:            unreachableMessage(since),
+			LastTransitionTime: metav1.NewTime(since).Rfc3339Copy(),
+			ObservedGeneration: obj.Generation,
+		})
+	}
+	obj.Status.Conditions = conditions
+	return obj
+}
+
+// unreachableMessage says since when an agent cannot be asked, and what to do.
+func unreachableMessage(since time.Time) string {
+	return fmt.Sprintf("the node's agent has not answered since %s: "+
+		"check that the node is up, that its agent runs (its log tells more), and that it reaches the API server",
+		since.UTC().Format(time.RFC3339))
+}

@@ -1,0 +1,221 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
+)
+
+// Why a session is ended by the server, as its agent is told.
+var (
+	errReplaced    = status.Error(codes.Aborted, "a newer stream speaks for the node")
+	errNodeRemoved = status.Error(codes.NotFound, "the node was removed")
+)
+
+// errEnded is what a request gets whose session ends before the reply; errNotSent, before it was sent.
+var (
+	errEnded   = errors.New("the stream to the agent ended")
+	errNotSent = errors.New("the request was not sent")
+)
+
+// session is one admitted stream of an agent.
+type session struct {
+	node   *node
+	stream agentpb.Fleet_ConnectServer
+	logger klog.Logger
+	// out has what is to be sent; who hands it over knows that it is being sent.
+	out chan *agentpb.ServerMessage
+	// rounds are the barriers.
+	rounds *agent.Rounds
+	// ended is closed when the session ends, cause then says why.
+	ended chan struct{}
+
+	mu      sync.Mutex
+	cause   error
+	lastID  uint64
+	pending map[uint64]*pending
+}
+
+// pending is a request that was not answered yet.
+type pending struct {
+	begin time.Time
+	apply bool
+	// reply gets the one reply.
+	reply chan *agentpb.Reply
+}
+
+func newSession(n *node, stream agentpb.Fleet_ConnectServer, logger klog.Logger) *session {
+	s := &session{
+		node:    n,
+		stream:  stream,
+		logger:  logger,
+		out:     make(chan *agentpb.ServerMessage),
+		ended:   make(chan struct{}),
+		pending: map[uint64]*pending{},
+	}
+	s.rounds = agent.NewRounds(s.barrier)
+	return s
+}
+
+// run serves the session until it ends, and returns why.
+func (s *session) run() error {
+	defer s.node.detach(s)
+	go func() { s.end(s.receive()) }()
+	for {
+		select {
+		case message := <-s.out:
+			if err := s.stream.Send(message); err != nil {
+				s.end(err)
+			}
+		case <-s.ended:
+			return s.cause
+		}
+	}
+}
+
+// end ends the session because of cause, unless it has ended.
+func (s *session) end(cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause != nil {
+		return
+	}
+	s.cause = cause
+	for _, p := range s.pending {
+		if p.apply {
+			s.node.fleet.metrics.observeApply(string(agent.Lost), p.begin)
+		}
+	}
+	close(s.ended)
+}
+
+func (s *session) hasEnded() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// receive takes what the agent says until the stream ends; it returns why.
+func (s *session) receive() error {
+	for {
+		message, err := s.stream.Recv()
+		if err != nil {
+			return err
+		}
+		switch m := message.Message.(type) {
+		case *agentpb.AgentMessage_Object:
+			own, err := agent.DecodeObject(m.Object, s.node.name)
+			if err != nil {
+				return status.Error(codes.InvalidArgument, err.Error())
+			}
+			s.node.object(s, own, len(m.Object))
+		case *agentpb.AgentMessage_Reply:
+			s.answered(m.Reply)
+		default:
+			return status.Error(codes.InvalidArgument, "a message that is neither an object nor a reply")
+		}
+	}
+}
+
+// answered passes a reply to who asked, if that one still waits.
+func (s *session) answered(reply *agentpb.Reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.pending[reply.GetId()]
+	if p == nil {
+		return
+	}
+	delete(s.pending, reply.GetId())
+	if p.apply {
+		outcome := "Committed"
+		if err := agent.ErrorFromWire(reply.GetError()); err != nil {
+			outcome = string(agent.KindOf(err))
+		}
+		s.node.fleet.metrics.observeApply(outcome, p.begin)
+	}
+	p.reply <- reply
+}
+
+// ask sends a request, which it gives an id, and returns the reply. The error is
+// errNotSent, errEnded or ctx's, wrapped.
+func (s *session) ask(ctx context.Context, request *agentpb.Request) (*agentpb.Reply, error) {
+	_, apply := request.Request.(*agentpb.Request_Apply)
+	p := &pending{begin: time.Now(), apply: apply, reply: make(chan *agentpb.Reply, 1)}
+	s.mu.Lock()
+	s.lastID++
+	request.Id = s.lastID
+	s.pending[request.Id] = p
+	s.mu.Unlock()
+	select {
+	case s.out <- &agentpb.ServerMessage{Message: &agentpb.ServerMessage_Request{Request: request}}:
+	case <-s.ended:
+		return nil, errors.Join(errNotSent, errEnded)
+	case <-ctx.Done():
+		s.forget(request.Id)
+		return nil, errors.Join(errNotSent, ctx.Err())
+	}
+	select {
+	case reply := <-p.reply:
+		return reply, nil
+	case <-s.ended:
+		// What was answered before the end is an answer.
+		select {
+		case reply := <-p.reply:
+			return reply, nil
+		default:
+			return nil, errEnded
+		}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *session) forget(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.pending, id)
+}
+
+// barrier is one round of a barrier. It ends with the agent's answer, however
+// late that is, or with the session.
+func (s *session) barrier() error {
+	begin := time.Now()
+	reply, err := s.ask(context.Background(), &agentpb.Request{Request: &agentpb.Request_Barrier{Barrier: &agentpb.Barrier{}}})
+	if err != nil {
+		return err
+	}
+	if err := agent.ErrorFromWire(reply.GetError()); err != nil {
+		return fmt.Errorf("barrier on node %s: %w", s.node.name, err)
+	}
+	s.node.fleet.metrics.barrier.Observe(time.Since(begin).Seconds())
+	s.node.proved(s)
+	return nil
+}

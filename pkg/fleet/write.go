@@ -1,0 +1,116 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
+)
+
+// Apply is agent.Agent's for a node; the sink has the object that came of it
+// before it returns. It waits for the outcome for Config.ApplyTimeout at most,
+// after which the error is of kind InProgress. The caller must not change the object.
+func (f *Fleet) Apply(ctx context.Context, name string, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
+	wire, err := agent.EncodeChange(change)
+	if err != nil {
+		return nil, &agent.Error{Kind: agent.Invalid, Message: err.Error()}
+	}
+	obj, err := f.ask(ctx, name, &agentpb.Request{Request: &agentpb.Request_Apply{Apply: wire}})
+	return obj, f.explain(name, err, agent.InProgress, fmt.Sprintf(
+		"the change of node %s is still being applied: it goes on, status.lastApply tells how it ends "+
+			"(kubectl get nodenetworkstates %s -o yaml)", name, name))
+}
+
+// Validate is agent.Agent's for a node. If there is no answer within
+// Config.ApplyTimeout, the error is of kind Lost; nothing was touched.
+func (f *Fleet) Validate(ctx context.Context, name string, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
+	wire, err := agent.EncodeChange(change)
+	if err != nil {
+		return nil, &agent.Error{Kind: agent.Invalid, Message: err.Error()}
+	}
+	obj, err := f.ask(ctx, name, &agentpb.Request{Request: &agentpb.Request_Validate{Validate: wire}})
+	return obj, f.explain(name, err, agent.Lost, fmt.Sprintf(
+		"the agent of node %s did not answer in time; nothing was changed", name))
+}
+
+// ask sends a request to a node's agent and returns the object that it answers with, as it is served.
+func (f *Fleet) ask(ctx context.Context, name string, request *agentpb.Request) (*v1alpha1.NodeNetworkState, error) {
+	n := f.node(name)
+	if n == nil {
+		return nil, &agent.Error{Kind: agent.Unreachable, Message: fmt.Sprintf("there is no node %s", name)}
+	}
+	s, err := n.reach()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.config.ApplyTimeout)
+	defer cancel()
+	reply, err := s.ask(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	if err := agent.ErrorFromWire(reply.GetError()); err != nil {
+		return nil, err
+	}
+	own, err := agent.DecodeObject(reply.GetObject(), name)
+	if err != nil {
+		return nil, &agent.Error{Kind: agent.Failed, Reason: "InvalidReply", Message: err.Error()}
+	}
+	return n.served(own), nil
+}
+
+// explain makes an error of ask one of the contract. late is what it is, and
+// says, if there was no answer before ctx ended.
+func (f *Fleet) explain(name string, err error, late agent.ErrorKind, message string) error {
+	var own *agent.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &own):
+		return own
+	case errors.Is(err, errNotSent):
+		return &agent.Error{Kind: agent.Unreachable, Message: fmt.Sprintf(
+			"the agent of node %s could not be reached; nothing was sent to it", name)}
+	case errors.Is(err, errEnded):
+		return &agent.Error{Kind: agent.Lost, Message: fmt.Sprintf(
+			"the agent of node %s was lost after it was asked; once it is back, status.lastApply tells the outcome", name)}
+	default:
+		return &agent.Error{Kind: late, Message: message}
+	}
+}
+
+// reach returns the session that speaks for the node, or an error of kind Unreachable.
+func (n *node) reach() (*session, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.session == nil || !n.reachable {
+		return nil, &agent.Error{Kind: agent.Unreachable, Message: unreachableMessage(n.since)}
+	}
+	return n.session, nil
+}
+
+// served returns an object of the agent's as it is served.
+func (n *node) served(own *v1alpha1.NodeNetworkState) *v1alpha1.NodeNetworkState {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return compose(n.info, own, n.conditions)
+}
