@@ -18,16 +18,10 @@ package uplink
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"google.golang.org/grpc/credentials"
 )
@@ -71,7 +65,7 @@ var _ credentials.PerRPCCredentials = Files{}
 
 // GetRequestMetadata implements credentials.PerRPCCredentials.
 func (f Files) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	token, err := readSecret(f.Token)
+	token, err := ReadSecret(f.Token)
 	if err != nil {
 		return nil, fmt.Errorf("reading the agent's token: %w", err)
 	}
@@ -79,7 +73,7 @@ func (f Files) GetRequestMetadata(context.Context, ...string) (map[string]string
 	if f.NodeKey == "" {
 		return metadata, nil
 	}
-	if metadata[NodeKey], err = readSecret(f.NodeKey); err != nil {
+	if metadata[NodeKey], err = ReadSecret(f.NodeKey); err != nil {
 		return nil, fmt.Errorf("reading the agent's own key: %w", err)
 	}
 	return metadata, nil
@@ -88,36 +82,3 @@ func (f Files) GetRequestMetadata(context.Context, ...string) (map[string]string
 // RequireTransportSecurity implements credentials.PerRPCCredentials: a secret never travels in the clear.
 func (Files) RequireTransportSecurity() bool { return true }
 
-// readSecret returns the text of a file without the white space around it.
-func readSecret(path string) (string, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	secret := strings.TrimSpace(string(text))
-	if secret == "" {
-		return "", fmt.Errorf("%s is empty", path)
-	}
-	return secret, nil
-}
-
-// EnsureNodeKey makes the agent's own secret at path, mode 0600, unless there is one.
-func EnsureNodeKey(path string) error {
-	if _, err := readSecret(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return fmt.Errorf("making the agent's own key: %w", err)
-	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("making the agent's own key: %w", err)
-	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.WriteString(hex.EncodeToString(key) + "\n")
-	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
-		return fmt.Errorf("writing the agent's own key: %w", err)
-	}
-	return os.Rename(temporary.Name(), path)
-}
