@@ -81,4 +81,3 @@ func (f Files) GetRequestMetadata(context.Context, ...string) (map[string]string
 
 // RequireTransportSecurity implements credentials.PerRPCCredentials: a secret never travels in the clear.
 func (Files) RequireTransportSecurity() bool { return true }
-

@@ -1,0 +1,211 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package fleet
+
+import (
+	"crypto/tls"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/fake"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
+)
+
+func TestRefusals(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.HelloTimeout = 200 * time.Millisecond }, "node01")
+	object := &agentpb.AgentMessage{Message: &agentpb.AgentMessage_Object{Object: []byte("{}")}}
+	for name, test := range map[string]struct {
+		token string
+		greet func(*raw)
+		code  codes.Code
+		words string
+	}{
+		"wrong token":  {"wrong", func(r *raw) { r.hello("node01") }, codes.Unauthenticated, "the token is wrong"},
+		"another node": {token, func(r *raw) { r.hello("forbidden") }, codes.PermissionDenied, "may not speak for node forbidden"},
+		"unknown node": {token, func(r *raw) { r.hello("node99") }, codes.NotFound, `no node "node99"`},
+		"no name":      {token, func(r *raw) { r.hello("") }, codes.InvalidArgument, "names a node"},
+		"no Hello":     {token, func(r *raw) { r.say(object) }, codes.InvalidArgument, "no Hello"},
+		"nothing":      {token, func(*raw) {}, codes.DeadlineExceeded, "no Hello came in time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := s.raw(test.token)
+			test.greet(r)
+			err := r.end()
+			if status.Code(err) != test.code || !strings.Contains(err.Error(), test.words) || strings.Contains(err.Error(), token) {
+				t.Errorf("the agent is told %v, not %s with %q", err, test.code, test.words)
+			}
+		})
+	}
+	if got := s.count(eventRefused); got != 6 {
+		t.Errorf("%v refusals were counted, not 6", got)
+	}
+	s.join("node01")
+}
+
+func TestTooManyGreetings(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.MaxGreetings, c.HelloTimeout = 1, time.Second }, "node01")
+	// Whoever says nothing has a place until its time is over.
+	silent := s.raw(token)
+	for {
+		err := s.raw(token).end()
+		if status.Code(err) == codes.ResourceExhausted {
+			break
+		}
+		if status.Code(err) != codes.DeadlineExceeded {
+			t.Fatalf("a second greeting got %v", err)
+		}
+	}
+	if err := silent.end(); status.Code(err) != codes.DeadlineExceeded && status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("the silent agent was told %v", err)
+	}
+	s.join("node01")
+}
+
+func TestInvalidMessagesEndTheSession(t *testing.T) {
+	s := startServer(t, nil, "node01")
+	for name, message := range map[string]*agentpb.AgentMessage{
+		"no JSON":        {Message: &agentpb.AgentMessage_Object{Object: []byte("{]")}},
+		"no object":      {Message: &agentpb.AgentMessage_Object{Object: []byte(`[1]`)}},
+		"wrong kind":     {Message: &agentpb.AgentMessage_Object{Object: []byte(`{"kind":"Pod","apiVersion":"v1"}`)}},
+		"another node":   {Message: &agentpb.AgentMessage_Object{Object: []byte(strings.Replace(objectText(t, "{}"), `"metadata":{`, `"metadata":{"name":"node02",`, 1))}},
+		"state is text":  {Message: &agentpb.AgentMessage_Object{Object: []byte(objectText(t, `"text"`))}},
+		"10,000 deep":    {Message: &agentpb.AgentMessage_Object{Object: []byte(objectText(t, "{}") + strings.Repeat("[", 20000))}},
+		"a second Hello": {Message: &agentpb.AgentMessage_Hello{Hello: &agentpb.Hello{Node: "node01"}}},
+		"nothing":        {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := s.admitted("node01")
+			r.object(objectText(t, `{"before":true}`))
+			s.sink.until(t, "node01", "available", available)
+			r.say(message)
+			if err := r.end(); status.Code(err) != codes.InvalidArgument {
+				t.Errorf("the agent is told %v, not InvalidArgument", err)
+			}
+			s.sink.until(t, "node01", "unknown", unknown)
+		})
+	}
+	s.join("node01")
+}
+
+func TestRepliesToNothingAreIgnored(t *testing.T) {
+	s := startServer(t, nil, "node01")
+	r := s.admitted("node01")
+	r.reply(&agentpb.Reply{Id: 77})
+	r.say(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Reply{}})
+	r.object(objectText(t, "{}"))
+	s.sink.until(t, "node01", "available", available)
+}
+
+func TestGarbageOnThePort(t *testing.T) {
+	s := startServer(t, func(c *Config) { c.HelloTimeout = 200 * time.Millisecond }, "node01")
+	send := func(conn net.Conn, text []byte) {
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(timeout))
+		_, _ = conn.Write(text)
+		// The server hangs up, at the latest when the time for a greeting is over.
+		buffer := make([]byte, 1024)
+		for {
+			if _, err := conn.Read(buffer); err != nil {
+				if err, ok := err.(net.Error); ok && err.Timeout() {
+					t.Error("the server did not hang up")
+				}
+				return
+			}
+		}
+	}
+	noise := make([]byte, 64<<10)
+	for i := range noise {
+		noise[i] = byte(rand.Uint32())
+	}
+	for _, text := range [][]byte{nil, noise, []byte("GET / HTTP/1.1\r\n\r\n"), []byte("\x16\x03\x01\xff\xff")} {
+		plain, err := net.Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(plain, text)
+		inside, err := tls.Dial("tcp", s.address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(inside, text)
+	}
+	s.join("node01")
+}
+
+func TestNewerStreamReplacesTheOlder(t *testing.T) {
+	s := startServer(t, nil, "node01")
+	older := s.admitted("node01")
+	older.object(objectText(t, `{"stream":1}`))
+	s.sink.until(t, "node01", "available", available)
+	newer := s.admitted("node01")
+	// Until the newer one says what is, the older one speaks for the node.
+	older.object(objectText(t, `{"stream":2}`))
+	s.sink.until(t, "node01", "the older stream's", shows(`{"stream":2}`))
+	newer.object(objectText(t, `{"stream":3}`))
+	if err := older.end(); status.Code(err) != codes.Aborted {
+		t.Errorf("the older stream is told %v", err)
+	}
+	s.sink.until(t, "node01", "the newer stream's", shows(`{"stream":3}`))
+	for i, obj := range s.sink.all("node01") {
+		if i > 0 && unknown(obj) {
+			t.Error("the node was shown unreachable while it was replaced")
+		}
+	}
+	if got := s.count(eventReplaced); got != 1 {
+		t.Errorf("%v replacements were counted, not 1", got)
+	}
+	// Whoever is not admitted replaces nobody.
+	r := s.raw("wrong")
+	r.hello("node01")
+	if err := r.end(); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("an agent with a wrong token is told %v", err)
+	}
+	newer.object(objectText(t, `{"stream":4}`))
+	s.sink.until(t, "node01", "the newer stream's", shows(`{"stream":4}`))
+}
+
+func TestManyAgentsComeAndGo(t *testing.T) {
+	var names []string
+	for i := range 50 {
+		names = append(names, fmt.Sprintf("node%02d", i))
+	}
+	s := startServer(t, nil, names...)
+	var stops []func()
+	for _, name := range names {
+		stops = append(stops, s.dial(name, fake.New(), s.address))
+	}
+	for _, name := range names {
+		s.sink.until(t, name, "available", available)
+	}
+	for _, stop := range stops[:25] {
+		stop()
+	}
+	for i, name := range names {
+		if i < 25 {
+			s.sink.until(t, name, "unknown", unknown)
+		} else if !available(s.sink.last(name)) {
+			t.Errorf("%s is not available any more", name)
+		}
+	}
+}
