@@ -153,6 +153,22 @@ func TestGarbageOnThePort(t *testing.T) {
 	s.join("node01")
 }
 
+func TestServerEndsWithoutWaitingForTheSilent(t *testing.T) {
+	s := startServer(t, nil, "node01")
+	silent, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	s.raw(token)
+	s.join("node01")
+	begin := time.Now()
+	s.stop()
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("the server took %s to end", took)
+	}
+}
+
 func TestNewerStreamReplacesTheOlder(t *testing.T) {
 	s := startServer(t, nil, "node01")
 	older := s.admitted("node01")

@@ -137,7 +137,7 @@ func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credential
 		f.stopped.Store(true)
 		server.Stop()
 	})()
-	if err := server.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := server.Serve(endingListener{listener, ctx}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serving agents on %s: %w", listener.Addr(), err)
 	}
 	// Serve returns when the listener is closed, Stop when all streams have ended.

@@ -160,7 +160,6 @@ func newProxy(t *testing.T, address string) *proxy {
 			if err != nil {
 				return
 			}
-			p.accepted <- struct{}{}
 			far, err := net.Dial("tcp", address)
 			if err != nil {
 				near.Close()
@@ -169,6 +168,7 @@ func newProxy(t *testing.T, address string) *proxy {
 			p.mu.Lock()
 			p.conns = append(p.conns, near, far)
 			p.mu.Unlock()
+			p.accepted <- struct{}{}
 			tasks.Go(func() { p.pass(near, far) })
 			tasks.Go(func() { p.pass(far, near) })
 		}
