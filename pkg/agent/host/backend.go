@@ -1,0 +1,110 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
+)
+
+// backend is what carries out changes now.
+type backend struct {
+	name v1alpha1.Backend
+	// version is NetworkManager's, if it is the backend.
+	version string
+}
+
+// flags are those that libnmstate takes for the backend.
+func (b backend) flags() nmstate.Flags {
+	if b.name == v1alpha1.BackendKernel {
+		return nmstate.KernelOnly
+	}
+	return 0
+}
+
+// BackendChoice is the value of the flag --backend.
+type BackendChoice string
+
+const (
+	// BackendAuto is NetworkManager when it answers on the system's D-Bus, else the kernel alone.
+	BackendAuto BackendChoice = "auto"
+	// BackendNetworkManager is NetworkManager, whether it answers or not.
+	BackendNetworkManager BackendChoice = "networkmanager"
+	// BackendKernel is the kernel alone.
+	BackendKernel BackendChoice = "kernel"
+)
+
+const networkManagerName = "org.freedesktop.NetworkManager"
+
+// detector finds out which backend there is.
+type detector struct {
+	choice BackendChoice
+	bus    *dbus.Conn
+}
+
+// detect returns the backend that there is now. Which one is asked anew each
+// time: NetworkManager can come, go and be replaced at any time.
+func (d *detector) detect() backend {
+	if d.choice == BackendKernel {
+		return backend{name: v1alpha1.BackendKernel}
+	}
+	version, err := d.networkManager()
+	if err != nil && d.choice == BackendAuto {
+		return backend{name: v1alpha1.BackendKernel}
+	}
+	return backend{name: v1alpha1.BackendNetworkManager, version: version}
+}
+
+// networkManager returns the version of NetworkManager, an error if it does not answer.
+func (d *detector) networkManager() (string, error) {
+	if d.bus == nil || !d.bus.Connected() {
+		bus, err := dbus.ConnectSystemBus()
+		if err != nil {
+			return "", fmt.Errorf("connecting to the system's D-Bus: %w", err)
+		}
+		d.bus = bus
+	}
+	var owned bool
+	if err := d.bus.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, networkManagerName).Store(&owned); err != nil {
+		return "", err
+	}
+	if !owned {
+		return "", fmt.Errorf("%s has no owner on the system's D-Bus", networkManagerName)
+	}
+	version, err := d.bus.Object(networkManagerName, "/org/freedesktop/NetworkManager").GetProperty(networkManagerName + ".Version")
+	if err != nil {
+		return "", err
+	}
+	text, _ := version.Value().(string)
+	return text, nil
+}
+
+// close ends the connection to the bus.
+func (d *detector) close() {
+	if d.bus != nil {
+		d.bus.Close()
+	}
+}
+
+// now returns the time as it is after it was in a JSON text.
+func now() metav1.Time { return metav1.NewTime(time.Now()).Rfc3339Copy() }

@@ -1,0 +1,255 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
+)
+
+var _ agent.Agent = &Host{}
+
+// Config says how a Host works.
+type Config struct {
+	// StateDir is the folder of the agent's record; it is made if it is not there.
+	StateDir string
+	// Backend says what carries out changes.
+	Backend BackendChoice
+	// KeepUnmanagedVeths shows the veths that NetworkManager leaves alone, too.
+	KeepUnmanagedVeths bool
+}
+
+// Host is the agent of the host, that is of the network namespace, that it runs in.
+type Host struct {
+	config Config
+	store  store
+	feed   *agent.Feed
+	rounds *agent.Rounds
+	// detector is used by rounds only, which run one at a time.
+	detector detector
+	applies  sync.WaitGroup
+
+	mu   sync.Mutex
+	view view
+	// raw is what libnmstate returned last; view.state was made of it.
+	raw []byte
+	// compared are the desired state and the state that view.difference is of.
+	compared struct {
+		desired *v1alpha1.State
+		state   *state
+	}
+}
+
+// New returns the agent of this host, with its record from before.
+func New(config Config) (*Host, error) {
+	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the agent's state folder: %w", err)
+	}
+	h := &Host{
+		config:   config,
+		store:    newStore(config.StateDir),
+		feed:     agent.NewFeed(),
+		detector: detector{choice: config.Backend},
+	}
+	h.rounds = agent.NewRounds(h.read)
+	h.view.nmstateVersion = nmstate.Version()
+	var err error
+	if h.view.record, h.view.damage, err = h.store.load(); err != nil {
+		return nil, err
+	}
+	h.interrupt()
+	return h, nil
+}
+
+// interrupt ends the story of an apply that the agent did not see the end of.
+func (h *Host) interrupt() {
+	last := h.view.record.LastApply
+	if last == nil || last.Outcome != v1alpha1.ApplyInProgress {
+		return
+	}
+	ended := last.DeepCopy()
+	finish := now()
+	ended.FinishTime = &finish
+	ended.Outcome = v1alpha1.ApplyInterrupted
+	ended.Reason = "AgentRestarted"
+	ended.Message = "the agent ended while the change was being applied: the node may have a part of it"
+	h.view.record.LastApply = ended
+	h.save(h.view.record)
+}
+
+// Run reads the network, and again whenever the kernel reports a change, until
+// ctx ends; an apply that is under way then is waited for.
+func (h *Host) Run(ctx context.Context) error {
+	socket, err := subscribe()
+	if err != nil {
+		return err
+	}
+	events := make(chan struct{}, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		<-ctx.Done()
+		socket.Close()
+		return ctx.Err()
+	})
+	group.Go(func() error { return listen(socket, events) })
+	group.Go(func() error {
+		if err := h.round(ctx); err != nil {
+			return err
+		}
+		return h.follow(ctx, events)
+	})
+	err = group.Wait()
+	h.applies.Wait()
+	h.detector.close()
+	return err
+}
+
+// Watch implements agent.Agent.
+func (h *Host) Watch(ctx context.Context, deliver func(*v1alpha1.NodeNetworkState)) error {
+	return h.feed.Watch(ctx, deliver)
+}
+
+// Barrier implements agent.Agent. It always reads: not everything that
+// libnmstate shows has an event.
+func (h *Host) Barrier(ctx context.Context) error {
+	if err := h.round(ctx); err != nil {
+		return err
+	}
+	return h.feed.Settled(ctx)
+}
+
+// round waits for a round that begins after the call; the error is ctx's, or says
+// why there is nothing to publish.
+func (h *Host) round(ctx context.Context) error {
+	round := h.rounds.Join()
+	select {
+	case <-round.Done():
+		return round.Err()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// read reads the network and publishes the object if it has changed. A network
+// that cannot be read is no error: the object says so.
+func (h *Host) read() error {
+	backend := h.detector.detect()
+	raw, _, err := nmstate.RetrieveNetState(backend.flags())
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.view.backend = backend
+	if err == nil && (h.view.state == nil || !bytes.Equal(raw, h.raw)) {
+		var next *state
+		if next, err = parseState(raw, h.config.KeepUnmanagedVeths); err == nil {
+			h.raw = raw
+			if !next.equal(h.view.state) {
+				h.view.state = next
+			}
+		}
+	}
+	h.view.readError = ""
+	if err != nil {
+		h.view.state = nil
+		h.view.readError = scrub("reading the network: "+err.Error(), h.desired())
+	}
+	return h.publish()
+}
+
+// desired is the desired state with its secrets. The caller holds the lock.
+func (h *Host) desired() []byte {
+	if h.view.record.Desired == nil {
+		return nil
+	}
+	return h.view.record.Desired.Raw
+}
+
+// publish publishes the object if it has changed. The caller holds the lock.
+func (h *Host) publish() error {
+	h.compare()
+	last := h.feed.Last()
+	next, err := compose(h.view, last)
+	if err != nil {
+		return &agent.Error{Kind: agent.Failed, Message: "making the node's object: " + err.Error()}
+	}
+	if sameObject(last, next) {
+		return nil
+	}
+	if h.view.state != nil {
+		read := now()
+		next.Status.LastSuccessfulUpdateTime = &read
+	}
+	h.feed.Publish(next)
+	return nil
+}
+
+// compare computes the difference, unless it did for the same states. The
+// secrets are masked on both sides. The caller holds the lock.
+func (h *Host) compare() {
+	desired := h.view.record.Desired
+	if h.compared.desired == desired && h.compared.state == h.view.state {
+		return
+	}
+	h.compared.desired, h.compared.state = desired, h.view.state
+	h.view.difference, h.view.differenceError = nil, ""
+	if desired == nil || h.view.state == nil {
+		return
+	}
+	var err error
+	if h.view.difference, err = h.differenceOf(desired); err != nil {
+		h.view.differenceError = scrub(err.Error(), desired.Raw)
+	}
+}
+
+// differenceOf returns what of a desired state does not hold now. The caller holds the lock.
+func (h *Host) differenceOf(desired *v1alpha1.State) (*v1alpha1.State, error) {
+	masked, err := maskState(desired.Raw)
+	if err != nil {
+		return nil, err
+	}
+	return difference(v1alpha1.NewState(masked), h.view.state.full)
+}
+
+// save writes the record and remembers whether that went well. The caller holds the lock.
+func (h *Host) save(r record) error {
+	err := h.store.save(r)
+	h.view.notWritable = ""
+	if err != nil {
+		h.view.notWritable = err.Error()
+		klog.Background().Error(err, "The agent cannot keep its record")
+	}
+	return err
+}
+
+// failed returns the *agent.Error that err wraps, or makes one of it.
+func failed(err error) error {
+	var known *agent.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return &agent.Error{Kind: agent.Failed, Message: err.Error()}
+}

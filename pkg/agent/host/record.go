@@ -1,0 +1,136 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/atomicfile"
+)
+
+// record is the durable part of the node's object, which the agent owns. The
+// desired state in it has its secrets; its file is for root alone.
+type record struct {
+	Annotations   map[string]string           `json:"annotations,omitempty"`
+	ManagedFields []metav1.ManagedFieldsEntry `json:"managedFields,omitempty"`
+	Generation    int64                       `json:"generation"`
+	Desired       *v1alpha1.State             `json:"desiredState,omitempty"`
+	LastApply     *v1alpha1.LastApply         `json:"lastApply,omitempty"`
+}
+
+// with returns the record as it is once obj's annotations, managed fields and
+// the desired state are committed.
+func (r record) with(obj *v1alpha1.NodeNetworkState, desired *v1alpha1.State) record {
+	r.Annotations = maskAnnotations(maps.Clone(obj.Annotations))
+	r.ManagedFields = obj.DeepCopy().ManagedFields
+	if !v1alpha1.SameState(r.Desired, desired) {
+		r.Desired = desired.DeepCopy()
+		r.Generation++
+	}
+	return r
+}
+
+// sameMetadata tells whether annotations and managed fields are the same.
+func (r record) sameMetadata(other record) bool {
+	return maps.Equal(r.Annotations, other.Annotations) &&
+		equality.Semantic.DeepEqual(r.ManagedFields, other.ManagedFields)
+}
+
+// recordFormat is the version of the file's format.
+const recordFormat = 1
+
+// recordFile is the file: the record and a checksum over it.
+type recordFile struct {
+	Format int             `json:"format"`
+	SHA256 string          `json:"sha256"`
+	Record json.RawMessage `json:"record"`
+}
+
+// store keeps the record in one file.
+type store struct{ path string }
+
+func newStore(dir string) store { return store{path: filepath.Join(dir, "record.json")} }
+
+// load returns the record, a first one if there is no file. A file that is
+// damaged is set aside; damage then says where it is and what is wrong with it.
+func (s store) load() (r record, damage string, err error) {
+	text, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return record{Generation: 1}, "", nil
+	}
+	if err != nil {
+		return record{}, "", fmt.Errorf("reading the agent's record: %w", err)
+	}
+	r, wrong := parseRecord(text)
+	if wrong == nil {
+		return r, "", nil
+	}
+	aside := s.path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000000000")
+	if err := os.Rename(s.path, aside); err != nil {
+		return record{}, "", fmt.Errorf("setting the damaged record aside (%w): %w", wrong, err)
+	}
+	return record{Generation: 1}, fmt.Sprintf("the agent's record was damaged (%v) and is now %s: spec and annotations start anew", wrong, aside), nil
+}
+
+func parseRecord(text []byte) (record, error) {
+	var file recordFile
+	if err := json.Unmarshal(text, &file); err != nil {
+		return record{}, errors.New("it is no JSON")
+	}
+	if file.Format != recordFormat {
+		return record{}, fmt.Errorf("its format is %d, this agent's %d", file.Format, recordFormat)
+	}
+	sum := sha256.Sum256(file.Record)
+	if hex.EncodeToString(sum[:]) != file.SHA256 {
+		return record{}, errors.New("its checksum is wrong")
+	}
+	var r record
+	if err := json.Unmarshal(file.Record, &r); err != nil {
+		return record{}, errors.New("its content is not a record's")
+	}
+	return r, nil
+}
+
+// save writes the record so that after a crash there is the old file or the new one.
+func (s store) save(r record) error {
+	content, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("writing the agent's record: %w", err)
+	}
+	sum := sha256.Sum256(content)
+	text, err := json.Marshal(recordFile{Format: recordFormat, SHA256: hex.EncodeToString(sum[:]), Record: content})
+	if err != nil {
+		return fmt.Errorf("writing the agent's record: %w", err)
+	}
+	if err := atomicfile.Write(s.path, text, 0o600); err != nil {
+		return fmt.Errorf("writing the agent's record: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,277 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// settleTime is how long NetworkManager is given to finish what a rollback of
+// its checkpoint started; it says nothing when it has.
+const settleTime = 5 * time.Second
+
+// restore makes the network what it was when the snapshot was taken, and returns
+// what could not be put back, "" if everything was. libnmstate has no undo
+// without NetworkManager, and with it leaves alone what NetworkManager never knew.
+func (s *snapshot) restore(ctx context.Context, b backend) string {
+	logger := klog.FromContext(ctx)
+	if b.name == v1alpha1.BackendNetworkManager && s.settles(ctx) {
+		return ""
+	}
+	for _, step := range []func(context.Context, *snapshot, backend) error{
+		s.removeLinks, s.makeLinks, s.mendLinks, s.mendAddresses, s.mendRoutes, s.mendRules, s.mendFiles,
+	} {
+		now, err := takeSnapshot(nil)
+		if err == nil {
+			err = step(ctx, now, b)
+		}
+		if err != nil {
+			// What it leaves is found, and told, below.
+			logger.Error(err, "Putting the network back")
+		}
+	}
+	now, err := takeSnapshot(nil)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.Join(s.differences(now), "; ")
+}
+
+// settles waits until the network is by itself what it was; false if it does not become so.
+func (s *snapshot) settles(ctx context.Context) bool {
+	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, settleTime, true, func(context.Context) (bool, error) {
+		now, err := takeSnapshot(nil)
+		return err == nil && len(s.differences(now)) == 0, nil
+	})
+	return err == nil
+}
+
+// removeLinks removes the links that were not there.
+func (s *snapshot) removeLinks(_ context.Context, now *snapshot, _ backend) error {
+	var errs []error
+	for name := range now.links {
+		if _, was := s.links[name]; was {
+			continue
+		}
+		l, err := netlink.LinkByName(name)
+		if errors.As(err, &netlink.LinkNotFoundError{}) {
+			continue // the other end of a veth that was removed
+		}
+		if err == nil {
+			err = netlink.LinkDel(l)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("removing link %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// makeLinks makes the links again that are gone, by nmstate, which knows how
+// each kind is made.
+func (s *snapshot) makeLinks(ctx context.Context, now *snapshot, b backend) error {
+	tree, err := decode(s.full)
+	if err != nil {
+		return err
+	}
+	var gone []any
+	for _, item := range list(tree, "interfaces") {
+		iface, _ := item.(map[string]any)
+		name, _ := iface["name"].(string)
+		_, was := s.links[name]
+		if _, is := now.links[name]; was && !is {
+			gone = append(gone, item)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	state, err := json.Marshal(map[string]any{"interfaces": gone})
+	if err != nil {
+		return err
+	}
+	return applyInWorker(ctx, b.flags(), state)
+}
+
+// mendLinks sets what is different of the links that are there.
+func (s *snapshot) mendLinks(_ context.Context, now *snapshot, _ backend) error {
+	var errs []error
+	for name, was := range s.links {
+		is, there := now.links[name]
+		if !there || is == was {
+			continue
+		}
+		if err := mendLink(name, is, was); err != nil {
+			errs = append(errs, fmt.Errorf("putting link %s back: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func mendLink(name string, is, was link) error {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	if is.master != was.master {
+		errs = append(errs, setMaster(l, was.master))
+	}
+	if is.mtu != was.mtu {
+		errs = append(errs, netlink.LinkSetMTU(l, was.mtu))
+	}
+	if is.mac != was.mac {
+		mac, err := net.ParseMAC(was.mac)
+		if err == nil {
+			err = netlink.LinkSetHardwareAddr(l, mac)
+		}
+		errs = append(errs, err)
+	}
+	if was.up && !is.up {
+		errs = append(errs, netlink.LinkSetUp(l))
+	}
+	if !was.up && is.up {
+		errs = append(errs, netlink.LinkSetDown(l))
+	}
+	return errors.Join(errs...)
+}
+
+func setMaster(l netlink.Link, master string) error {
+	if master == "" {
+		return netlink.LinkSetNoMaster(l)
+	}
+	m, err := netlink.LinkByName(master)
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetMaster(l, m)
+}
+
+// mendAddresses removes the addresses that were not there and adds those that were.
+func (s *snapshot) mendAddresses(_ context.Context, now *snapshot, _ backend) error {
+	var errs []error
+	change := func(a address, set func(netlink.Link, *netlink.Addr) error) {
+		l, err := netlink.LinkByName(a.link)
+		if err == nil {
+			err = set(l, &a.addr)
+		}
+		if err != nil && !errors.Is(err, unix.EEXIST) {
+			errs = append(errs, fmt.Errorf("address %s of %s: %w", a.addr.IPNet, a.link, err))
+		}
+	}
+	for key, is := range now.addresses {
+		if _, was := s.addresses[key]; !was {
+			change(is, netlink.AddrDel)
+		}
+	}
+	for key, was := range s.addresses {
+		if _, is := now.addresses[key]; !is {
+			was.addr.LinkIndex = 0
+			was.addr.Flags &= unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD
+			change(was, netlink.AddrAdd)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// mendRoutes removes the routes that were not there and adds those that were:
+// first those without a next hop, over which the others' next hops are reached.
+func (s *snapshot) mendRoutes(_ context.Context, now *snapshot, _ backend) error {
+	var errs []error
+	for key, is := range now.routes {
+		if _, was := s.routes[key]; was {
+			continue
+		}
+		if err := netlink.RouteDel(&is.Route); err != nil && !errors.Is(err, unix.ESRCH) {
+			errs = append(errs, fmt.Errorf("removing route %s: %w", key, err))
+		}
+	}
+	for _, viaHop := range []bool{false, true} {
+		for key, was := range s.routes {
+			hasHop := len(was.Gw) > 0 || len(was.MultiPath) > 0
+			if _, is := now.routes[key]; is || hasHop != viaHop {
+				continue
+			}
+			if err := was.add(); err != nil && !errors.Is(err, unix.EEXIST) {
+				errs = append(errs, fmt.Errorf("adding route %s: %w", key, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// add adds the route, over the links of the same names.
+func (r route) add() error {
+	r.Flags &^= unix.RTNH_F_LINKDOWN | unix.RTNH_F_DEAD
+	if r.link != "" {
+		l, err := netlink.LinkByName(r.link)
+		if err != nil {
+			return err
+		}
+		r.LinkIndex = l.Attrs().Index
+	}
+	for i, hop := range r.MultiPath {
+		l, err := netlink.LinkByName(r.hops[i])
+		if err != nil {
+			return err
+		}
+		hop.LinkIndex = l.Attrs().Index
+	}
+	return netlink.RouteAdd(&r.Route)
+}
+
+// mendRules removes the rules that were not there and adds those that were.
+func (s *snapshot) mendRules(_ context.Context, now *snapshot, _ backend) error {
+	var errs []error
+	for key, is := range now.rules {
+		if _, was := s.rules[key]; !was {
+			errs = append(errs, netlink.RuleDel(&is))
+		}
+	}
+	for key, was := range s.rules {
+		if _, is := now.rules[key]; !is {
+			errs = append(errs, netlink.RuleAdd(&was))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// mendFiles puts DNS and hostname back.
+func (s *snapshot) mendFiles(_ context.Context, now *snapshot, _ backend) error {
+	var errs []error
+	if string(s.resolv) != string(now.resolv) {
+		errs = append(errs, os.WriteFile(resolvConf, s.resolv, 0o644))
+	}
+	if s.hostname != now.hostname {
+		errs = append(errs, unix.Sethostname([]byte(s.hostname)))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,179 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// mask stands where a secret is; it is nmstate's own (NetworkState::PASSWORD_HID_BY_NMSTATE).
+const mask = "<_password_hid_by_nmstate>"
+
+// secretFields are the fields of nmstate's schema that hold secrets, by the
+// object that they are in: 802.1X, MACsec, IPsec by Libreswan, WireGuard.
+var secretFields = map[string][]string{
+	"802.1x":    {"password", "private-key-password"},
+	"macsec":    {"mka-cak"},
+	"libreswan": {"psk"},
+	"wireguard": {"private-key", "preshared-key"},
+	"peers":     {"preshared-key"},
+}
+
+// decode reads JSON with its numbers as they are written.
+func decode(raw []byte) (map[string]any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var tree map[string]any
+	if err := decoder.Decode(&tree); err != nil {
+		return nil, err
+	}
+	return tree, nil
+}
+
+// visitSecrets calls visit for each secret in tree, with a path that is the same
+// wherever the item is in its list, and sets the field to what visit returns.
+func visitSecrets(tree any, visit func(path, value string) string) {
+	walk(tree, "", "", visit)
+}
+
+func walk(node any, path, in string, visit func(path, value string) string) {
+	switch node := node.(type) {
+	case map[string]any:
+		for _, field := range secretFields[in] {
+			if value, ok := node[field].(string); ok {
+				node[field] = visit(path+"."+field, value)
+			}
+		}
+		for key, child := range node {
+			walk(child, path+"."+key, key, visit)
+		}
+	case []any:
+		for i, child := range node {
+			walk(child, path+"["+identity(child, i)+"]", in, visit)
+		}
+	}
+}
+
+// identity names an item of a list: by its name or key where it has one.
+func identity(item any, index int) string {
+	if fields, ok := item.(map[string]any); ok {
+		for _, key := range []string{"name", "public-key"} {
+			if name, ok := fields[key].(string); ok {
+				return name
+			}
+		}
+	}
+	return strconv.Itoa(index)
+}
+
+// maskState returns raw with its secrets masked; byte for byte the same if it
+// has none.
+func maskState(raw []byte) ([]byte, error) {
+	return rewrite(raw, func(string, string) string { return mask })
+}
+
+// unmaskState returns raw with the masks in it replaced by the secrets that
+// known has at the same place. A mask with nothing to keep is an error.
+func unmaskState(raw, known []byte) ([]byte, error) {
+	secrets := map[string]string{}
+	if tree, err := decode(known); err == nil {
+		visitSecrets(tree, func(path, value string) string {
+			secrets[path] = value
+			return value
+		})
+	}
+	missing := ""
+	result, err := rewrite(raw, func(path, value string) string {
+		if value != mask {
+			return value
+		}
+		real, ok := secrets[path]
+		if !ok {
+			missing = strings.TrimPrefix(path, ".")
+		}
+		return real
+	})
+	if err == nil && missing != "" {
+		err = fmt.Errorf("%s is masked, and there is no secret to keep: give the secret itself", missing)
+	}
+	return result, err
+}
+
+// rewrite sets each secret in raw to what visit returns for it.
+func rewrite(raw []byte, visit func(path, value string) string) ([]byte, error) {
+	tree, err := decode(raw)
+	if err != nil {
+		return nil, err
+	}
+	changed := false
+	visitSecrets(tree, func(path, value string) string {
+		next := visit(path, value)
+		changed = changed || next != value
+		return next
+	})
+	if !changed {
+		return raw, nil
+	}
+	return json.Marshal(tree)
+}
+
+// scrub returns text without the secrets of the given states, in whatever
+// notation a message may quote them.
+func scrub(text string, states ...[]byte) string {
+	for _, state := range states {
+		tree, err := decode(state)
+		if err != nil {
+			continue
+		}
+		visitSecrets(tree, func(_, value string) string {
+			if value != "" && value != mask {
+				quoted := strconv.Quote(value)
+				text = strings.ReplaceAll(text, quoted[1:len(quoted)-1], mask)
+				text = strings.ReplaceAll(text, value, mask)
+			}
+			return value
+		})
+	}
+	return text
+}
+
+// lastApplied is where "kubectl apply" keeps what it applied, secrets and all.
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// maskAnnotations masks the secrets in what kubectl keeps; what cannot be read
+// is left out rather than shown.
+func maskAnnotations(annotations map[string]string) map[string]string {
+	text, ok := annotations[lastApplied]
+	if !ok {
+		return annotations
+	}
+	result := make(map[string]string, len(annotations))
+	for key, value := range annotations {
+		result[key] = value
+	}
+	masked, err := maskState([]byte(text))
+	if err != nil {
+		delete(result, lastApplied)
+		return result
+	}
+	result[lastApplied] = string(masked)
+	return result
+}

@@ -1,0 +1,192 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// resolvConf is where nmstate, without NetworkManager, keeps DNS.
+const resolvConf = "/etc/resolv.conf"
+
+// snapshot is the network as the kernel has it, in what an apply can change:
+// each thing under a name that tells it from all others.
+type snapshot struct {
+	// full is the network in nmstate's format, to make links again from.
+	full      []byte
+	links     map[string]link
+	addresses map[string]address
+	routes    map[string]route
+	rules     map[string]netlink.Rule
+	resolv    []byte
+	hostname  string
+}
+
+// link is one link, in what a failed apply may have left different.
+type link struct {
+	kind   string
+	up     bool
+	mtu    int
+	mac    string
+	master string
+}
+
+// route is one route and the links that it and its next hops go over, by name: a
+// link that was made again has another index.
+type route struct {
+	netlink.Route
+	link string
+	hops []string
+}
+
+// address is one address of a link.
+type address struct {
+	link string
+	addr netlink.Addr
+}
+
+// takeSnapshot notes the network as it is; full is the same in nmstate's format.
+func takeSnapshot(full []byte) (*snapshot, error) {
+	s := &snapshot{
+		full:      full,
+		links:     map[string]link{},
+		addresses: map[string]address{},
+		routes:    map[string]route{},
+		rules:     map[string]netlink.Rule{},
+	}
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("listing links: %w", err)
+	}
+	names := map[int]string{}
+	for _, l := range links {
+		names[l.Attrs().Index] = l.Attrs().Name
+	}
+	for _, l := range links {
+		a := l.Attrs()
+		s.links[a.Name] = link{
+			kind: l.Type(), up: a.Flags&unix.IFF_UP != 0, mtu: a.MTU,
+			mac: a.HardwareAddr.String(), master: names[a.MasterIndex],
+		}
+	}
+	if err := errors.Join(s.noteAddresses(links), s.noteRoutes(names), s.noteRules()); err != nil {
+		return nil, err
+	}
+	if s.resolv, err = os.ReadFile(resolvConf); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	s.hostname, err = os.Hostname()
+	return s, err
+}
+
+// noteAddresses notes all addresses but the link-local ones, which the kernel
+// makes itself whenever a link comes up.
+func (s *snapshot) noteAddresses(links []netlink.Link) error {
+	for _, l := range links {
+		addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+		if err != nil {
+			return fmt.Errorf("listing the addresses of %s: %w", l.Attrs().Name, err)
+		}
+		for _, a := range addrs {
+			if !a.IP.IsLinkLocalUnicast() || a.IP.To4() != nil {
+				name := l.Attrs().Name
+				s.addresses[name+" "+a.IPNet.String()] = address{link: name, addr: a}
+			}
+		}
+	}
+	return nil
+}
+
+// noteRoutes notes the routes that somebody has set: not those that the kernel
+// or a router's advertisement makes.
+func (s *snapshot) noteRoutes(names map[int]string) error {
+	all := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, all, netlink.RT_FILTER_TABLE)
+	if err != nil {
+		return fmt.Errorf("listing routes: %w", err)
+	}
+	for _, r := range routes {
+		if r.Table == unix.RT_TABLE_LOCAL || r.Protocol == unix.RTPROT_KERNEL || r.Protocol == unix.RTPROT_RA {
+			continue
+		}
+		key := fmt.Sprintf("%s via %s dev %s table %d metric %d proto %d type %d",
+			r.Dst, r.Gw, names[r.LinkIndex], r.Table, r.Priority, r.Protocol, r.Type)
+		noted := route{Route: r, link: names[r.LinkIndex]}
+		for _, hop := range r.MultiPath {
+			noted.hops = append(noted.hops, names[hop.LinkIndex])
+			key += fmt.Sprintf(" nexthop %s dev %s weight %d", hop.Gw, names[hop.LinkIndex], hop.Hops)
+		}
+		s.routes[key] = noted
+	}
+	return nil
+}
+
+func (s *snapshot) noteRules() error {
+	rules, err := netlink.RuleList(netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("listing rules: %w", err)
+	}
+	for _, r := range rules {
+		s.rules[fmt.Sprintf("family %d %s", r.Family, r.String())] = r
+	}
+	return nil
+}
+
+// differences tells what is there now and was not, or the other way round.
+func (s *snapshot) differences(now *snapshot) []string {
+	var found []string
+	found = append(found, differing("link", s.links, now.links, func(a, b link) bool { return a == b })...)
+	found = append(found, differing("address", s.addresses, now.addresses, nil)...)
+	found = append(found, differing("route", s.routes, now.routes, nil)...)
+	found = append(found, differing("rule", s.rules, now.rules, nil)...)
+	if !bytes.Equal(s.resolv, now.resolv) {
+		found = append(found, resolvConf)
+	}
+	if s.hostname != now.hostname {
+		found = append(found, "hostname "+now.hostname)
+	}
+	return found
+}
+
+// differing names what one map has and the other has not, or has otherwise.
+func differing[T any](what string, before, now map[string]T, same func(a, b T) bool) []string {
+	var found []string
+	for _, key := range slices.Sorted(maps.Keys(before)) {
+		other, there := now[key]
+		switch {
+		case !there:
+			found = append(found, what+" "+key+" is missing")
+		case same != nil && !same(before[key], other):
+			found = append(found, what+" "+key+" is different")
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		if _, there := before[key]; !there {
+			found = append(found, what+" "+key+" is left")
+		}
+	}
+	return found
+}

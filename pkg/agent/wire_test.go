@@ -1,0 +1,136 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
+)
+
+func full() *v1alpha1.NodeNetworkState {
+	stamp := metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Local())
+	obj := &v1alpha1.NodeNetworkState{}
+	obj.Name = "node01"
+	obj.Annotations = map[string]string{"a": "<b>"}
+	obj.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "m", Operation: "Apply", Time: &stamp,
+		FieldsV1: metav1.NewFieldsV1(`{"f:spec":{}}`)}}
+	obj.Generation = 7
+	obj.Spec.DesiredState = v1alpha1.NewState([]byte(`{"hostname":"wanted"}`))
+	obj.Status.CurrentState = v1alpha1.NewState([]byte(`{"hostname":"is"}`))
+	obj.Status.Difference = v1alpha1.NewState([]byte(`{"hostname":"wanted"}`))
+	obj.Status.LastApply = &v1alpha1.LastApply{Generation: 7, StartTime: stamp, FinishTime: &stamp, Outcome: v1alpha1.ApplyCommitted}
+	return obj
+}
+
+func TestObjectsTravel(t *testing.T) {
+	text, err := EncodeObject(full())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeObject(text, "node01")
+	if err != nil || !reflect.DeepEqual(got, full()) {
+		t.Errorf("%+v became %+v, %v", full(), got, err)
+	}
+	before, _ := Fingerprint(full())
+	if after, _ := Fingerprint(got); after != before {
+		t.Error("an object that travelled has another fingerprint")
+	}
+}
+
+func TestObjectsThatAreRefused(t *testing.T) {
+	const kind = `"kind":"NodeNetworkState","apiVersion":"nmstate.io/v1alpha1"`
+	for _, text := range []string{
+		``, `null`, `{}`, `[]`, `{]`, `"secret"`,
+		`{"kind":"NodeNetworkState","apiVersion":"nmstate.io/v1"}`,
+		`{` + kind + `,"metadata":{"name":"node02"}}`,
+		`{` + kind + `,"metadata":{"creationTimestamp":"secret"}}`,
+		`{` + kind + `,"spec":{"desiredState":"secret"}}`,
+		`{` + kind + `,"spec":{"desiredState":["secret"]}}`,
+		`{` + kind + `,"status":{"currentState":1}}`,
+		`{` + kind + `,"status":{"difference":false}}`,
+		`{` + kind + `,"status":"secret"}`,
+		`{` + kind + `,"status":{"currentState":` + strings.Repeat("[", 20000),
+	} {
+		_, err := DecodeObject([]byte(text), "node01")
+		if err == nil {
+			t.Errorf("%.80q is taken for an object", text)
+		} else if strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error quotes the text: %v", err)
+		}
+	}
+}
+
+func FuzzDecodeObject(f *testing.F) {
+	text, _ := EncodeObject(full())
+	f.Add(text)
+	f.Add([]byte(`{"kind":"NodeNetworkState"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		obj, err := DecodeObject(text, "node01")
+		if err != nil {
+			return
+		}
+		if _, err := EncodeObject(obj); err != nil {
+			t.Errorf("what was decoded cannot be encoded: %v", err)
+		}
+	})
+}
+
+func TestChangesTravel(t *testing.T) {
+	wire, err := EncodeChange(Change{Object: full(), Base: "base", User: "user"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeChange(wire, "node01")
+	if err != nil || got.Base != "base" || got.User != "user" {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	want := &v1alpha1.NodeNetworkState{Spec: full().Spec}
+	want.Name, want.Annotations, want.ManagedFields = "node01", full().Annotations, full().ManagedFields
+	if !reflect.DeepEqual(got.Object, want) {
+		t.Errorf("the change's object became\n%+v, not\n%+v", got.Object, want)
+	}
+	if _, err := DecodeChange(nil, "node01"); KindOf(err) != Invalid {
+		t.Errorf("no change at all is %v, not Invalid", err)
+	}
+}
+
+func TestErrorsTravel(t *testing.T) {
+	if ErrorFromWire(ErrorToWire(nil)) != nil {
+		t.Error("no error became one")
+	}
+	for _, kind := range []ErrorKind{Invalid, Conflict, Busy, Failed, Unreachable, Lost, InProgress} {
+		want := &Error{Kind: kind, Reason: "Reason", Message: "message"}
+		if got := ErrorFromWire(ErrorToWire(fmt.Errorf("wrapped: %w", want))); !reflect.DeepEqual(got, error(want)) {
+			t.Errorf("%v became %v", want, got)
+		}
+	}
+	if got := ErrorFromWire(ErrorToWire(errors.New("any"))); KindOf(got) != Failed || got.Error() != "any" {
+		t.Errorf("any error became %v", got)
+	}
+	if got := ErrorFromWire(&agentpb.Error{Kind: "FromTheFuture", Message: "m"}); KindOf(got) != Failed {
+		t.Errorf("an unknown kind became %v", got)
+	}
+}

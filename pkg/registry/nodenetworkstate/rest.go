@@ -1,0 +1,188 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package nodenetworkstate is the resource nodenetworkstates.nmstate.io.
+package nodenetworkstate
+
+import (
+	"context"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/registry/generic"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/livestore"
+)
+
+// The verbs: no create, no delete, no deletecollection. Objects come and go with
+// nodes, and garbage collection and quota leave such a resource alone.
+var (
+	_ rest.Getter               = &REST{}
+	_ rest.Lister               = &REST{}
+	_ rest.Watcher              = &REST{}
+	_ rest.Patcher              = &REST{}
+	_ rest.Scoper               = &REST{}
+	_ rest.ShortNamesProvider   = &REST{}
+	_ rest.CategoriesProvider   = &REST{}
+	_ rest.SingularNameProvider = &REST{}
+	_ rest.ResetFieldsStrategy  = &REST{}
+	_ rest.StorageWithReadiness = &REST{}
+)
+
+// REST serves NodeNetworkStates from upstream's generic store over the live one.
+type REST struct {
+	store  *genericregistry.Store
+	writer *Writer
+	log    *livestore.Log
+}
+
+// NewREST returns the storage of the resource. options say how the generic store
+// reaches the live store of writer and log.
+func NewREST(typer runtime.ObjectTyper, options generic.RESTOptionsGetter, writer *Writer, log *livestore.Log) (*REST, error) {
+	s := newStrategy(typer)
+	store := &genericregistry.Store{
+		NewFunc:                   func() runtime.Object { return &v1alpha1.NodeNetworkState{} },
+		NewListFunc:               func() runtime.Object { return &v1alpha1.NodeNetworkStateList{} },
+		PredicateFunc:             predicate,
+		DefaultQualifiedResource:  v1alpha1.Resource("nodenetworkstates"),
+		SingularQualifiedResource: v1alpha1.Resource("nodenetworkstate"),
+		UpdateStrategy:            s,
+		ResetFieldsStrategy:       s,
+		TableConvertor:            table{},
+		// The generic store insists on these; REST has neither verb.
+		CreateStrategy: noCreate{s},
+		DeleteStrategy: s,
+	}
+	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: options, AttrFunc: getAttrs}); err != nil {
+		return nil, err
+	}
+	return &REST{store: store, writer: writer, log: log}, nil
+}
+
+// noCreate satisfies the generic store, which is never asked to create.
+type noCreate struct{ strategy }
+
+func (noCreate) PrepareForCreate(context.Context, runtime.Object)          {}
+func (noCreate) Validate(context.Context, runtime.Object) field.ErrorList  { return nil }
+func (noCreate) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+// New implements rest.Storage.
+func (r *REST) New() runtime.Object { return r.store.New() }
+
+// Destroy implements rest.Storage.
+func (r *REST) Destroy() { r.store.Destroy() }
+
+// NewList implements rest.Lister.
+func (r *REST) NewList() runtime.Object { return r.store.NewList() }
+
+// NamespaceScoped implements rest.Scoper.
+func (r *REST) NamespaceScoped() bool { return false }
+
+// ShortNames implements rest.ShortNamesProvider.
+func (r *REST) ShortNames() []string { return []string{"nns"} }
+
+// Categories implements rest.CategoriesProvider.
+func (r *REST) Categories() []string { return []string{"nmstate"} }
+
+// GetSingularName implements rest.SingularNameProvider.
+func (r *REST) GetSingularName() string { return "nodenetworkstate" }
+
+// GetResetFields implements rest.ResetFieldsStrategy.
+func (r *REST) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return r.store.GetResetFields()
+}
+
+// ReadinessCheck implements rest.StorageWithReadiness.
+func (r *REST) ReadinessCheck() error { return r.store.ReadinessCheck() }
+
+// ConvertToTable implements rest.TableConvertor.
+func (r *REST) ConvertToTable(ctx context.Context, object, options runtime.Object) (*metav1.Table, error) {
+	return r.store.ConvertToTable(ctx, object, options)
+}
+
+// Get implements rest.Getter: without a resourceVersion, the node as it is now.
+func (r *REST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+	if err := r.log.CheckRevision(options.ResourceVersion); err != nil {
+		return nil, err
+	}
+	return r.store.Get(ctx, name, options)
+}
+
+// List implements rest.Lister: without a resourceVersion, the selected nodes as
+// they are now. A resourceVersion of another term is 410 Gone.
+func (r *REST) List(ctx context.Context, options *internalversion.ListOptions) (runtime.Object, error) {
+	if err := r.log.CheckRevision(options.ResourceVersion); err != nil {
+		return nil, err
+	}
+	return r.store.List(scoped(ctx, options), options)
+}
+
+// Watch implements rest.Watcher. Without a resourceVersion it starts with the
+// selected nodes as they are now. A resourceVersion of another term is 410 Gone.
+func (r *REST) Watch(ctx context.Context, options *internalversion.ListOptions) (watch.Interface, error) {
+	if err := r.log.CheckRevision(options.ResourceVersion); err != nil {
+		return nil, err
+	}
+	ctx = scoped(ctx, options)
+	if options.ResourceVersion == "" {
+		if err := r.writer.Barrier(ctx, ResourcePrefix+"/", true); err != nil {
+			return nil, err
+		}
+	}
+	return r.store.Watch(ctx, options)
+}
+
+// Update implements rest.Updater. A dry run goes to the node's agent too, which
+// answers what would change.
+func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
+	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	// Server-side apply forces creation on; here it never is.
+	updated, created, err := r.store.Update(ctx, name, info, create, update, false, options)
+	if err != nil || !slices.Contains(options.DryRun, metav1.DryRunAll) {
+		return updated, created, err
+	}
+	current, ok := r.log.Get(Key(name)).(*v1alpha1.NodeNetworkState)
+	if !ok {
+		return updated, created, nil
+	}
+	planned, err := r.writer.plan(ctx, current, updated.(*v1alpha1.NodeNetworkState))
+	if err != nil {
+		return nil, false, err
+	}
+	return planned, false, nil
+}
+
+// scoped narrows the barrier of a request to what its selectors leave.
+func scoped(ctx context.Context, options *internalversion.ListOptions) context.Context {
+	label, fieldSelector := labels.Everything(), fields.Everything()
+	if options.LabelSelector != nil {
+		label = options.LabelSelector
+	}
+	if options.FieldSelector != nil {
+		fieldSelector = options.FieldSelector
+	}
+	return withScope(ctx, label, fieldSelector)
+}

@@ -1,0 +1,161 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package nodenetworkstate
+
+import (
+	"context"
+	"fmt"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// strategy says what a client may change of a NodeNetworkState: annotations and
+// spec. All else is the node's.
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+var (
+	_ rest.RESTUpdateStrategy  = strategy{}
+	_ rest.ResetFieldsStrategy = strategy{}
+)
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{typer, names.SimpleNameGenerator}
+}
+
+// NamespaceScoped implements rest.RESTUpdateStrategy: nodes are in no namespace.
+func (strategy) NamespaceScoped() bool { return false }
+
+// AllowCreateOnUpdate implements rest.RESTUpdateStrategy: objects come with nodes.
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+// AllowUnconditionalUpdate implements rest.RESTUpdateStrategy.
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// Canonicalize implements rest.RESTUpdateStrategy.
+func (strategy) Canonicalize(runtime.Object) {}
+
+// GetResetFields implements rest.ResetFieldsStrategy: nobody can own the status.
+func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{
+		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): fieldpath.NewSet(fieldpath.MakePathOrDie("status")),
+	}
+}
+
+// PrepareForUpdate implements rest.RESTUpdateStrategy. A status that was read
+// with another revision, or with none, comes from an older read and is passed
+// over, as for any resource; one that was written is left for ValidateUpdate.
+func (strategy) PrepareForUpdate(_ context.Context, updated, current runtime.Object) {
+	now, before := updated.(*v1alpha1.NodeNetworkState), current.(*v1alpha1.NodeNetworkState)
+	now.Generation = before.Generation
+	if now.ResourceVersion != before.ResourceVersion || sameStatus(&now.Status, &before.Status) {
+		now.Status = before.Status
+	}
+}
+
+// ValidateUpdate implements rest.RESTUpdateStrategy. What is wrong within
+// desiredState nmstate tells, on the node.
+func (strategy) ValidateUpdate(_ context.Context, updated, current runtime.Object) field.ErrorList {
+	now, before := updated.(*v1alpha1.NodeNetworkState), current.(*v1alpha1.NodeNetworkState)
+	var errs field.ErrorList
+	metadata := field.NewPath("metadata")
+	if !apiequality.Semantic.DeepEqual(now.Labels, before.Labels) {
+		errs = append(errs, field.Forbidden(metadata.Child("labels"), "they are the node's: label the node instead"))
+	}
+	if !apiequality.Semantic.DeepEqual(now.OwnerReferences, before.OwnerReferences) {
+		errs = append(errs, field.Forbidden(metadata.Child("ownerReferences"), "the owner is the node and cannot be changed"))
+	}
+	if len(now.Finalizers) > 0 {
+		errs = append(errs, field.Forbidden(metadata.Child("finalizers"), "the object goes with its node, nothing can hold it"))
+	}
+	if !sameStatus(&now.Status, &before.Status) {
+		errs = append(errs, field.Forbidden(field.NewPath("status"), "it is read-only: it shows what the node is"))
+	}
+	return append(errs, v1alpha1.ValidateState(now.Spec.DesiredState, field.NewPath("spec", "desiredState"))...)
+}
+
+// WarningsOnUpdate implements rest.RESTUpdateStrategy.
+func (strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
+	return nil
+}
+
+// sameStatus compares by meaning: a patch encodes the states anew.
+func sameStatus(a, b *v1alpha1.NodeNetworkStateStatus) bool {
+	if !v1alpha1.SameState(a.CurrentState, b.CurrentState) || !v1alpha1.SameState(a.Difference, b.Difference) {
+		return false
+	}
+	x, y := *a, *b
+	x.CurrentState, x.Difference, y.CurrentState, y.Difference = nil, nil, nil, nil
+	return apiequality.Semantic.DeepEqual(x, y)
+}
+
+// conditionTypes are those whose status can be selected by.
+var conditionTypes = []string{
+	v1alpha1.ConditionAvailable, v1alpha1.ConditionInSync, v1alpha1.ConditionProgressing, v1alpha1.ConditionFailing,
+}
+
+// conditionField is the name of the field selector for the status of a condition.
+func conditionField(conditionType string) string { return "status.conditions." + conditionType }
+
+// AddFieldLabels tells scheme by which fields NodeNetworkStates can be selected.
+func AddFieldLabels(scheme *runtime.Scheme) error {
+	supported := map[string]bool{"metadata.name": true}
+	for _, t := range conditionTypes {
+		supported[conditionField(t)] = true
+	}
+	return scheme.AddFieldLabelConversionFunc(v1alpha1.SchemeGroupVersion.WithKind("NodeNetworkState"),
+		func(label, value string) (string, string, error) {
+			if !supported[label] {
+				return "", "", fmt.Errorf("%q is no field that NodeNetworkStates can be selected by: use metadata.name or status.conditions.%v",
+					label, conditionTypes)
+			}
+			return label, value, nil
+		})
+}
+
+// getAttrs returns what a NodeNetworkState can be selected by.
+func getAttrs(obj runtime.Object) (labels.Set, fields.Set, error) {
+	state, ok := obj.(*v1alpha1.NodeNetworkState)
+	if !ok {
+		return nil, nil, fmt.Errorf("not a NodeNetworkState but a %T", obj)
+	}
+	set := fields.Set{"metadata.name": state.Name}
+	for _, t := range conditionTypes {
+		set[conditionField(t)] = "Unknown"
+	}
+	for _, c := range state.Status.Conditions {
+		set[conditionField(c.Type)] = string(c.Status)
+	}
+	return state.Labels, set, nil
+}
+
+// predicate returns what selects by labels and fields.
+func predicate(label labels.Selector, field fields.Selector) storage.SelectionPredicate {
+	return storage.SelectionPredicate{Label: label, Field: field, GetAttrs: getAttrs}
+}

@@ -1,0 +1,211 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package nodenetworkstate
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// table shows NodeNetworkStates as kubectl prints them.
+type table struct{}
+
+var _ rest.TableConvertor = table{}
+
+// wide is the priority of columns that only "-o wide" shows.
+const wide = 1
+
+var columns = []metav1.TableColumnDefinition{
+	{Name: "Name", Type: "string", Format: "name", Description: "Name of the node."},
+	{Name: "Available", Type: "string", Description: "Whether the node's network can be read: True, False or Unknown."},
+	{Name: "In Sync", Type: "string", Description: "Whether all of spec.desiredState holds: True, False or Unknown."},
+	{Name: "Interfaces", Type: "string", Description: "How many interfaces are up, of all."},
+	{Name: "Default Route", Type: "string", Description: "Next hop and interface of the IPv4 default route, or else of the IPv6 one."},
+	{Name: "Last Apply", Type: "string", Description: "How the last change ended, and how long ago."},
+	{Name: "Age", Type: "string", Description: "Time since the node was made known."},
+	{Name: "Addresses", Type: "string", Priority: wide, Description: "Addresses of the node's interfaces that are up, without link-local and loopback ones."},
+	{Name: "Backend", Type: "string", Priority: wide, Description: "What carries out changes: NetworkManager or the kernel alone."},
+	{Name: "Agent", Type: "string", Priority: wide, Description: "Version of the node's agent."},
+	{Name: "NMState", Type: "string", Priority: wide, Description: "Version of libnmstate on the node."},
+	{Name: "NetworkManager", Type: "string", Priority: wide, Description: "Version of NetworkManager on the node."},
+}
+
+// ConvertToTable implements rest.TableConvertor.
+func (table) ConvertToTable(_ context.Context, object, options runtime.Object) (*metav1.Table, error) {
+	t := &metav1.Table{}
+	if o, ok := options.(*metav1.TableOptions); !ok || !o.NoHeaders {
+		t.ColumnDefinitions = columns
+	}
+	if m, err := meta.ListAccessor(object); err == nil {
+		t.ResourceVersion = m.GetResourceVersion()
+		t.Continue = m.GetContinue()
+		t.RemainingItemCount = m.GetRemainingItemCount()
+	} else if m, err := meta.CommonAccessor(object); err == nil {
+		t.ResourceVersion = m.GetResourceVersion()
+	}
+	if list, ok := object.(*v1alpha1.NodeNetworkStateList); ok {
+		for i := range list.Items {
+			t.Rows = append(t.Rows, row(&list.Items[i]))
+		}
+		return t, nil
+	}
+	state, ok := object.(*v1alpha1.NodeNetworkState)
+	if !ok {
+		return nil, fmt.Errorf("no table of a %T", object)
+	}
+	t.Rows = append(t.Rows, row(state))
+	return t, nil
+}
+
+func row(n *v1alpha1.NodeNetworkState) metav1.TableRow {
+	net := parse(n.Status.CurrentState)
+	return metav1.TableRow{
+		Object: runtime.RawExtension{Object: n},
+		Cells: []any{
+			n.Name,
+			condition(n, v1alpha1.ConditionAvailable),
+			condition(n, v1alpha1.ConditionInSync),
+			interfaces(n.Status.Interfaces),
+			orNone(net.defaultRoute()),
+			lastApply(n.Status.LastApply),
+			age(n.CreationTimestamp.Time),
+			orNone(strings.Join(net.addresses(), ",")),
+			orNone(string(n.Status.Backend)),
+			orNone(n.Status.AgentVersion),
+			orNone(n.Status.NmstateVersion),
+			orNone(n.Status.NetworkManagerVersion),
+		},
+	}
+}
+
+func condition(n *v1alpha1.NodeNetworkState, conditionType string) string {
+	if c := meta.FindStatusCondition(n.Status.Conditions, conditionType); c != nil {
+		return string(c.Status)
+	}
+	return string(metav1.ConditionUnknown)
+}
+
+func interfaces(count *v1alpha1.InterfaceCount) string {
+	if count == nil {
+		return "<unknown>"
+	}
+	return fmt.Sprintf("%d/%d", count.Up, count.Total)
+}
+
+func lastApply(last *v1alpha1.LastApply) string {
+	if last == nil {
+		return "<none>"
+	}
+	when := last.StartTime.Time
+	if last.FinishTime != nil {
+		when = last.FinishTime.Time
+	}
+	return fmt.Sprintf("%s (%s ago)", last.Outcome, age(when))
+}
+
+func age(since time.Time) string {
+	if since.IsZero() {
+		return "<unknown>"
+	}
+	return duration.HumanDuration(time.Since(since))
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "<none>"
+	}
+	return text
+}
+
+// network is the little of nmstate's format that the table shows.
+type network struct {
+	Interfaces []struct {
+		Name  string `json:"name"`
+		Type  string `json:"type"`
+		State string `json:"state"`
+		IPv4  ipConf `json:"ipv4"`
+		IPv6  ipConf `json:"ipv6"`
+	} `json:"interfaces"`
+	Routes struct {
+		Running []struct {
+			Destination string `json:"destination"`
+			Interface   string `json:"next-hop-interface"`
+			NextHop     string `json:"next-hop-address"`
+			Table       int64  `json:"table-id"`
+		} `json:"running"`
+	} `json:"routes"`
+}
+
+type ipConf struct {
+	Address []struct {
+		IP     string `json:"ip"`
+		Length int    `json:"prefix-length"`
+	} `json:"address"`
+}
+
+// parse reads a state as far as it can be read: a column that cannot be filled
+// must not take the row away.
+func parse(state *v1alpha1.State) network {
+	var n network
+	if state != nil {
+		_ = json.Unmarshal(state.Raw, &n)
+	}
+	return n
+}
+
+// mainTable is the routing table of ordinary routes (rtnetlink(7), RT_TABLE_MAIN).
+const mainTable = 254
+
+// defaultRoute returns next hop and interface of the default route, IPv4 first.
+func (n network) defaultRoute() string {
+	for _, all := range []string{"0.0.0.0/0", "::/0"} {
+		for _, r := range n.Routes.Running {
+			if r.Destination == all && (r.Table == 0 || r.Table == mainTable) {
+				return strings.TrimPrefix(r.NextHop+"%"+r.Interface, "%")
+			}
+		}
+	}
+	return ""
+}
+
+// addresses returns those of the interfaces that are up, without those that are
+// the same on every host.
+func (n network) addresses() []string {
+	var found []string
+	for _, i := range n.Interfaces {
+		if i.State != "up" || i.Type == "loopback" {
+			continue
+		}
+		for _, a := range append(i.IPv4.Address, i.IPv6.Address...) {
+			if !strings.HasPrefix(a.IP, "fe80:") {
+				found = append(found, fmt.Sprintf("%s/%d", a.IP, a.Length))
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,115 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package standalone is what the API server needs when it runs without a
+// cluster: a folder with its certificates, its join token, the terms of its
+// resourceVersions and the nodes that have joined.
+package standalone
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/atomicfile"
+)
+
+// The files of the state folder.
+const (
+	caCertFile    = "ca.crt"
+	caKeyFile     = "ca.key"
+	joinTokenFile = "join-token"
+	termFile      = "term"
+	nodesFolder   = "nodes"
+)
+
+// termDistance is how far a term's first resourceVersion is from the one before
+// at the least, so that no term can run into the next.
+const termDistance = 1 << 32
+
+// State is the state folder.
+type State struct{ dir string }
+
+// Open returns the State in dir, which is made, readable by its owner alone, if
+// it is not there.
+func Open(dir string) (*State, error) {
+	if err := os.MkdirAll(filepath.Join(dir, nodesFolder), 0o700); err != nil {
+		return nil, fmt.Errorf("making the state folder: %w", err)
+	}
+	return &State{dir: dir}, nil
+}
+
+func (s *State) path(name string) string { return filepath.Join(s.dir, name) }
+
+// CAFile is the path of the certificate that clients and agents trust.
+func (s *State) CAFile() string { return s.path(caCertFile) }
+
+// BeginTerm returns the revision after which this term's resourceVersions begin
+// and records it: the time in µs, or 2^32 after the last term's if the clock is
+// behind, so that no resourceVersion is ever issued twice.
+func (s *State) BeginTerm(now time.Time) (uint64, error) {
+	last, err := s.lastTerm()
+	if err != nil {
+		return 0, err
+	}
+	term := max(uint64(now.UnixMicro()), last+termDistance)
+	if err := atomicfile.Write(s.path(termFile), []byte(strconv.FormatUint(term, 10)+"\n"), 0o600); err != nil {
+		return 0, fmt.Errorf("recording the term: %w", err)
+	}
+	return term, nil
+}
+
+func (s *State) lastTerm() (uint64, error) {
+	text, err := os.ReadFile(s.path(termFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading the last term: %w", err)
+	}
+	last, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the last term in %s is damaged: %w; remove the file to begin with the clock's time", s.path(termFile), err)
+	}
+	return last, nil
+}
+
+// JoinToken returns the token that lets agents join, made on first use.
+func (s *State) JoinToken() (string, error) {
+	text, err := os.ReadFile(s.path(joinTokenFile))
+	if err == nil && strings.TrimSpace(string(text)) != "" {
+		return strings.TrimSpace(string(text)), nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("reading the join token: %w", err)
+	}
+	random := make([]byte, 32)
+	if _, err := rand.Read(random); err != nil {
+		return "", err
+	}
+	token := hex.EncodeToString(random)
+	if err := atomicfile.Write(s.path(joinTokenFile), []byte(token+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("writing the join token: %w", err)
+	}
+	return token, nil
+}
