@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What the demo's scripts share; sourced, not run. DEMO_DIR, DEMO_PORT and NODES_PREFIX set apart several demos at a time.
+# shellcheck disable=SC2034
+DEMO_DIR=$(realpath -m "${DEMO_DIR:-$(dirname "${BASH_SOURCE[0]}")/../../_output/demo}")
+export NODES_DIR=$DEMO_DIR/nodes
+export NODES_PREFIX=${NODES_PREFIX:-nns-}
+DEMO_PORT=${DEMO_PORT:-16443}
+AGENT_PORT=$((DEMO_PORT + 1))
+# shellcheck source=hack/nodes/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes/lib.sh"
+bin=$root/_output/bin
+kubeconfig=$DEMO_DIR/kubeconfig
+# name, number, backend, labels
+nodes=(
+	"node01 1 networkmanager topology.kubernetes.io/zone=a"
+	"node02 2 networkmanager topology.kubernetes.io/zone=b"
+	"node03 3 kernel topology.kubernetes.io/zone=b"
+)

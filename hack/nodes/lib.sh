@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What the scripts of the nodes share; sourced, not run. NODES_DIR keeps the set's files, NODES_PREFIX begins the names of
+# its network namespaces: sets with different ones live side by side.
+# shellcheck disable=SC2034
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+NODES_DIR=$(realpath -m "${NODES_DIR:-$root/_output/nodes}")
+NODES_PREFIX=${NODES_PREFIX:-nns-}
+hub=${NODES_PREFIX}hub
+
+# alive PIDFILE tells whether the process that was noted in it runs; start times tell it from a later one with its number.
+alive() {
+	local pid started
+	[[ -f $1 ]] || return 1
+	read -r pid started <"$1"
+	[[ -n $started && -r /proc/$pid/stat && $(start_time "$pid") == "$started" ]]
+}
+
+start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+
+# note PID PIDFILE notes a process that was started.
+note() { echo "$1 $(start_time "$1")" >"$2"; }
+
+# end PIDFILE [SIGNAL] ends the noted process, if it still runs, and returns when it is gone.
+end() {
+	local pid
+	if alive "$1"; then
+		read -r pid _ <"$1"
+		kill "-${2:-TERM}" "$pid" 2>/dev/null || true
+		local i
+		for ((i = 0; i < 200; i++)); do
+			alive "$1" || break
+			((i == 100)) && kill -KILL "$pid" 2>/dev/null
+			sleep 0.05
+		done
+	fi
+	rm -f "$1"
+}
+
+# await SECONDS WHAT COMMAND… runs the command until it succeeds.
+await() {
+	local deadline=$((SECONDS + $1)) what=$2
+	shift 2
+	until "$@" >/dev/null 2>&1; do
+		((SECONDS < deadline)) || { echo "nodes: timed out waiting for $what" >&2; return 1; }
+		sleep 0.05
+	done
+}
+
+has_netns() { ip netns list | awk '{print $1}' | grep -qx "$1"; }

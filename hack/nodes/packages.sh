@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Puts NetworkManager and D-Bus into _output/networkmanager/root without installing them: on a host with an init system
+# the package would start and manage the host's own interfaces. Nodes mount it over their /usr.
+set -euo pipefail
+out=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/_output/networkmanager
+packages=(
+	network-manager libnm0 libndp0 libteamdctl0 libbluetooth3 libmm-glib0 libnewt0.52 libpolkit-gobject-1-0 libpolkit-agent-1-0
+	libduktape207 libpsl5 libcurl3-gnutls libjansson4 libnl-3-200 libnl-route-3-200 libudev1 libaudit1 libselinux1
+	dbus-bin dbus-daemon dbus-system-bus-common libdbus-1-3 libapparmor1 libexpat1 libsystemd0 libcap-ng0
+)
+
+stamp=$(cat "${BASH_SOURCE[0]}" | sha256sum)
+[[ -f $out/stamp && $(<"$out/stamp") == "$stamp" ]] && exit 0
+echo "nodes: fetching NetworkManager's packages"
+rm -rf "$out"
+mkdir -p "$out/debs" "$out/root"
+cd "$out/debs"
+# By name, one by one: what this release of Debian does not have is not needed by it either.
+if ! apt-get download -qq network-manager >/dev/null 2>&1; then
+	apt-get update -qq
+fi
+for package in "${packages[@]}"; do
+	apt-get download -qq "$package" >/dev/null 2>&1 || echo "nodes: no package $package here"
+done
+for deb in "$out"/debs/*.deb; do
+	dpkg -x "$deb" "$out/root"
+done
+for program in usr/sbin/NetworkManager usr/bin/dbus-daemon usr/bin/dbus-send; do
+	if LD_LIBRARY_PATH=$out/root/usr/lib/$(uname -m)-linux-gnu ldd "$out/root/$program" | grep 'not found'; then
+		echo "nodes: $program lacks the libraries above; add their packages to ${BASH_SOURCE[0]}" >&2
+		exit 1
+	fi
+done
+echo "$stamp" >"$out/stamp"
