@@ -23,8 +23,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/atomicfile"
 )
 
 // ReadSecret returns the text of a file without the white space around it, which must leave something.
@@ -40,8 +41,7 @@ func ReadSecret(path string) (string, error) {
 	return secret, nil
 }
 
-// EnsureSecret makes a random secret at path, mode 0600, unless there is one:
-// an agent's own key, or a join token.
+// EnsureSecret makes a random secret at path, mode 0600, unless there is one.
 func EnsureSecret(path string) error {
 	if _, err := ReadSecret(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -50,14 +50,8 @@ func EnsureSecret(path string) error {
 	if _, err := rand.Read(secret); err != nil {
 		return fmt.Errorf("making a secret: %w", err)
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("making a secret: %w", err)
-	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.WriteString(hex.EncodeToString(secret) + "\n")
-	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
+	if err := atomicfile.Write(path, []byte(hex.EncodeToString(secret)+"\n"), 0o600); err != nil {
 		return fmt.Errorf("writing the secret %s: %w", path, err)
 	}
-	return os.Rename(temporary.Name(), path)
+	return nil
 }

@@ -1,0 +1,78 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package uplink
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestFiles(t *testing.T) {
+	folder := t.TempDir()
+	files := Files{Token: filepath.Join(folder, "token"), NodeKey: filepath.Join(folder, "key")}
+	if _, err := files.GetRequestMetadata(t.Context()); err == nil || !strings.Contains(err.Error(), "token") {
+		t.Errorf("without a token: %v", err)
+	}
+	write(t, files.Token, []byte("first\n"))
+	if _, err := files.GetRequestMetadata(t.Context()); err == nil || !strings.Contains(err.Error(), "key") {
+		t.Errorf("without a key: %v", err)
+	}
+	write(t, files.NodeKey, []byte("own"))
+	for _, token := range []string{"first", "second"} {
+		write(t, files.Token, []byte(token))
+		got, err := files.GetRequestMetadata(t.Context())
+		if err != nil || got[TokenKey] != "Bearer "+token || got[NodeKey] != "own" {
+			t.Errorf("got %v, %v", got, err)
+		}
+	}
+	if !files.RequireTransportSecurity() {
+		t.Error("secrets may travel in the clear")
+	}
+}
+
+func TestEnsureSecret(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := EnsureSecret(path); err != nil {
+		t.Fatal(err)
+	}
+	first, err := ReadSecret(path)
+	if err != nil || len(first) != 64 {
+		t.Errorf("the secret is %q, %v", first, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file is %v, %v", info, err)
+	}
+	if err := EnsureSecret(path); err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := ReadSecret(path); again != first {
+		t.Error("a secret that was there was replaced")
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("left in the folder: %v, %v", entries, err)
+	}
+	// An empty file is for somebody to look at, not to be overwritten.
+	write(t, path, nil)
+	if err := EnsureSecret(path); err == nil {
+		t.Error("an empty file is taken for a secret, or was replaced")
+	}
+	if err := EnsureSecret(filepath.Join(path, "below-a-file")); err == nil {
+		t.Error("a secret was made where none can be")
+	}
+}
