@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The hub that the nodes are plugged into, a network namespace with two bridges: mgmt, 192.0.2.0/24, on which it is .1, and
-# data, which joins the nodes' ports. What connects to its PORT on mgmt reaches the same port on the machine's loopback:
+# The hub that the nodes are plugged into, a network namespace with bridges: mgmt, 192.0.2.0/24, on which it is .1, and
+# data1 to data3, each shared by the nodes' ports of that number. A node that bridges two of its ports makes no loop, and
+# when two nodes do, spanning tree breaks it: a broadcast storm would take the whole machine. What connects to its PORT on mgmt reaches the same port on the machine's loopback:
 # the API server runs there, and nothing is ever made in the machine's own network.
 #
 #   hub.sh up PORT
@@ -32,8 +33,11 @@ up() {
 		ip netns add "$hub"
 		ip netns exec "$hub" ip link set lo up
 		local bridge
-		for bridge in mgmt data; do
-			ip netns exec "$hub" ip link add "$bridge" type bridge
+		ip netns exec "$hub" ip link add mgmt type bridge
+		for bridge in data1 data2 data3; do
+			ip netns exec "$hub" ip link add "$bridge" type bridge stp_state 1 forward_delay 200 hello_time 100 max_age 600
+		done
+		for bridge in mgmt data1 data2 data3; do
 			ip netns exec "$hub" ip link set "$bridge" up
 		done
 		ip netns exec "$hub" ip addr add 192.0.2.1/24 dev mgmt

@@ -46,7 +46,7 @@ up() {
 	ip netns add "$netns"
 	wire mgmt0 mgmt "$name-m"
 	for port in 1 2 3; do
-		wire "eth$port" data "$name-$port"
+		wire "eth$port" "data$port" "$name-$port"
 	done
 	ip netns exec "$netns" ip addr add "192.0.2.$((10 + number))/24" dev mgmt0
 	# Callers of NetworkManager are told by their process id, so the node needs processes of its own.

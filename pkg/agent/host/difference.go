@@ -18,7 +18,9 @@ package host
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -57,7 +59,8 @@ func difference(desired *v1alpha1.State, current []byte) (*v1alpha1.State, error
 	return v1alpha1.NewState(text), err
 }
 
-// settleInterfaces drops interfaces that are to be absent and are.
+// settleInterfaces drops interfaces that are to be absent and are, and fields
+// that hold.
 func settleInterfaces(differs, has map[string]any) {
 	there := map[any]map[string]any{}
 	for _, item := range list(has, "interfaces") {
@@ -68,12 +71,60 @@ func settleInterfaces(differs, has map[string]any) {
 	var left []any
 	for _, item := range list(differs, "interfaces") {
 		fields, _ := item.(map[string]any)
-		if fields["state"] == "absent" && isAbsent(there[fields["name"]]) {
-			continue
+		if !settled(fields, there[fields["name"]]) {
+			left = append(left, item)
 		}
-		left = append(left, item)
 	}
 	setOrDrop(differs, "interfaces", left)
+}
+
+// settled drops the fields of a wanted interface that hold and tells whether all do.
+func settled(wanted, there map[string]any) bool {
+	if wanted["state"] == "absent" {
+		return isAbsent(there)
+	}
+	rest := 0
+	for key, value := range wanted {
+		switch {
+		case key == "name":
+		case !holds(value, there[key]):
+			rest++
+		case key != "type" && key != "state":
+			delete(wanted, key)
+		}
+	}
+	return rest == 0
+}
+
+// holds tells whether there has all that is wanted: all fields of an object; as
+// many items in a list, each wanted one among them.
+func holds(wanted, there any) bool {
+	switch wanted := wanted.(type) {
+	case map[string]any:
+		fields, _ := there.(map[string]any)
+		for key, value := range wanted {
+			if !holds(value, fields[key]) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		items, _ := there.([]any)
+		items = withoutLinkLocal(items)
+		return len(items) == len(withoutLinkLocal(wanted)) && !slices.ContainsFunc(wanted, func(one any) bool {
+			return !slices.ContainsFunc(items, func(other any) bool { return holds(one, other) })
+		})
+	}
+	return sameValue(wanted, there)
+}
+
+// withoutLinkLocal leaves out the addresses that the kernel makes by itself.
+func withoutLinkLocal(items []any) []any {
+	return slices.DeleteFunc(slices.Clone(items), func(item any) bool {
+		fields, _ := item.(map[string]any)
+		ip, _ := fields["ip"].(string)
+		return strings.HasPrefix(ip, "fe80:")
+	})
 }
 
 // isAbsent tells whether an interface is absent as far as it can be: a physical
@@ -103,20 +154,9 @@ func settleEntries(differs, has map[string]any, section string) {
 
 // matchesAny tells whether one of the items has all the given fields.
 func matchesAny(fields map[string]any, items []any) bool {
-	for _, item := range items {
-		there, _ := item.(map[string]any)
-		matches := true
-		for key, value := range fields {
-			if key != "state" && !sameValue(value, there[key]) {
-				matches = false
-				break
-			}
-		}
-		if matches {
-			return true
-		}
-	}
-	return false
+	wanted := maps.Clone(fields)
+	delete(wanted, "state")
+	return slices.ContainsFunc(items, func(item any) bool { return holds(wanted, item) })
 }
 
 // sameValue compares values as nmstate reads them: a number may be given as text,
@@ -136,42 +176,19 @@ func text(value any) string {
 	return strings.Trim(string(encoded), "\"")
 }
 
-// settleValues drops a section whose wanted values all are the ones that are there.
+// settleValues drops a section whose wanted values all are the ones that are
+// there. Empty values are there when there is none.
 func settleValues(differs, has map[string]any, section string) {
+	wanted, _ := differs[section].(map[string]any)
 	there, _ := has[section].(map[string]any)
-	switch wanted := differs[section].(type) {
-	case map[string]any:
-		for kind, value := range wanted {
-			if isSubset(value, there[kind]) || isSubset(value, there["running"]) {
-				delete(wanted, kind)
-			}
-		}
-		if len(wanted) == 0 {
-			delete(differs, section)
+	for kind, value := range wanted {
+		if holds(value, there[kind]) || holds(value, there["running"]) {
+			delete(wanted, kind)
 		}
 	}
-}
-
-// isSubset tells whether all that wanted says is so in there; nothing wanted
-// means nothing there.
-func isSubset(wanted, there any) bool {
-	fields, ok := wanted.(map[string]any)
-	if !ok {
-		return sameValue(wanted, there)
+	if len(wanted) == 0 {
+		delete(differs, section)
 	}
-	other, _ := there.(map[string]any)
-	if len(fields) == 0 {
-		return len(other) == 0
-	}
-	for key, value := range fields {
-		if items, isList := value.([]any); isList && len(items) == 0 && len(list(other, key)) == 0 {
-			continue
-		}
-		if !sameValue(value, other[key]) {
-			return false
-		}
-	}
-	return true
 }
 
 func setOrDrop(fields map[string]any, key string, items []any) {

@@ -26,6 +26,7 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
@@ -34,6 +35,10 @@ import (
 // applies one state and ends. Calls of libnmstate are serialised in a process
 // and an apply can take minutes, during which the agent must go on reading.
 const WorkerCommand = "apply-worker"
+
+// rollbackAfter is when NetworkManager undoes an apply whose process has died.
+// nmstate extends it while it is at work; 0 would mean never.
+const rollbackAfter = time.Minute
 
 // workerRequest is what a worker reads, workerReply what it writes.
 type workerRequest struct {
@@ -52,7 +57,7 @@ func RunWorker(in io.Reader, out io.Writer) error {
 		return fmt.Errorf("reading what to apply: %w", err)
 	}
 	var reply workerReply
-	_, err := nmstate.ApplyNetState(request.Flags, request.State, 0)
+	_, err := nmstate.ApplyNetState(request.Flags, request.State, rollbackAfter)
 	if err != nil && !errors.As(err, &reply.Error) {
 		return err
 	}
