@@ -55,7 +55,7 @@ func difference(desired *v1alpha1.State, current []byte) (*v1alpha1.State, error
 	if len(differs) == 0 {
 		return nil, nil
 	}
-	text, err := json.Marshal(differs)
+	text, err := encode(differs)
 	return v1alpha1.NewState(text), err
 }
 
@@ -86,14 +86,20 @@ func settled(wanted, there map[string]any) bool {
 	rest := 0
 	for key, value := range wanted {
 		switch {
-		case key == "name":
+		case key == "name" || key == "type" && sameType(value, there[key]):
 		case !holds(value, there[key]):
 			rest++
-		case key != "type" && key != "state":
+		case key != "state":
 			delete(wanted, key)
 		}
 	}
 	return rest == 0
+}
+
+// sameType tells whether two types of interface are the same to nmstate, which
+// takes a veth for an ethernet interface with a peer.
+func sameType(a, b any) bool {
+	return a == b || (a == "ethernet" || a == "veth") && (b == "ethernet" || b == "veth")
 }
 
 // holds tells whether there has all that is wanted: all fields of an object; as
@@ -115,7 +121,8 @@ func holds(wanted, there any) bool {
 			return !slices.ContainsFunc(items, func(other any) bool { return holds(one, other) })
 		})
 	}
-	return sameValue(wanted, there)
+	// What is off need not be shown.
+	return sameValue(wanted, there) || wanted == false && there == nil
 }
 
 // withoutLinkLocal leaves out the addresses that the kernel makes by itself.

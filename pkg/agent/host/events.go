@@ -59,10 +59,14 @@ func subscribe() (*nl.NetlinkSocket, error) {
 }
 
 // listen puts something into events whenever the kernel reports a change, until
-// the socket is closed. What changed does not matter: all is read anyway.
-func listen(socket *nl.NetlinkSocket, events chan<- struct{}) error {
+// ctx ends and the socket is closed. What changed does not matter: all is read
+// anyway.
+func listen(ctx context.Context, socket *nl.NetlinkSocket, events chan<- struct{}) error {
 	for {
 		_, _, err := socket.Receive()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		// ENOBUFS: events were lost, so there were some.
 		if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) {
 			return fmt.Errorf("receiving the kernel's network events: %w", err)

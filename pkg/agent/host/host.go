@@ -116,7 +116,7 @@ func (h *Host) Run(ctx context.Context) error {
 		socket.Close()
 		return ctx.Err()
 	})
-	group.Go(func() error { return listen(socket, events) })
+	group.Go(func() error { return listen(ctx, socket, events) })
 	group.Go(func() error {
 		if err := h.round(ctx); err != nil {
 			return err

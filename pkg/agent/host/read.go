@@ -18,7 +18,6 @@ package host
 
 import (
 	"bytes"
-	"encoding/json"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -33,7 +32,7 @@ type state struct {
 }
 
 // noise are fields that change by themselves while nothing changes: a bridge's
-// timers, the lifetimes of addresses.
+// timers, the lifetimes of addresses, and who added an address.
 var noise = map[string]bool{
 	"gc-timer": true, "hello-timer": true, "tcn-timer": true, "topology-change-timer": true,
 	"valid-life-time": true, "preferred-life-time": true,
@@ -47,7 +46,7 @@ func parseState(raw []byte, keepVeths bool) (*state, error) {
 		return nil, err
 	}
 	dropNoise(tree)
-	full, err := json.Marshal(tree)
+	full, err := encode(tree)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +67,7 @@ func parseState(raw []byte, keepVeths bool) (*state, error) {
 		return s, nil
 	}
 	hide(tree, hidden)
-	shown, err := json.Marshal(tree)
+	shown, err := encode(tree)
 	s.shown = v1alpha1.NewState(shown)
 	return s, err
 }
@@ -76,8 +75,9 @@ func parseState(raw []byte, keepVeths bool) (*state, error) {
 func dropNoise(node any) {
 	switch node := node.(type) {
 	case map[string]any:
+		_, isAddress := node["ip"]
 		for key, child := range node {
-			if noise[key] {
+			if noise[key] || isAddress && key == "protocol" {
 				delete(node, key)
 				continue
 			}

@@ -48,6 +48,17 @@ func decode(raw []byte) (map[string]any, error) {
 	return tree, nil
 }
 
+// encode is decode's opposite; nothing is escaped that JSON does not ask for.
+func encode(tree any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(tree); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSpace(text.Bytes()), nil
+}
+
 // visitSecrets calls visit for each secret in tree, with a path that is the same
 // wherever the item is in its list, and sets the field to what visit returns.
 func visitSecrets(tree any, visit func(path, value string) string) {
@@ -132,7 +143,7 @@ func rewrite(raw []byte, visit func(path, value string) string) ([]byte, error) 
 	if !changed {
 		return raw, nil
 	}
-	return json.Marshal(tree)
+	return encode(tree)
 }
 
 // scrub returns text without the secrets of the given states, in whatever

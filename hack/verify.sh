@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Checks that generated code is what the generators make, and format, lint and licences of the rest.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+failed=0
+fail() { echo "verify: $*" >&2; failed=1; }
+
+generated=(pkg/generated pkg/apis docs/api.md hack/openapi-violations.list)
+before=$(mktemp -d)
+trap 'rm -rf "$before"' EXIT
+cp -r --parents "${generated[@]}" "$before"
+hack/update-codegen.sh >"$before/log" 2>&1 || { cat "$before/log" >&2; fail "the generators fail"; }
+for path in "${generated[@]}"; do
+	diff -r "$before/$path" "$path" >&2 || fail "$path is not what the generators make: run 'make update' and commit"
+done
+
+# vendored and generated files are not ours to format
+mapfile -t go_files < <(git ls-files '*.go')
+unformatted=$(gofmt -l "${go_files[@]}")
+[[ -z $unformatted ]] || fail "run gofmt on: $unformatted"
+go vet ./... || fail "go vet"
+_output/tools/staticcheck ./... || fail "staticcheck"
+mapfile -t scripts < <(git ls-files '*.sh' hack/setup .ci/run)
+shellcheck --external-sources --source-path=SCRIPTDIR "${scripts[@]}" || fail "shellcheck"
+go mod tidy -diff >/dev/null || fail "go.mod: run 'go mod tidy'"
+_output/tools/addlicense -check -ignore '**/*.yaml' -ignore '**/*.toml' -ignore '_output/**' -ignore '**/*.md' \
+	$(git ls-files '*.go' '*.sh' '*.proto' '*.rs') || fail "files above lack the licence's header"
+exit "$failed"

@@ -1,0 +1,166 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+func TestRecordOutlivesTheAgent(t *testing.T) {
+	dir := t.TempDir()
+	t.Run("first", func(t *testing.T) {
+		h := newHost(t, dir)
+		change := desire(t, h, veth(0))
+		change.Object.Annotations = map[string]string{"a": "b"}
+		if _, err := h.Apply(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+	})
+	obj := newHost(t, dir).feed.Last()
+	if obj.Annotations["a"] != "b" || obj.Generation != 2 || obj.Status.LastApply.Outcome != v1alpha1.ApplyCommitted {
+		t.Errorf("after a restart: %v, generation %d, %+v", obj.Annotations, obj.Generation, obj.Status.LastApply)
+	}
+	if !v1alpha1.SameState(obj.Spec.DesiredState, v1alpha1.NewState([]byte(veth(0)))) {
+		t.Errorf("after a restart the spec is %s", obj.Spec.DesiredState.Raw)
+	}
+	if !apimeta.IsStatusConditionFalse(obj.Status.Conditions, v1alpha1.ConditionInSync) {
+		t.Error("the veth is gone, and the object is in sync")
+	}
+}
+
+func TestDamagedRecordIsSetAside(t *testing.T) {
+	for name, damage := range map[string]func(string) string{
+		"cut":       func(s string) string { return s[:len(s)/2] },
+		"empty":     func(string) string { return "" },
+		"flipped":   func(s string) string { return strings.Replace(s, "generation\":1", "generation\":7", 1) },
+		"noJSON":    func(string) string { return "\x00\x01" },
+		"newFormat": func(s string) string { return strings.Replace(s, "format\":1", "format\":9", 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := newStore(dir)
+			if err := s.save(record{Generation: 1}); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(s.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			damaged := damage(string(text))
+			if damaged == string(text) {
+				t.Fatal("nothing was damaged")
+			}
+			if err := os.WriteFile(s.path, []byte(damaged), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			obj := newHost(t, dir).feed.Last()
+			failing := apimeta.FindStatusCondition(obj.Status.Conditions, v1alpha1.ConditionFailing)
+			if failing.Reason != v1alpha1.ReasonRecordDamaged {
+				t.Errorf("condition is %+v", failing)
+			}
+			aside, err := filepath.Glob(s.path + ".damaged-*")
+			if err != nil || len(aside) != 1 || !strings.Contains(failing.Message, aside[0]) {
+				t.Errorf("set aside: %v, %v; the condition says %q", aside, err, failing.Message)
+			}
+		})
+	}
+}
+
+// TestDiskThatTakesNothing: the write fails and says so, the network is as it
+// was, and nothing that was recorded is lost.
+func TestDiskThatTakesNothing(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, dir string){
+		"full": func(t *testing.T, dir string) {
+			file, err := os.Create(filepath.Join(dir, "filler"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer file.Close()
+			for block := make([]byte, 4096); ; {
+				if _, err := file.Write(block); err != nil {
+					return
+				}
+			}
+		},
+		"readOnly": func(t *testing.T, dir string) {
+			if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+					t.Error(err)
+				}
+			})
+			h := newHost(t, dir)
+			if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
+				t.Fatal(err)
+			}
+			before, err := takeSnapshot(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spoil(t, dir)
+			_, err = h.Apply(t.Context(), desire(t, h, veth(1)))
+			if agent.KindOf(err) != agent.Failed || !strings.Contains(err.Error(), v1alpha1.ReasonRecordNotWritable) {
+				t.Fatalf("the apply ended with %v", err)
+			}
+			now, err := takeSnapshot(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := before.differences(now); len(left) > 0 {
+				t.Errorf("not as before: %v", left)
+			}
+			obj := h.feed.Last()
+			if !v1alpha1.SameState(obj.Spec.DesiredState, v1alpha1.NewState([]byte(veth(0)))) {
+				t.Errorf("the spec is %s", obj.Spec.DesiredState.Raw)
+			}
+			failing := apimeta.FindStatusCondition(obj.Status.Conditions, v1alpha1.ConditionFailing)
+			if failing.Reason != v1alpha1.ReasonRecordNotWritable {
+				t.Errorf("condition is %+v", failing)
+			}
+		})
+	}
+}
+
+func TestInterruptedApplyIsToldAtTheNextStart(t *testing.T) {
+	dir := t.TempDir()
+	started := record{Generation: 1, LastApply: &v1alpha1.LastApply{Generation: 2, StartTime: now(), Outcome: v1alpha1.ApplyInProgress}}
+	if err := newStore(dir).save(started); err != nil {
+		t.Fatal(err)
+	}
+	last := newHost(t, dir).feed.Last().Status.LastApply
+	if last.Outcome != v1alpha1.ApplyInterrupted || last.FinishTime == nil {
+		t.Errorf("lastApply is %+v", last)
+	}
+}

@@ -1,0 +1,120 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+const secretState = `{"interfaces":[
+	{"name":"eth1","type":"ethernet","802.1x":{"identity":"me","password":"s3cret\"1","private-key-password":"s3cret2"}},
+	{"name":"mac0","type":"macsec","macsec":{"mka-cak":"s3cret3","mka-ckn":"public"}},
+	{"name":"ip0","type":"ipsec","libreswan":{"psk":"s3cret4","left":"192.0.2.1"}},
+	{"name":"wg0","type":"wireguard","wireguard":{"private-key":"s3cret5","peers":[{"public-key":"A","preshared-key":"s3cret6"}]}}]}`
+
+func TestMaskHidesAllSecretsAndNothingElse(t *testing.T) {
+	masked, err := maskState([]byte(secretState))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(masked), "s3cret") {
+		t.Errorf("a secret is shown: %s", masked)
+	}
+	if got := strings.Count(string(masked), "hid_by_nmstate"); got != 6 {
+		t.Errorf("%d masks, want 6: %s", got, masked)
+	}
+	for _, open := range []string{"me", "public", "192.0.2.1"} {
+		if !strings.Contains(string(masked), open) {
+			t.Errorf("%s is gone: %s", open, masked)
+		}
+	}
+}
+
+func TestMaskLeavesAStateWithoutSecretsAsItIs(t *testing.T) {
+	const plain = `{ "interfaces" : [ {"mtu": 1.50e3, "name":"eth1"} ] }`
+	if masked, err := maskState([]byte(plain)); err != nil || string(masked) != plain {
+		t.Errorf("%s, %v", masked, err)
+	}
+}
+
+func TestUnmaskKeepsTheRealOnes(t *testing.T) {
+	masked, err := maskState([]byte(secretState))
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := unmaskState(masked, []byte(secretState))
+	if err != nil || !v1alpha1.SameState(v1alpha1.NewState(back), v1alpha1.NewState([]byte(secretState))) {
+		t.Errorf("%s, %v", back, err)
+	}
+	// A new secret replaces the real one, wherever the interface is in the list.
+	next := `{"interfaces":[{"name":"ip0","libreswan":{"psk":"new"}},{"name":"eth1","802.1x":{"password":"` + mask + `"}}]}`
+	back, err = unmaskState([]byte(next), []byte(secretState))
+	if err != nil || !strings.Contains(string(back), `"psk":"new"`) || !strings.Contains(string(back), `s3cret\"1`) {
+		t.Errorf("%s, %v", back, err)
+	}
+}
+
+func TestUnmaskRefusesAMaskWithNothingBehindIt(t *testing.T) {
+	_, err := unmaskState([]byte(`{"interfaces":[{"name":"eth9","802.1x":{"password":"`+mask+`"}}]}`), []byte(secretState))
+	if err == nil || !strings.Contains(err.Error(), "interfaces[eth9].802.1x.password") {
+		t.Error(err)
+	}
+}
+
+func TestScrubTakesSecretsOutOfText(t *testing.T) {
+	text := scrub(`invalid password s3cret\"1 and s3cret"1, psk s3cret4`, []byte(secretState), nil)
+	if strings.Contains(text, "s3cret") {
+		t.Error(text)
+	}
+}
+
+// TestSecretsNeverLeaveTheAgent: not in the object, not in kubectl's annotation,
+// not in errors; they are in the record, and come back from it.
+func TestSecretsNeverLeaveTheAgent(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	change := desire(t, h, secretState)
+	change.Object.Annotations = map[string]string{lastApplied: `{"spec":{"desiredState":` + secretState + `}}`}
+	_, err := h.Apply(t.Context(), change)
+	if err == nil || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("the error is %v", err)
+	}
+	obj := h.feed.Last()
+	if strings.Contains(obj.Status.LastApply.Message, "s3cret") {
+		t.Errorf("lastApply is %+v", obj.Status.LastApply)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v := h.view
+	v.record = v.record.with(change.Object, change.Object.Spec.DesiredState)
+	shown, err := compose(v, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(shown.Spec.DesiredState.Raw) + shown.Annotations[lastApplied]; strings.Contains(text, "s3cret") || !strings.Contains(text, mask) {
+		t.Errorf("shown: %s", text)
+	}
+	if !strings.Contains(string(v.record.Desired.Raw), "s3cret4") {
+		t.Error("the record lost a secret")
+	}
+	if _, err := agent.Fingerprint(shown); err != nil {
+		t.Error(err)
+	}
+}
