@@ -39,6 +39,7 @@ spec:
 // TestKubectl: each command does what it does for a built-in resource.
 func TestKubectl(t *testing.T) {
 	state := strings.NewReplacer("kbr0", "kbr1")
+	mustDesire(t, "node03", "null") // nobody owns anything yet
 	for _, test := range []struct {
 		name  string
 		input string
@@ -112,7 +113,8 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			node, _, _ := strings.Cut(strings.TrimPrefix(out, "nodenetworkstate.nmstate.io/"), " ")
+			_, applied, _ := strings.Cut(out, "nodenetworkstate.nmstate.io/") // after warnings
+			node, _, _ := strings.Cut(applied, " ")
 			if obj := get(t, node); obj.Status.Difference != nil {
 				t.Errorf("right after it there is a difference: %s", obj.Status.Difference.Raw)
 			}

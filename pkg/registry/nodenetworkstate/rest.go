@@ -19,8 +19,11 @@ package nodenetworkstate
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strconv"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -159,6 +162,7 @@ func (r *REST) Watch(ctx context.Context, options *internalversion.ListOptions) 
 // answers what would change.
 func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	info = rest.WrapUpdatedObjectInfo(info, checkResourceVersion)
 	// Server-side apply forces creation on; here it never is.
 	updated, created, err := r.store.Update(ctx, name, info, create, update, false, options)
 	if err != nil || !slices.Contains(options.DryRun, metav1.DryRunAll) {
@@ -173,6 +177,19 @@ func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectI
 		return nil, false, err
 	}
 	return planned, false, nil
+}
+
+// checkResourceVersion refuses a resourceVersion that is no number, which the
+// generic store takes for a failure of its own.
+func checkResourceVersion(_ context.Context, updated, _ runtime.Object) (runtime.Object, error) {
+	state, ok := updated.(*v1alpha1.NodeNetworkState)
+	if !ok || state.ResourceVersion == "" {
+		return updated, nil
+	}
+	if _, err := strconv.ParseUint(state.ResourceVersion, 10, 64); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("metadata.resourceVersion %q is none that was read: read the object again", state.ResourceVersion))
+	}
+	return updated, nil
 }
 
 // scoped narrows the barrier of a request to what its selectors leave.
