@@ -1,0 +1,290 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package bench measures what a user feels against what they would use instead:
+// each pair in the same run, medians, printed as ratios. Machines are shared and
+// noisy, so nothing fails here.
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/fake"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/clientset/versioned"
+	typed "github.com/nmstate/kubernetes-nmstate/pkg/generated/clientset/versioned/typed/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
+	"github.com/nmstate/kubernetes-nmstate/test/netns"
+)
+
+const bin = "../../_output/bin/"
+
+// The benchmarks run in one network of their own, which is the node.
+func TestMain(m *testing.M) { netns.Main(m) }
+
+// start starts a program that ends with the benchmark, and returns its process.
+func start(b *testing.B, name string, args ...string) *os.Process {
+	b.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd.Process
+}
+
+func port(b *testing.B) int {
+	b.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// site is a server and the folder of its state.
+type site struct {
+	dir        string
+	agentsPort int
+	server     *os.Process
+	nns        typed.NodeNetworkStateInterface
+}
+
+func newSite(b *testing.B) *site {
+	b.Helper()
+	s := &site{dir: b.TempDir(), agentsPort: port(b)}
+	kubeconfig := filepath.Join(s.dir, "kubeconfig")
+	s.server = start(b, bin+"apiserver", "--standalone", "--state-dir", s.dir, "--kubeconfig-out", kubeconfig,
+		"--bind-address", "127.0.0.1", "--secure-port", strconv.Itoa(port(b)),
+		"--agent-bind-address", "127.0.0.1", "--agent-port", strconv.Itoa(s.agentsPort))
+	poll(b, func(context.Context) bool { _, err := os.Stat(kubeconfig); return err == nil })
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		b.Fatal(err)
+	}
+	config.QPS = -1
+	clients, err := versioned.NewForConfig(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.nns = clients.NmstateV1alpha1().NodeNetworkStates()
+	return s
+}
+
+// agent starts the agent of this network as node "node".
+func (s *site) agent(b *testing.B) *os.Process {
+	b.Helper()
+	agent := start(b, bin+"node-agent", "--node-name", "node", "--server", fmt.Sprintf("127.0.0.1:%d", s.agentsPort),
+		"--ca-file", filepath.Join(s.dir, "ca.crt"), "--join-token-file", filepath.Join(s.dir, "join-token"),
+		"--state-dir", filepath.Join(s.dir, "agent"), "--backend", "kernel")
+	s.await(b, 1)
+	return agent
+}
+
+func (s *site) await(b *testing.B, nodes int) {
+	b.Helper()
+	poll(b, func(ctx context.Context) bool {
+		list, err := s.nns.List(ctx, metav1.ListOptions{})
+		return err == nil && len(list.Items) == nodes &&
+			!slices.ContainsFunc(list.Items, func(n v1alpha1.NodeNetworkState) bool { return n.Status.CurrentState == nil })
+	})
+}
+
+func poll(b *testing.B, done func(context.Context) bool) {
+	b.Helper()
+	err := wait.PollUntilContextTimeout(b.Context(), 20*time.Millisecond, time.Minute, true,
+		func(ctx context.Context) (bool, error) { return done(ctx), nil })
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// samples are the times of the runs of one thing.
+type samples []time.Duration
+
+func (s samples) at(quantile float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(s))
+	return sorted[min(int(float64(len(sorted))*quantile), len(sorted)-1)]
+}
+
+// interleave runs the things in turn, so that noise hits all alike.
+func interleave(b *testing.B, rounds int, things ...func() error) []samples {
+	b.Helper()
+	result := make([]samples, len(things))
+	for range rounds {
+		for i, thing := range things {
+			begin := time.Now()
+			if err := thing(); err != nil {
+				b.Fatal(err)
+			}
+			result[i] = append(result[i], time.Since(begin))
+		}
+	}
+	return result
+}
+
+// BenchmarkGet compares a GET through the API with what reads the same node
+// otherwise: nmstatectl, and the bare library.
+func BenchmarkGet(b *testing.B) {
+	for _, interfaces := range []int{3, 50, 500} {
+		b.Run(fmt.Sprintf("interfaces=%d", interfaces), func(b *testing.B) {
+			netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link add b$i up type bridge; done | ip -batch -", interfaces-1))
+			b.Cleanup(func() {
+				netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link del b$i; done | ip -batch -", interfaces-1))
+			})
+			s := newSite(b)
+			s.agent(b)
+			rounds := max(20, 2000/interfaces)
+			times := interleave(b, rounds,
+				func() error { _, err := s.nns.Get(b.Context(), "node", metav1.GetOptions{}); return err },
+				func() error { return exec.Command("../../_output/nmstatectl/bin/nmstatectl", "show", "--kernel").Run() },
+				func() error { _, _, err := nmstate.RetrieveNetState(nmstate.KernelOnly); return err })
+			get, command, library := times[0], times[1], times[2]
+			fmt.Printf("GET, %3d interfaces: p50 %v, p99 %v; nmstatectl show p50 %v, ratio %.2f; library p50 %v, ratio %.2f, difference %v\n",
+				interfaces, get.at(.5), get.at(.99), command.at(.5), ratio(get, command), library.at(.5), ratio(get, library), get.at(.5)-library.at(.5))
+		})
+	}
+}
+
+func ratio(a, b samples) float64 { return float64(a.at(.5)) / float64(b.at(.5)) }
+
+// BenchmarkWatch measures from a change in the kernel to the watch's event, and
+// compares with polling once a minute, whose median is half a minute.
+func BenchmarkWatch(b *testing.B) {
+	s := newSite(b)
+	s.agent(b)
+	w, err := s.nns.Watch(b.Context(), metav1.ListOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer w.Stop()
+	<-w.ResultChan()
+	var times samples
+	for i := range 20 {
+		ip := fmt.Sprintf("198.18.0.%d", i+1)
+		begin := time.Now()
+		netns.Run(b, "ip", "addr", "add", ip+"/32", "dev", "lo")
+		for event := range w.ResultChan() {
+			obj, ok := event.Object.(*v1alpha1.NodeNetworkState)
+			if ok && bytes.Contains(obj.Status.CurrentState.Raw, []byte(`"`+ip+`"`)) {
+				break
+			}
+		}
+		times = append(times, time.Since(begin))
+		// Bursts are held back on purpose: one change every 1.1 s is none.
+		time.Sleep(1100 * time.Millisecond)
+	}
+	fmt.Printf("watch event after a change: p50 %v, p99 %v; polled once a minute p50 30s, ratio %.4f\n",
+		times.at(.5), times.at(.99), times.at(.5).Seconds()/30)
+}
+
+// BenchmarkList measures a LIST of a hundred agents of 20 kB each, and the memory
+// of the server with them.
+func BenchmarkList(b *testing.B) {
+	const nodes = 100
+	s := newSite(b)
+	poll(b, func(context.Context) bool { _, err := os.Stat(filepath.Join(s.dir, "join-token")); return err == nil })
+	state := fmt.Sprintf(`{"interfaces":[{"name":"lo","type":"loopback","state":"up"}],"description":%q}`, strings.Repeat("x", 20_000))
+	var links sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	b.Cleanup(func() { cancel(); links.Wait() })
+	for i := range nodes {
+		key := filepath.Join(s.dir, fmt.Sprint("key", i))
+		if err := uplink.EnsureSecret(key); err != nil {
+			b.Fatal(err)
+		}
+		node := fake.New()
+		if err := node.SetState(state); err != nil {
+			b.Fatal(err)
+		}
+		link := uplink.New(uplink.Config{
+			Server: fmt.Sprintf("127.0.0.1:%d", s.agentsPort), CAFile: filepath.Join(s.dir, "ca.crt"),
+			Credentials: uplink.Files{Token: filepath.Join(s.dir, "join-token"), NodeKey: key},
+			Node:        fmt.Sprintf("node%03d", i), Agent: node,
+		})
+		links.Go(func() { _ = link.Run(ctx) })
+	}
+	s.await(b, nodes)
+	times := interleave(b, 50,
+		func() error { _, err := s.nns.List(b.Context(), metav1.ListOptions{}); return err },
+		func() error { _, err := s.nns.List(b.Context(), metav1.ListOptions{ResourceVersion: "0"}); return err })
+	fmt.Printf("LIST of %d agents of 20 kB: live p50 %v, p99 %v; from the cache p50 %v, ratio %.2f; server %d MB resident\n",
+		nodes, times[0].at(.5), times[0].at(.99), times[1].at(.5), ratio(times[0], times[1]), residentMB(b, s.server))
+}
+
+// BenchmarkIdle measures the memory and the processor time of an idle agent.
+func BenchmarkIdle(b *testing.B) {
+	s := newSite(b)
+	agent := s.agent(b)
+	const quiet = 5 * time.Second
+	before := processorTicks(b, agent)
+	time.Sleep(quiet)
+	fmt.Printf("idle agent: %d MB resident, %d ticks of 10 ms in %v; server with it %d MB resident\n",
+		residentMB(b, agent), processorTicks(b, agent)-before, quiet, residentMB(b, s.server))
+}
+
+func residentMB(b *testing.B, p *os.Process) int {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "VmRSS:")
+	kb, err := strconv.Atoi(strings.Fields(after)[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	return kb / 1024
+}
+
+// processorTicks are user and system time (proc(5), /proc/pid/stat, fields 14 and 15).
+func processorTicks(b *testing.B, p *os.Process) int {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+2:]))
+	user, err1 := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	if err1 != nil || err2 != nil {
+		b.Fatal(err1, err2)
+	}
+	return user + system
+}
