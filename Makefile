@@ -51,7 +51,7 @@ test: verify test-unit test-integration test-e2e ## Run all tests; this is what 
 
 .PHONY: test-unit
 test-unit: libnmstate ## Run the tests of the packages, with the race detector.
-	go test -race ./cmd/... ./pkg/... ./hack/...
+	go test -race -timeout 15m ./cmd/... ./pkg/... ./test/rules
 
 .PHONY: test-integration
 test-integration: build ## Run the server with agents in memory against client-go and controller-runtime.

@@ -11,9 +11,9 @@ child() { grep -q . "/proc/$1/task/$1/children"; }
 
 start() {
 	alive "$pidfile" && return
-	local entry entry_name number backend labels
+	local entry entry_name backend labels
 	for entry in "${nodes[@]}"; do
-		read -r entry_name number backend labels <<<"$entry"
+		read -r entry_name _ backend labels <<<"$entry"
 		[[ $entry_name == "$name" ]] && break
 	done
 	setsid "$root/hack/nodes/node.sh" exec "$name" "$bin/node-agent" --node-name "$name" --server "192.0.2.1:$AGENT_PORT" \

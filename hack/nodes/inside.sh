@@ -11,7 +11,7 @@ mount -t tmpfs tmpfs "$dir/layers"
 for folder in etc var; do
 	mkdir -p "$dir/layers/$folder/upper" "$dir/layers/$folder/work"
 	# What is mounted onto /etc/resolv.conf and the like would still be the machine's.
-	for mounted in $(awk -v under="/$folder/" 'index($2, under) == 1 {print $2}' /proc/mounts); do
+	awk -v under="/$folder/" 'index($2, under) == 1 {print $2}' /proc/mounts | while read -r mounted; do
 		umount -l "$mounted"
 	done
 	mount -t overlay overlay -o "lowerdir=/$folder,upperdir=$dir/layers/$folder/upper,workdir=$dir/layers/$folder/work" "/$folder"

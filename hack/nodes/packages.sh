@@ -10,7 +10,7 @@ packages=(
 	dbus-bin dbus-daemon dbus-system-bus-common libdbus-1-3 libapparmor1 libexpat1 libsystemd0 libcap-ng0
 )
 
-stamp=$(cat "${BASH_SOURCE[0]}" | sha256sum)
+stamp=$(sha256sum <"${BASH_SOURCE[0]}")
 [[ -f $out/stamp && $(<"$out/stamp") == "$stamp" ]] && exit 0
 echo "nodes: fetching NetworkManager's packages"
 rm -rf "$out"

@@ -126,16 +126,28 @@ func (n *Nodes) Watch(ctx context.Context, deliver func([]fleet.Node)) error {
 	for {
 		nodes, moved := n.now()
 		deliver(nodes)
+		if err := n.await(ctx, watcher, moved); err != nil {
+			return err
+		}
+	}
+}
+
+// await returns when the nodes have changed: when one has joined, or when the
+// file of one was removed.
+func (n *Nodes) await(ctx context.Context, watcher *fsnotify.Watcher, moved <-chan struct{}) error {
+	logger := klog.FromContext(ctx)
+	for {
 		select {
 		case <-moved:
+			return nil
 		case event := <-watcher.Events:
 			if event.Has(fsnotify.Remove) && strings.HasSuffix(event.Name, nodeFile) {
 				if err := n.load(); err != nil {
-					klog.FromContext(ctx).Error(err, "The nodes stay as they were")
+					logger.Error(err, "The nodes stay as they were")
 				}
 			}
 		case err := <-watcher.Errors:
-			klog.FromContext(ctx).Error(err, "Watching the nodes that have joined", "folder", n.dir)
+			logger.Error(err, "Watching the nodes that have joined", "folder", n.dir)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -62,6 +62,7 @@ func NewCommand() *cobra.Command {
 	logs.AddFlags(command.Flags(), logs.SkipLoggingConfigurationFlags())
 	options.AddFlags(command.Flags())
 	command.AddCommand(newWorker())
+	command.CompletionOptions.DisableDefaultCmd = true
 	return command
 }
 

@@ -1,0 +1,85 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package app
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+var update = flag.Bool("update", false, "write the golden file")
+
+const golden = "../../../docs/help/node-agent.txt"
+
+// TestHelp holds the help to the golden file, which is documentation too.
+func TestHelp(t *testing.T) {
+	var help bytes.Buffer
+	command := NewCommand()
+	command.SetOut(&help)
+	command.SetArgs([]string{"--help"})
+	if err := command.Execute(); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(golden, help.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if help.String() != string(want) {
+		t.Error("the help is not as in " + golden + ": run go test ./cmd/... -update and look at the difference")
+	}
+}
+
+// TestValidate: each bad option is named.
+func TestValidate(t *testing.T) {
+	for args, want := range invalid {
+		options := NewOptions()
+		if err := parse(options, strings.Fields(args)); err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, err := range options.Validate() {
+			all = append(all, err.Error())
+		}
+		if text := strings.Join(all, "\n"); !strings.Contains(text, want) {
+			t.Errorf("%q: %q lacks %q", args, text, want)
+		}
+	}
+}
+
+var invalid = map[string]string{
+	"--node-name=A":      "--node-name",
+	"--server=x":         "--server \"x\" must be HOST:PORT",
+	"--server=x:1":       "--ca-file is needed",
+	"--backend=other":    "--backend \"other\" must be one of",
+	"--join-token-file=": "--join-token-file is needed",
+}
+
+func parse(options *Options, args []string) error {
+	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	options.AddFlags(flags)
+	return flags.Parse(args)
+}

@@ -1,0 +1,162 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package nodenetworkstate
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
+)
+
+const live = `{"interfaces":[
+	{"name":"lo","type":"loopback","state":"up","ipv4":{"address":[{"ip":"127.0.0.1","prefix-length":8}]}},
+	{"name":"eth0","type":"ethernet","state":"up","ipv4":{"address":[{"ip":"192.0.2.7","prefix-length":24}]},
+	 "ipv6":{"address":[{"ip":"fe80::1","prefix-length":64},{"ip":"2001:db8::7","prefix-length":64}]}},
+	{"name":"eth1","type":"ethernet","state":"down","ipv4":{"address":[{"ip":"192.0.2.8","prefix-length":24}]}}],
+	"routes":{"running":[{"destination":"0.0.0.0/0","next-hop-address":"192.0.2.9","next-hop-interface":"eth9","table-id":100},
+	{"destination":"0.0.0.0/0","next-hop-address":"192.0.2.1","next-hop-interface":"eth0","table-id":254}]}}`
+
+func node() *v1alpha1.NodeNetworkState {
+	return &v1alpha1.NodeNetworkState{
+		ObjectMeta: metav1.ObjectMeta{Name: "node1", ResourceVersion: "7", Generation: 3, Labels: map[string]string{"zone": "a"}},
+		Spec:       v1alpha1.NodeNetworkStateSpec{DesiredState: v1alpha1.NewState([]byte(`{"a":1.0}`))},
+		Status: v1alpha1.NodeNetworkStateStatus{
+			CurrentState: v1alpha1.NewState([]byte(live)),
+			Backend:      v1alpha1.BackendKernel,
+			Interfaces:   &v1alpha1.InterfaceCount{Total: 3, Up: 2},
+			Conditions:   []metav1.Condition{{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionTrue}},
+		},
+	}
+}
+
+func TestWhatMayBeChanged(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*v1alpha1.NodeNetworkState)
+		field  string
+	}{
+		"nothing":       {func(*v1alpha1.NodeNetworkState) {}, ""},
+		"annotations":   {func(n *v1alpha1.NodeNetworkState) { n.Annotations = map[string]string{"a": "b"} }, ""},
+		"spec":          {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = v1alpha1.NewState([]byte(`{"b":2}`)) }, ""},
+		"no spec":       {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = nil }, ""},
+		"no object":     {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = v1alpha1.NewState([]byte(`7`)) }, "spec.desiredState"},
+		"labels":        {func(n *v1alpha1.NodeNetworkState) { n.Labels = nil }, "metadata.labels"},
+		"owner":         {func(n *v1alpha1.NodeNetworkState) { n.OwnerReferences = []metav1.OwnerReference{{}} }, "metadata.ownerReferences"},
+		"finalizers":    {func(n *v1alpha1.NodeNetworkState) { n.Finalizers = []string{"a/b"} }, "metadata.finalizers"},
+		"status":        {func(n *v1alpha1.NodeNetworkState) { n.Status.Backend = "x" }, "status"},
+		"current state": {func(n *v1alpha1.NodeNetworkState) { n.Status.CurrentState = nil }, "status"},
+		"status of another revision": {func(n *v1alpha1.NodeNetworkState) {
+			n.ResourceVersion = ""
+			n.Status = v1alpha1.NodeNetworkStateStatus{}
+		}, ""},
+		"status, encoded anew": {func(n *v1alpha1.NodeNetworkState) {
+			n.Status.CurrentState = v1alpha1.NewState([]byte(strings.ReplaceAll(live, "\n", " ")))
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, now := node(), node()
+			now.Generation = 99
+			test.change(now)
+			s := newStrategy(nil)
+			s.PrepareForUpdate(t.Context(), now, before)
+			errs := s.ValidateUpdate(t.Context(), now, before)
+			if test.field == "" && (len(errs) > 0 || now.Generation != 3 || string(now.Status.CurrentState.Raw) != live) {
+				t.Errorf("%v, generation %d", errs, now.Generation)
+			}
+			if test.field != "" && (len(errs) != 1 || errs[0].Field != test.field) {
+				t.Errorf("%v, want one of %s", errs, test.field)
+			}
+		})
+	}
+}
+
+func TestTable(t *testing.T) {
+	list := &v1alpha1.NodeNetworkStateList{ListMeta: metav1.ListMeta{ResourceVersion: "9"}, Items: []v1alpha1.NodeNetworkState{*node(), {}}}
+	got, err := table{}.ConvertToTable(t.Context(), list, nil)
+	if err != nil || got.ResourceVersion != "9" || len(got.Rows) != 2 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for i, column := range got.ColumnDefinitions {
+		want := map[string]any{"Name": "node1", "Available": "True", "In Sync": "Unknown", "Interfaces": "2/3",
+			"Default Route": "192.0.2.1%eth0", "Last Apply": "<none>", "Addresses": "192.0.2.7/24,2001:db8::7/64", "Backend": "Kernel"}[column.Name]
+		if cell := got.Rows[0].Cells[i]; want != nil && cell != want {
+			t.Errorf("%s is %v, want %v", column.Name, cell, want)
+		}
+	}
+}
+
+func TestSelecting(t *testing.T) {
+	for selector, want := range map[string]bool{
+		"metadata.name=node1": true, "metadata.name=node2": false,
+		"status.conditions.Available=True": true, "status.conditions.Available!=True": false, "status.conditions.InSync=Unknown": true,
+	} {
+		field, err := fields.ParseSelector(selector)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := predicate(labels.Everything(), field)
+		if got, err := p.Matches(node()); err != nil || got != want {
+			t.Errorf("%s: %v, %v", selector, got, err)
+		}
+	}
+}
+
+func TestScopeNarrowsTheBarrier(t *testing.T) {
+	s, _ := withScope(t.Context(), labels.SelectorFromSet(labels.Set{"zone": "a"}), fields.OneTermEqualSelector("metadata.name", "node1")).Value(scopeKey{}).(scope)
+	for _, test := range []struct {
+		node fleet.Node
+		want bool
+	}{
+		{fleet.Node{Name: "node1", Labels: map[string]string{"zone": "a"}}, true},
+		{fleet.Node{Name: "node1", Labels: map[string]string{"zone": "b"}}, false},
+		{fleet.Node{Name: "node2", Labels: map[string]string{"zone": "a"}}, false},
+	} {
+		if got := s.selects(test.node); got != test.want {
+			t.Errorf("%+v is selected: %v", test.node, got)
+		}
+	}
+	if !(scope{}).selects(fleet.Node{Name: "any"}) {
+		t.Error("no scope leaves a node out")
+	}
+}
+
+func TestErrorsOfAgentsBecomeTheAPIs(t *testing.T) {
+	for kind, code := range map[agent.ErrorKind]int32{
+		agent.Invalid: http.StatusUnprocessableEntity, agent.Conflict: http.StatusConflict, agent.Busy: http.StatusConflict,
+		agent.Failed: http.StatusInternalServerError, agent.Unreachable: http.StatusServiceUnavailable,
+		agent.Lost: http.StatusGatewayTimeout, agent.InProgress: http.StatusGatewayTimeout,
+	} {
+		err := statusError("node1", &agent.Error{Kind: kind, Reason: "VerificationError", Message: "in nmstate's words"})
+		var status apierrors.APIStatus
+		if !errors.As(err, &status) || status.Status().Code != code || !strings.Contains(err.Error(), "in nmstate's words") {
+			t.Errorf("%s became %v", kind, err)
+		}
+	}
+	other := errors.New("other")
+	if got := statusError("node1", other); got != other {
+		t.Errorf("%v became %v", other, got)
+	}
+}

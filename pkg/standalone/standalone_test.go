@@ -1,0 +1,220 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package standalone
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/metadata"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
+)
+
+func open(t *testing.T, dir string) *State {
+	t.Helper()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestTermsNeverGoBackwards(t *testing.T) {
+	s := open(t, t.TempDir())
+	now := time.Now()
+	first, err := s.BeginTerm(now)
+	if err != nil || first != uint64(now.UnixMicro()) {
+		t.Errorf("the first term begins at %d, %v", first, err)
+	}
+	second, err := s.BeginTerm(now.Add(-time.Hour))
+	if err != nil || second != first+termDistance {
+		t.Errorf("with a clock that is behind the next begins at %d, %v; the first at %d", second, err, first)
+	}
+	if err := os.WriteFile(s.path(termFile), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.BeginTerm(now); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Error(err)
+	}
+}
+
+func TestSecretsStayAndAreForTheOwner(t *testing.T) {
+	dir := t.TempDir()
+	token, err := open(t, dir).JoinToken()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := open(t, dir).JoinToken(); err != nil || again != token {
+		t.Errorf("the token changed: %v", err)
+	}
+	if _, err := open(t, dir).CA(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{joinTokenFile, caKeyFile} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+}
+
+func TestCertificatesAreTheCAs(t *testing.T) {
+	dir := t.TempDir()
+	first, err := open(t, dir).CA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := open(t, dir).CA()
+	if err != nil || string(ca.PEM()) != string(first.PEM()) {
+		t.Fatalf("the CA changed: %v", err)
+	}
+	cert, key, err := ca.Server([]string{"localhost", "192.0.2.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(first.PEM())
+	for _, name := range []string{"localhost", "192.0.2.1"} {
+		if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "192.0.2.2"}); err == nil {
+		t.Error("the certificate is good for an address that nobody gave")
+	}
+}
+
+func TestKubeconfig(t *testing.T) {
+	ca, err := open(t, t.TempDir()).CA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "sub", "kubeconfig")
+	if err := ca.WriteKubeconfig(path, "https://127.0.0.1:1"); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", path)
+	if err != nil || config.Host != "https://127.0.0.1:1" || len(config.CertData) == 0 {
+		t.Errorf("%+v, %v", config, err)
+	}
+}
+
+// claim authenticates with token and key and claims a node's name.
+func claim(a *Authenticator, token, key, node string) error {
+	md := metadata.Pairs(uplink.TokenKey, "Bearer "+token, uplink.NodeKey, key)
+	claim, err := a.Authenticate(metadata.NewIncomingContext(context.Background(), md))
+	if err != nil {
+		return err
+	}
+	return claim(context.Background(), &agentpb.Hello{Node: node, Labels: map[string]string{"a": "b"}})
+}
+
+func TestANameBelongsToTheFirstThatJoins(t *testing.T) {
+	dir := t.TempDir()
+	nodes, err := open(t, dir).Nodes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := NewAuthenticator("token", nodes)
+	mine, other := strings.Repeat("1", minKey), strings.Repeat("2", minKey)
+	for _, test := range []struct{ token, key, node, says string }{
+		{"wrong", mine, "node1", "join token"},
+		{"token", "short", "node1", "key of its own"},
+		{"token", mine, "Node 1", "no name for a node"},
+		{"token", mine, "node1", ""},
+		{"token", other, "node1", "another key"},
+		{"token", other, "node2", ""},
+		{"token", mine, "node1", ""},
+	} {
+		err := claim(a, test.token, test.key, test.node)
+		if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+	// They are known after a restart, and their keys too.
+	if nodes, err = open(t, dir).Nodes(); err != nil {
+		t.Fatal(err)
+	}
+	if err := claim(NewAuthenticator("token", nodes), "token", other, "node1"); !errors.Is(err, errOtherKey) {
+		t.Error(err)
+	}
+	if _, err := a.Authenticate(context.Background()); err == nil {
+		t.Error("without a token one gets in")
+	}
+}
+
+func TestRemovingItsFileForgetsANode(t *testing.T) {
+	dir := t.TempDir()
+	nodes, err := open(t, dir).Nodes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	delivered := make(chan int)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- nodes.Watch(ctx, func(now []fleet.Node) { delivered <- len(now) }) }()
+	if got := <-delivered; got != 0 {
+		t.Errorf("%d nodes at first", got)
+	}
+	a := NewAuthenticator("token", nodes)
+	go func() {
+		if err := claim(a, "token", strings.Repeat("1", minKey), "node1"); err != nil {
+			t.Error(err)
+		}
+	}()
+	if got := <-delivered; got != 1 {
+		t.Errorf("%d nodes after one joined", got)
+	}
+	if err := os.Remove(filepath.Join(dir, nodesFolder, "node1"+nodeFile)); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-delivered; got != 0 {
+		t.Errorf("%d nodes after its file was removed", got)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestADamagedNodeIsNoDeletedNode(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if err := os.WriteFile(filepath.Join(dir, nodesFolder, "node1"+nodeFile), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Nodes(); err == nil || !strings.Contains(err.Error(), "node1") {
+		t.Error(err)
+	}
+}
