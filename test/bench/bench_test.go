@@ -164,9 +164,10 @@ func interleave(b *testing.B, rounds int, things ...func() error) []samples {
 func BenchmarkGet(b *testing.B) {
 	for _, interfaces := range []int{3, 50, 500} {
 		b.Run(fmt.Sprintf("interfaces=%d", interfaces), func(b *testing.B) {
-			netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link add b$i up type bridge; done | ip -batch -", interfaces-1))
+			pairs := interfaces / 2
+			netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link add a$i up type veth peer b$i; done | ip -batch -", pairs))
 			b.Cleanup(func() {
-				netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link del b$i; done | ip -batch -", interfaces-1))
+				netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link del a$i; done | ip -batch -", pairs))
 			})
 			s := newSite(b)
 			s.agent(b)
@@ -220,7 +221,7 @@ func BenchmarkList(b *testing.B) {
 	const nodes = 100
 	s := newSite(b)
 	poll(b, func(context.Context) bool { _, err := os.Stat(filepath.Join(s.dir, "join-token")); return err == nil })
-	state := fmt.Sprintf(`{"interfaces":[{"name":"lo","type":"loopback","state":"up"}],"description":%q}`, strings.Repeat("x", 20_000))
+	state := fmt.Sprintf(`{"interfaces":[{"name":"lo","type":"loopback","state":"up"}],"hostname":%q}`, strings.Repeat("x", 20_000))
 	var links sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
 	b.Cleanup(func() { cancel(); links.Wait() })

@@ -89,11 +89,12 @@ func (h *Host) apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNe
 	if done || err != nil {
 		return h.answer(err)
 	}
-	err = h.transact(ctx, after.Desired)
+	before, backend, err := h.transact(ctx, after.Desired)
 	if err == nil {
-		err = h.commit(ctx, after, story)
-	} else {
-		h.giveUp(story, err)
+		err = h.commit(after, story)
+	}
+	if err != nil {
+		h.giveUp(story, h.putBack(ctx, before, backend, err))
 	}
 	if readErr := h.round(ctx); readErr != nil && err == nil {
 		err = failed(readErr)
@@ -213,25 +214,32 @@ func (h *Host) tell(r record, story v1alpha1.LastApply, outcome v1alpha1.ApplyOu
 	_ = h.publish()
 }
 
-// transact applies the desired state. If that fails the network is put back.
-func (h *Host) transact(ctx context.Context, desired *v1alpha1.State) error {
+// transact applies the desired state, and returns what it may have changed as it
+// was before; nil if it was not touched.
+func (h *Host) transact(ctx context.Context, desired *v1alpha1.State) (*snapshot, backend, error) {
 	h.mu.Lock()
 	backend, full := h.view.backend, h.view.state.full
 	h.mu.Unlock()
-	before, err := takeSnapshot(full)
+	in, err := scopeOf(desired.Raw, full)
 	if err != nil {
-		return failed(fmt.Errorf("noting the state before: %w", err))
+		return nil, backend, translate(err, desired.Raw)
 	}
-	err = applyInWorker(ctx, backend.flags(), desired.Raw)
-	if err == nil {
-		return nil
+	before, err := takeSnapshot(in, full)
+	if err != nil {
+		return nil, backend, failed(fmt.Errorf("noting the state before: %w", err))
 	}
-	return h.putBack(ctx, before, backend, translate(err, desired.Raw))
+	if err := applyInWorker(ctx, backend.flags(), desired.Raw); err != nil {
+		return before, backend, translate(err, desired.Raw)
+	}
+	return before, backend, nil
 }
 
 // putBack makes the network what it was and returns cause, together with what
 // could not be put back.
 func (h *Host) putBack(ctx context.Context, before *snapshot, backend backend, cause error) error {
+	if before == nil {
+		return cause
+	}
 	leftover := before.restore(ctx, backend)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -245,18 +253,18 @@ func (h *Host) putBack(ctx context.Context, before *snapshot, backend backend, c
 	return &agent.Error{Kind: agent.Failed, Reason: known.Reason, Message: known.Message + "; " + h.view.leftover}
 }
 
-// commit makes the record what was applied. If that cannot be written down, the
-// spec would be lost with the agent: the network is put back.
-func (h *Host) commit(ctx context.Context, after record, story v1alpha1.LastApply) error {
+// commit makes the record what was applied. If that cannot be written down the
+// network must be put back: the spec would be lost with the agent.
+func (h *Host) commit(after record, story v1alpha1.LastApply) error {
 	finish := now()
 	story.FinishTime, story.Outcome = &finish, v1alpha1.ApplyCommitted
 	after.LastApply = &story
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.view.applying = false
 	if err := h.save(after); err != nil {
 		return notWritable(err)
 	}
+	h.view.applying = false
 	h.view.leftover, h.view.damage = "", ""
 	h.view.record = after
 	return nil

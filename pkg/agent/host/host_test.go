@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/conformance"
@@ -203,7 +204,7 @@ func TestAHalfFailedApplyIsUndone(t *testing.T) {
 	if err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	before, err := takeSnapshot(nil)
+	before, err := takeSnapshot(everything, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +212,7 @@ func TestAHalfFailedApplyIsUndone(t *testing.T) {
 	if agent.KindOf(err) != agent.Failed {
 		t.Fatalf("the apply ended with %v", err)
 	}
-	now, err := takeSnapshot(nil)
+	now, err := takeSnapshot(everything, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,6 +222,56 @@ func TestAHalfFailedApplyIsUndone(t *testing.T) {
 	last := h.feed.Last()
 	if last.Status.LastApply.Outcome != v1alpha1.ApplyRolledBack || !v1alpha1.SameState(last.Spec.DesiredState, v1alpha1.NewState([]byte(veth(0)))) {
 		t.Errorf("lastApply is %+v, spec %s", last.Status.LastApply, last.Spec.DesiredState.Raw)
+	}
+}
+
+// interfere applies a state, and calls meanwhile once the apply is under way.
+func interfere(t *testing.T, h *Host, state string, meanwhile func()) error {
+	t.Helper()
+	release := (&node{host: h}).Hold(t)
+	change := desire(t, h, state)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := h.Apply(t.Context(), change)
+		ended <- err
+	}()
+	ctx, cancel := context.WithCancel(t.Context())
+	_ = h.Watch(ctx, func(obj *v1alpha1.NodeNetworkState) {
+		if apimeta.IsStatusConditionTrue(obj.Status.Conditions, v1alpha1.ConditionProgressing) {
+			cancel()
+		}
+	})
+	meanwhile()
+	release()
+	return <-ended
+}
+
+// TestUndoingLeavesOthersAlone: what others make while an apply fails is theirs,
+// such as the veth, addresses and routes of a pod.
+func TestUndoingLeavesOthersAlone(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
+		t.Fatal(err)
+	}
+	err := interfere(t, h, halfWay, func() {
+		netns.Run(t, "ip", "link", "add", "pod0", "up", "type", "veth", "peer", "name", "pod1")
+		netns.Run(t, "ip", "addr", "add", "198.18.7.1/24", "dev", "pod0")
+		netns.Run(t, "ip", "link", "set", "pod1", "up")
+		netns.Run(t, "ip", "route", "add", "198.18.8.0/24", "via", "198.18.7.9")
+		netns.Run(t, "ip", "rule", "add", "from", "198.18.7.1", "lookup", "77", "priority", "701")
+	})
+	t.Cleanup(func() { netns.Run(t, "ip", "rule", "del", "priority", "701") })
+	if agent.KindOf(err) != agent.Failed {
+		t.Fatalf("the apply ended with %v", err)
+	}
+	seen := netns.Run(t, "ip", "addr") + netns.Run(t, "ip", "route") + netns.Run(t, "ip", "rule")
+	for _, want := range []string{"pod0@pod1", "198.18.7.1/24", "198.18.8.0/24 via 198.18.7.9", "701:"} {
+		if !strings.Contains(seen, want) {
+			t.Errorf("%q is gone:\n%s", want, seen)
+		}
+	}
+	if strings.Contains(seen, "half") || strings.Contains(seen, "203.0.113") {
+		t.Errorf("what the apply has made is left:\n%s", seen)
 	}
 }
 

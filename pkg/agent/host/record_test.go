@@ -125,7 +125,7 @@ func TestDiskThatTakesNothing(t *testing.T) {
 			if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
 				t.Fatal(err)
 			}
-			before, err := takeSnapshot(nil)
+			before, err := takeSnapshot(everything, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +134,7 @@ func TestDiskThatTakesNothing(t *testing.T) {
 			if agent.KindOf(err) != agent.Failed || !strings.Contains(err.Error(), v1alpha1.ReasonRecordNotWritable) {
 				t.Fatalf("the apply ended with %v", err)
 			}
-			now, err := takeSnapshot(nil)
+			now, err := takeSnapshot(everything, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,6 +150,43 @@ func TestDiskThatTakesNothing(t *testing.T) {
 				t.Errorf("condition is %+v", failing)
 			}
 		})
+	}
+}
+
+// TestDiskThatFailsInTheMiddle: what was applied but cannot be written down is
+// put back.
+func TestDiskThatFailsInTheMiddle(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	h := newHost(t, dir)
+	before, err := takeSnapshot(everything, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = interfere(t, h, veth(0), func() {
+		if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err == nil || !strings.Contains(err.Error(), v1alpha1.ReasonRecordNotWritable) {
+		t.Fatalf("the apply ended with %v", err)
+	}
+	now, err := takeSnapshot(everything, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := before.differences(now); len(left) > 0 {
+		t.Errorf("not as before: %v", left)
+	}
+	if obj := h.feed.Last(); obj.Spec.DesiredState != nil || obj.Status.LastApply.Outcome != v1alpha1.ApplyRolledBack {
+		t.Errorf("spec %v, lastApply %+v", obj.Spec.DesiredState, obj.Status.LastApply)
 	}
 }
 

@@ -49,7 +49,7 @@ func (s *snapshot) restore(ctx context.Context, b backend) string {
 	for _, step := range []func(context.Context, *snapshot, backend) error{
 		s.removeLinks, s.makeLinks, s.mendLinks, s.mendAddresses, s.mendRoutes, s.mendRules, s.mendFiles,
 	} {
-		now, err := takeSnapshot(nil)
+		now, err := takeSnapshot(s.scope, nil)
 		if err == nil {
 			err = step(ctx, now, b)
 		}
@@ -58,7 +58,7 @@ func (s *snapshot) restore(ctx context.Context, b backend) string {
 			logger.Error(err, "Putting the network back")
 		}
 	}
-	now, err := takeSnapshot(nil)
+	now, err := takeSnapshot(s.scope, nil)
 	if err != nil {
 		return err.Error()
 	}
@@ -68,7 +68,7 @@ func (s *snapshot) restore(ctx context.Context, b backend) string {
 // settles waits until the network is by itself what it was; false if it does not become so.
 func (s *snapshot) settles(ctx context.Context) bool {
 	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, settleTime, true, func(context.Context) (bool, error) {
-		now, err := takeSnapshot(nil)
+		now, err := takeSnapshot(s.scope, nil)
 		return err == nil && len(s.differences(now)) == 0, nil
 	})
 	return err == nil

@@ -69,8 +69,8 @@ func walk(node any, path, in string, visit func(path, value string) string) {
 	switch node := node.(type) {
 	case map[string]any:
 		for _, field := range secretFields[in] {
-			if value, ok := node[field].(string); ok {
-				node[field] = visit(path+"."+field, value)
+			if value := node[field]; value != nil {
+				node[field] = visitOne(path+"."+field, value, visit)
 			}
 		}
 		for key, child := range node {
@@ -81,6 +81,23 @@ func walk(node any, path, in string, visit func(path, value string) string) {
 			walk(child, path+"["+identity(child, i)+"]", in, visit)
 		}
 	}
+}
+
+// visitOne visits one secret. A number or worse is no secret that nmstate takes,
+// but it must not be shown for that.
+func visitOne(path string, value any, visit func(path, value string) string) any {
+	text, isText := value.(string)
+	if !isText {
+		encoded, err := encode(value)
+		if err != nil {
+			return mask
+		}
+		text = string(encoded)
+	}
+	if next := visit(path, text); isText || next != text {
+		return next
+	}
+	return value
 }
 
 // identity names an item of a list: by its name or key where it has one.

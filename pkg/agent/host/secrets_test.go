@@ -79,6 +79,17 @@ func TestUnmaskRefusesAMaskWithNothingBehindIt(t *testing.T) {
 	}
 }
 
+func TestASecretThatIsNoTextIsHiddenToo(t *testing.T) {
+	const state = `{"interfaces":[{"name":"eth1","802.1x":{"password":987654321,"private-key-password":["s3cret"]}}]}`
+	masked, err := maskState([]byte(state))
+	if err != nil || strings.Contains(string(masked), "s3cret") || strings.Contains(string(masked), "987654321") {
+		t.Errorf("%s, %v", masked, err)
+	}
+	if text := scrub("invalid type: integer 987654321", []byte(state)); strings.Contains(text, "987654321") {
+		t.Error(text)
+	}
+}
+
 func TestScrubTakesSecretsOutOfText(t *testing.T) {
 	text := scrub(`invalid password s3cret\"1 and s3cret"1, psk s3cret4`, []byte(secretState), nil)
 	if strings.Contains(text, "s3cret") {

@@ -35,6 +35,7 @@ const resolvConf = "/etc/resolv.conf"
 // snapshot is the network as the kernel has it, in what an apply can change:
 // each thing under a name that tells it from all others.
 type snapshot struct {
+	scope scope
 	// full is the network in nmstate's format, to make links again from.
 	full      []byte
 	links     map[string]link
@@ -68,9 +69,11 @@ type address struct {
 	addr netlink.Addr
 }
 
-// takeSnapshot notes the network as it is; full is the same in nmstate's format.
-func takeSnapshot(full []byte) (*snapshot, error) {
+// takeSnapshot notes what is in the scope of the network as it is; full is the
+// same in nmstate's format.
+func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 	s := &snapshot{
+		scope:     in,
 		full:      full,
 		links:     map[string]link{},
 		addresses: map[string]address{},
@@ -87,6 +90,9 @@ func takeSnapshot(full []byte) (*snapshot, error) {
 	}
 	for _, l := range links {
 		a := l.Attrs()
+		if !in.has(a.Name) {
+			continue
+		}
 		s.links[a.Name] = link{
 			kind: l.Type(), up: a.Flags&unix.IFF_UP != 0, mtu: a.MTU,
 			mac: a.HardwareAddr.String(), master: names[a.MasterIndex],
@@ -95,17 +101,25 @@ func takeSnapshot(full []byte) (*snapshot, error) {
 	if err := errors.Join(s.noteAddresses(links), s.noteRoutes(names), s.noteRules()); err != nil {
 		return nil, err
 	}
-	if s.resolv, err = os.ReadFile(resolvConf); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	if in.dns {
+		if s.resolv, err = os.ReadFile(resolvConf); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
 	}
-	s.hostname, err = os.Hostname()
-	return s, err
+	if in.hostname {
+		s.hostname, err = os.Hostname()
+		return s, err
+	}
+	return s, nil
 }
 
 // noteAddresses notes all addresses but the link-local ones, which the kernel
 // makes itself whenever a link comes up.
 func (s *snapshot) noteAddresses(links []netlink.Link) error {
 	for _, l := range links {
+		if !s.scope.has(l.Attrs().Name) {
+			continue
+		}
 		addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
 		if err != nil {
 			return fmt.Errorf("listing the addresses of %s: %w", l.Attrs().Name, err)
@@ -132,6 +146,9 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 		if r.Table == unix.RT_TABLE_LOCAL || r.Protocol == unix.RTPROT_KERNEL || r.Protocol == unix.RTPROT_RA {
 			continue
 		}
+		if !s.hasRoute(r, names) {
+			continue
+		}
 		key := fmt.Sprintf("%s via %s dev %s table %d metric %d proto %d type %d",
 			r.Dst, r.Gw, names[r.LinkIndex], r.Table, r.Priority, r.Protocol, r.Type)
 		noted := route{Route: r, link: names[r.LinkIndex]}
@@ -144,7 +161,17 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 	return nil
 }
 
+// hasRoute tells whether a route goes over a link in the scope.
+func (s *snapshot) hasRoute(r netlink.Route, names map[int]string) bool {
+	return s.scope.has(names[r.LinkIndex]) || slices.ContainsFunc(r.MultiPath, func(hop *netlink.NexthopInfo) bool {
+		return s.scope.has(names[hop.LinkIndex])
+	})
+}
+
 func (s *snapshot) noteRules() error {
+	if !s.scope.rules {
+		return nil
+	}
 	rules, err := netlink.RuleList(netlink.FAMILY_ALL)
 	if err != nil {
 		return fmt.Errorf("listing rules: %w", err)
