@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -179,26 +180,33 @@ func watchFails(t *testing.T, r *rig, from uint64) error {
 // TestAStuckWatcherHoldsUpNobody: its reader comes back when the changes are
 // forgotten, and is told to list again.
 func TestAStuckWatcherHoldsUpNobody(t *testing.T) {
-	r := newRaw(t)
-	opts := storage.ListOptions{ResourceVersion: strconv.Itoa(firstRevision), Recursive: true, Predicate: storage.Everything}
-	w, err := r.Watch(t.Context(), "/pods/", opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Stop()
-	for i := range maxChanges + 2*resultBuffer {
-		r.set(t, "a", strconv.Itoa(i))
-	}
-	if got := len(r.log.changes); got > maxChanges {
-		t.Errorf("%d changes are kept", got)
-	}
-	var last watch.Event
-	for event := range w.ResultChan() {
-		last = event
-	}
-	if last.Type != watch.Error || !apierrors.IsResourceExpired(apierrors.FromObject(last.Object)) {
-		t.Errorf("the watch ended with %v", last)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRaw(t)
+		opts := storage.ListOptions{ResourceVersion: strconv.Itoa(firstRevision), Recursive: true, Predicate: storage.Everything}
+		w, err := r.Watch(t.Context(), "/pods/", opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Stop()
+		for i := range 2 * resultBuffer {
+			r.set(t, "a", strconv.Itoa(i))
+		}
+		// The watcher has read no more than these, and waits for its reader.
+		synctest.Wait()
+		for i := range maxChanges + 1 {
+			r.set(t, "a", strconv.Itoa(2*resultBuffer+i))
+		}
+		if got := len(r.log.changes); got > maxChanges {
+			t.Errorf("%d changes are kept", got)
+		}
+		var last watch.Event
+		for event := range w.ResultChan() {
+			last = event
+		}
+		if last.Type != watch.Error || !apierrors.IsResourceExpired(apierrors.FromObject(last.Object)) {
+			t.Errorf("the watch ended with %v", last)
+		}
+	})
 }
 
 // TestReadersAgree: many writers at once, and everybody who watches sees every
