@@ -107,7 +107,7 @@ func TestBarrierAsksOnlyTheSelected(t *testing.T) {
 }
 
 func TestBarrierIsSharedByManyReaders(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.BarrierTimeout = timeout }, "node01")
+	s := startServer(t, nil, "node01")
 	node := s.join("node01")
 	entered, release := hold(node)
 	var readers sync.WaitGroup
@@ -135,7 +135,7 @@ func TestBarrierIsSharedByManyReaders(t *testing.T) {
 }
 
 func TestUnreachableAgentDoesNotHoldReadersUp(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.BarrierTimeout, c.BarrierGrace = 300*time.Millisecond, 20*time.Millisecond }, "node01", "node02")
+	s := startServer(t, func(c *Config) { c.BarrierTimeout = 2 * time.Second }, "node01", "node02")
 	node, other := s.join("node01"), s.join("node02")
 	_, release := hold(node)
 	defer release()
@@ -143,14 +143,14 @@ func TestUnreachableAgentDoesNotHoldReadersUp(t *testing.T) {
 	if len(w) != 1 || !strings.Contains(w[0], "node01") || strings.Contains(w[0], "node02") {
 		t.Errorf("warnings: %q", w)
 	}
-	if took < 300*time.Millisecond || took > 3*time.Second {
+	if took < 2*time.Second {
 		t.Errorf("the first read took %s", took)
 	}
 	if !unknown(s.sink.last("node01")) || !available(s.sink.last("node02")) {
 		t.Error("after a barrier that one agent missed, not that one alone is unknown")
 	}
 	for range 5 {
-		if w, took = s.pass(); len(w) != 1 || took < 20*time.Millisecond || took > 250*time.Millisecond {
+		if w, took = s.pass(); len(w) != 1 || took < 20*time.Millisecond || took > time.Second {
 			t.Errorf("a read while the agent is unreachable took %s, with warnings %q", took, w)
 		}
 	}
@@ -193,7 +193,7 @@ func TestBarrierThatTheAgentFails(t *testing.T) {
 		r.reply(&agentpb.Reply{Id: r.request().Id, Error: &agentpb.Error{Kind: "Failed", Message: "cannot read"}})
 		r.reply(&agentpb.Reply{Id: r.request().Id})
 	}()
-	if w, took := s.pass(); len(w) != 1 || took > time.Second {
+	if w, took := s.pass(); len(w) != 1 || took > timeout/2 {
 		t.Errorf("a barrier that failed took %s, with warnings %q", took, w)
 	}
 	if !unknown(s.sink.last("node01")) {
@@ -239,7 +239,7 @@ func TestBarrierOutlivesALostSession(t *testing.T) {
 }
 
 func TestBarrierEndsWithItsContext(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.BarrierTimeout = timeout }, "node01")
+	s := startServer(t, nil, "node01")
 	node := s.join("node01")
 	entered, release := hold(node)
 	defer release()
@@ -257,7 +257,7 @@ func TestBarrierEndsWithItsContext(t *testing.T) {
 }
 
 func TestBarrierEndsForANodeThatIsRemoved(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.BarrierTimeout = timeout }, "node01")
+	s := startServer(t, nil, "node01")
 	node := s.join("node01")
 	entered, release := hold(node)
 	defer release()

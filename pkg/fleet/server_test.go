@@ -48,8 +48,8 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
 
-// timeout is how long anything may take on a slow machine.
-const timeout = 30 * time.Second
+// timeout is how long anything may take on a machine that is busy with other things.
+const timeout = time.Minute
 
 // directory is a Directory that tests fill.
 type directory struct {
@@ -236,7 +236,8 @@ func startServerAt(t *testing.T, address, folder string, edit func(*Config), nam
 	}
 	s := &server{t: t, sink: newSink(), directory: newDirectory(names...), address: listener.Addr().String(),
 		folder: folder, registry: metrics.NewKubeRegistry()}
-	config := Config{Directory: s.directory, Authenticator: authenticator{}, Sink: s.sink}
+	config := Config{Directory: s.directory, Authenticator: authenticator{}, Sink: s.sink,
+		BarrierTimeout: timeout, HelloTimeout: timeout}
 	if edit != nil {
 		edit(&config)
 	}
