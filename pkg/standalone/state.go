@@ -20,8 +20,6 @@ limitations under the License.
 package standalone
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -31,6 +29,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/atomicfile"
 )
 
@@ -96,20 +95,13 @@ func (s *State) lastTerm() (uint64, error) {
 
 // JoinToken returns the token that lets agents join, made on first use.
 func (s *State) JoinToken() (string, error) {
-	text, err := os.ReadFile(s.path(joinTokenFile))
-	if err == nil && strings.TrimSpace(string(text)) != "" {
-		return strings.TrimSpace(string(text)), nil
+	path := s.path(joinTokenFile)
+	if err := uplink.EnsureSecret(path); err != nil {
+		return "", fmt.Errorf("making the join token: %w", err)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	token, err := uplink.ReadSecret(path)
+	if err != nil {
 		return "", fmt.Errorf("reading the join token: %w", err)
-	}
-	random := make([]byte, 32)
-	if _, err := rand.Read(random); err != nil {
-		return "", err
-	}
-	token := hex.EncodeToString(random)
-	if err := atomicfile.Write(s.path(joinTokenFile), []byte(token+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("writing the join token: %w", err)
 	}
 	return token, nil
 }
