@@ -36,7 +36,7 @@ kubectl: setup
 
 .PHONY: demo-kubectl
 demo-kubectl:
-	@command -v kubectl >/dev/null && ln -sf "$$(command -v kubectl)" $(BIN)/kubectl || $(MAKE) kubectl
+	@hack/kubectl/link.sh $(BIN) || $(MAKE) kubectl
 
 .PHONY: demo
 demo: build demo-kubectl ## Run three nodes, an API server and an agent on each node; print how to use them.
