@@ -131,11 +131,16 @@ func available(list []v1alpha1.NodeNetworkState) int {
 	return count
 }
 
-// byName is what is compared: revisions identify contents.
+// byName is what is compared: revisions identify contents. An informer that
+// has not caught up may still have an object without a state.
 func byName(list []v1alpha1.NodeNetworkState) map[string]string {
 	result := map[string]string{}
 	for _, item := range list {
-		result[item.Name] = item.ResourceVersion + " " + string(item.Status.CurrentState.DeepCopy().Raw)
+		state := "no state"
+		if item.Status.CurrentState != nil {
+			state = string(item.Status.CurrentState.Raw)
+		}
+		result[item.Name] = item.ResourceVersion + " " + state
 	}
 	return result
 }
