@@ -18,6 +18,7 @@ package agent
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,6 +44,12 @@ func EncodeObject(obj *v1alpha1.NodeNetworkState) ([]byte, error) {
 		return nil, fmt.Errorf("encoding the object of node %q: %w", obj.Name, err)
 	}
 	return text, nil
+}
+
+// HashObject returns the hash that tells one encoded object from another.
+func HashObject(text []byte) []byte {
+	sum := sha256.Sum256(text)
+	return sum[:]
 }
 
 // DecodeObject returns the object that EncodeObject made the text of, without

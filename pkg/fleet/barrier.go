@@ -28,12 +28,16 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 )
 
+// ErrStopped is what a barrier ends with that the end of the server has overtaken.
+var ErrStopped = errors.New("this API server is ending: try again")
+
 // maxNamed is how many nodes a warning names.
 const maxNamed = 10
 
 // Barrier returns once the sink has all that had changed before the call on the
 // nodes that are selected. An agent that does not answer in time never fails it:
-// its object says so by then, and the response gets a warning. The only error is ctx's.
+// its object says so by then, and the response gets a warning. The only errors
+// are ctx's and ErrStopped.
 func (f *Fleet) Barrier(ctx context.Context, selected func(Node) bool) error {
 	return f.pass(ctx, f.selected(selected))
 }
@@ -65,6 +69,10 @@ func (f *Fleet) pass(ctx context.Context, nodes []*node) error {
 			missed = append(missed, p.node.name)
 		}
 	}
+	if f.stopped.Load() {
+		// What the nodes are is no longer recorded.
+		return ErrStopped
+	}
 	if missed != nil {
 		warning.AddWarning(ctx, "", missedWarning(missed))
 	}
@@ -91,7 +99,8 @@ type passage struct {
 }
 
 // look joins the barriers of the session that speaks for the node, unless that
-// was done. It returns until when to wait, and what is closed when to look again.
+// was done. It returns until when to wait, and what is closed when to look
+// again. An agent has its time from when it was asked, whoever came meanwhile.
 func (p *passage) look() (limit time.Time, moved <-chan struct{}, removed bool) {
 	n := p.node
 	n.mu.Lock()
@@ -102,11 +111,11 @@ func (p *passage) look() (limit time.Time, moved <-chan struct{}, removed bool) 
 			p.round = p.session.rounds.Join()
 		}
 	}
-	wait := n.fleet.config.BarrierGrace
-	if n.reachable {
-		wait = n.fleet.config.BarrierTimeout
+	limit = p.begin.Add(n.fleet.config.BarrierGrace)
+	if n.reachable && n.session != nil {
+		limit = n.session.due()
 	}
-	return p.begin.Add(wait), n.moved, n.removed
+	return limit, n.moved, n.removed
 }
 
 // wait returns whether the barrier was passed, or ctx's error.
@@ -136,10 +145,9 @@ func (p *passage) wait(ctx context.Context) (bool, error) {
 			timer.Stop()
 			return false, ctx.Err()
 		case <-timer.C:
-			if p.session != nil {
-				p.node.missed(p.session)
+			if !p.node.overdue(p.session) {
+				return false, nil
 			}
-			return false, nil
 		}
 		timer.Stop()
 	}
@@ -156,7 +164,7 @@ func (p *passage) ended() (passed, again bool) {
 		p.round = nil
 		return false, true
 	default:
-		p.node.missed(p.session)
+		p.node.failed(p.session)
 		return false, false
 	}
 }

@@ -43,7 +43,7 @@ func (f *Fleet) Connect(stream agentpb.Fleet_ConnectServer) error {
 		return err
 	}
 	logger = logger.WithValues("node", n.name)
-	if err := stream.Send(&agentpb.ServerMessage{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{}}}); err != nil {
+	if err := stream.Send(&agentpb.ServerMessage{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{ObjectHash: n.lastHash()}}}); err != nil {
 		return err
 	}
 	f.metrics.event(eventConnected)

@@ -38,6 +38,8 @@ type Node struct {
 	CreationTimestamp metav1.Time
 	// Owner is what owns the node's object, if anything does.
 	Owner *metav1.OwnerReference
+	// NotReady says why the node cannot be expected to answer; empty if it can.
+	NotReady string
 }
 
 // Directory says who is a node.

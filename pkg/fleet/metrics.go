@@ -31,6 +31,7 @@ const (
 	eventRefused     = "refused"
 	eventUnreachable = "unreachable"
 	eventObject      = "object"
+	eventUnchanged   = "unchanged"
 )
 
 // fleetMetrics are what a Fleet measures. They count nothing until they are registered.
@@ -68,7 +69,7 @@ func newMetrics() *fleetMetrics {
 		}, []string{"outcome"}),
 		events: metrics.NewCounterVec(&metrics.CounterOpts{
 			Name:           "nmstate_agent_events_total",
-			Help:           "What happened to agents' streams, by kind: connected, replaced, lost, refused, unreachable, object.",
+			Help:           "What happened to agents' streams, by kind: connected, replaced, lost, refused, unreachable, object, unchanged.",
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"event"}),
 	}

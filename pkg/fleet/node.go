@@ -17,6 +17,8 @@ limitations under the License.
 package fleet
 
 import (
+	"bytes"
+	"context"
 	"sync"
 	"time"
 
@@ -36,8 +38,9 @@ type node struct {
 	info Node
 	// session is the stream that speaks for the node: one that has sent an object. nil if there is none.
 	session *session
-	// own is what the agent sent last, of the given size in bytes.
+	// own is what the agent sent last, of the given hash, and size in bytes.
 	own  *v1alpha1.NodeNetworkState
+	hash []byte
 	size int
 	// reachable is whether own is shown as what is now; since is when it ceased to be.
 	reachable bool
@@ -90,12 +93,41 @@ func (n *node) remove() {
 	n.wake()
 }
 
-// object records what the agent sent. The first one of a session makes it the
-// one that speaks for the node, in place of an older one.
-func (n *node) object(s *session, own *v1alpha1.NodeNetworkState, size int) {
+// lastHash returns the hash of what the agent sent last, nil if it sent nothing.
+func (n *node) lastHash() []byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.removed || s.hasEnded() {
+	return n.hash
+}
+
+// unchanged records that a new session has nothing to send but what was sent
+// last; false if that is not what is here.
+func (n *node) unchanged(s *session, hash []byte) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.own == nil || !bytes.Equal(n.hash, hash) {
+		return false
+	}
+	n.fleet.metrics.event(eventUnchanged)
+	n.take(s, n.own, hash, n.size)
+	return true
+}
+
+// object records what the agent sent. The first one of a session makes it the
+// one that speaks for the node, in place of an older one.
+func (n *node) object(s *session, own *v1alpha1.NodeNetworkState, hash []byte, size int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.fleet.metrics.event(eventObject)
+	n.take(s, own, hash, size)
+}
+
+// take is object. The caller holds the lock.
+func (n *node) take(s *session, own *v1alpha1.NodeNetworkState, hash []byte, size int) {
+	if n.removed {
+		s.end(errNodeRemoved)
+	}
+	if s.hasEnded() {
 		return
 	}
 	if n.session != s {
@@ -106,18 +138,36 @@ func (n *node) object(s *session, own *v1alpha1.NodeNetworkState, size int) {
 		}
 		n.session = s
 		n.fleet.metrics.connected.Inc()
+		n.fleet.metrics.stateBytes.Add(float64(n.size))
 	}
-	n.fleet.metrics.event(eventObject)
 	n.fleet.metrics.stateBytes.Add(float64(size - n.size))
-	n.own, n.size = own, size
+	n.own, n.hash, n.size = own, hash, size
 	n.setReachable(true)
 	n.show()
+}
+
+// asking records when the session's barrier began.
+func (n *node) asking(s *session, begin time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s.asked = begin
+}
+
+// due returns until when the session's agent has time to pass a barrier: the one
+// under way, or one that begins now. The caller holds the node's lock.
+func (s *session) due() time.Time {
+	begin := s.asked
+	if begin.IsZero() {
+		begin = time.Now()
+	}
+	return begin.Add(s.node.fleet.config.BarrierTimeout)
 }
 
 // proved records that the object that the session sent last is true now.
 func (n *node) proved(s *session) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	s.asked = time.Time{}
 	if n.session != s || n.reachable {
 		return
 	}
@@ -125,10 +175,30 @@ func (n *node) proved(s *session) {
 	n.show()
 }
 
-// missed records that the session did not answer in time.
-func (n *node) missed(s *session) {
+// failed records that the session's agent could not pass a barrier.
+func (n *node) failed(s *session) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	s.asked = time.Time{}
+	n.missed(s)
+}
+
+// overdue records that the session has not passed its barrier in time, if that
+// is so still; false if the node could not be asked before.
+func (n *node) overdue(s *session) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s == nil || !n.reachable {
+		return false
+	}
+	if !time.Now().Before(s.due()) {
+		n.missed(s)
+	}
+	return true
+}
+
+// missed records that what the session sent last is not known to be true. The caller holds the lock.
+func (n *node) missed(s *session) {
 	if n.session != s || !n.reachable {
 		return
 	}
@@ -154,7 +224,6 @@ func (n *node) leave() {
 	n.session = nil
 	n.fleet.metrics.connected.Dec()
 	n.fleet.metrics.stateBytes.Add(-float64(n.size))
-	n.size = 0
 	n.wake()
 }
 
@@ -169,6 +238,23 @@ func (n *node) setReachable(reachable bool) {
 		n.fleet.metrics.event(eventUnreachable)
 	}
 	n.wake()
+}
+
+// awaitReachable returns once the agent can be asked, or cannot ever be, or ctx has ended.
+func (n *node) awaitReachable(ctx context.Context) {
+	for {
+		n.mu.Lock()
+		done, moved := n.reachable || n.removed, n.moved
+		n.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // show gives the sink the object as it is. The caller holds the lock.

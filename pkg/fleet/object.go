@@ -98,7 +98,7 @@ func unreachable(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Cond
 			Type:               name,
 			Status:             metav1.ConditionUnknown,
 			Reason:             v1alpha1.ReasonAgentUnreachable,
-			Message:            unreachableMessage(since),
+			Message:            unreachableMessage(node, since),
 			LastTransitionTime: metav1.NewTime(since).Rfc3339Copy(),
 			ObservedGeneration: obj.Generation,
 		})
@@ -108,8 +108,12 @@ func unreachable(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Cond
 }
 
 // unreachableMessage says since when an agent cannot be asked, and what to do.
-func unreachableMessage(since time.Time) string {
-	return fmt.Sprintf("the node's agent has not answered since %s: "+
+func unreachableMessage(node Node, since time.Time) string {
+	message := fmt.Sprintf("the node's agent has not answered since %s: "+
 		"check that the node is up, that its agent runs (its log tells more), and that it reaches the API server",
 		since.UTC().Format(time.RFC3339))
+	if node.NotReady != "" {
+		message += "; " + node.NotReady
+	}
+	return message
 }

@@ -52,6 +52,9 @@ type session struct {
 	out chan *agentpb.ServerMessage
 	// rounds are the barriers.
 	rounds *agent.Rounds
+	// asked is when the barrier that is under way began, zero if none is; the
+	// node's lock guards it.
+	asked time.Time
 	// ended is closed when the session ends, cause then says why.
 	ended chan struct{}
 
@@ -136,7 +139,11 @@ func (s *session) receive() error {
 			if err != nil {
 				return status.Error(codes.InvalidArgument, err.Error())
 			}
-			s.node.object(s, own, len(m.Object))
+			s.node.object(s, own, agent.HashObject(m.Object), len(m.Object))
+		case *agentpb.AgentMessage_Unchanged:
+			if !s.node.unchanged(s, m.Unchanged) {
+				return status.Error(codes.FailedPrecondition, "the server has another object of the node than the agent thinks: connect again")
+			}
 		case *agentpb.AgentMessage_Reply:
 			s.answered(m.Reply)
 		default:
@@ -208,6 +215,7 @@ func (s *session) forget(id uint64) {
 // late that is, or with the session.
 func (s *session) barrier() error {
 	begin := time.Now()
+	s.node.asking(s, begin)
 	reply, err := s.ask(context.Background(), &agentpb.Request{Request: &agentpb.Request_Barrier{Barrier: &agentpb.Barrier{}}})
 	if err != nil {
 		return err

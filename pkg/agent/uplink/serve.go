@@ -17,6 +17,7 @@ limitations under the License.
 package uplink
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,9 @@ type served struct {
 	stream agentpb.Fleet_ConnectClient
 	agent  agent.Agent
 	node   string
+	// known is the hash of the object that the server has of the node already,
+	// nil once an object was sent.
+	known []byte
 	// end ends the stream because of an error.
 	end context.CancelCauseFunc
 	// sending is held while a message is sent: the stream takes one at a time.
@@ -47,8 +51,8 @@ type served struct {
 // serve answers requests and sends objects until the stream ends, which end
 // brings about; it always returns an error. What is under way in the agent then
 // goes on without it.
-func serve(ctx context.Context, end context.CancelCauseFunc, stream agentpb.Fleet_ConnectClient, config Config) error {
-	s := &served{stream: stream, agent: config.Agent, node: config.Node, end: end}
+func serve(ctx context.Context, end context.CancelCauseFunc, stream agentpb.Fleet_ConnectClient, known []byte, config Config) error {
+	s := &served{stream: stream, agent: config.Agent, node: config.Node, known: known, end: end}
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
 		err := s.agent.Watch(ctx, s.deliver)
@@ -75,14 +79,20 @@ func (s *served) receive(ctx context.Context, tasks *sync.WaitGroup) error {
 	}
 }
 
-// deliver sends an object.
+// deliver sends an object, or that it is what the server has already.
 func (s *served) deliver(obj *v1alpha1.NodeNetworkState) {
 	text, err := agent.EncodeObject(obj)
 	if err != nil {
 		s.end(err)
 		return
 	}
-	s.send(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Object{Object: text}})
+	hash := agent.HashObject(text)
+	if bytes.Equal(hash, s.known) {
+		s.send(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Unchanged{Unchanged: hash}})
+	} else {
+		s.send(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Object{Object: text}})
+	}
+	s.known = nil
 }
 
 // answer carries out a request and sends the reply.

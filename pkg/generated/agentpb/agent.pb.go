@@ -48,6 +48,7 @@ type AgentMessage struct {
 	//	*AgentMessage_Hello
 	//	*AgentMessage_Object
 	//	*AgentMessage_Reply
+	//	*AgentMessage_Unchanged
 	Message       isAgentMessage_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -117,6 +118,15 @@ func (x *AgentMessage) GetReply() *Reply {
 	return nil
 }
 
+func (x *AgentMessage) GetUnchanged() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*AgentMessage_Unchanged); ok {
+			return x.Unchanged
+		}
+	}
+	return nil
+}
+
 type isAgentMessage_Message interface {
 	isAgentMessage_Message()
 }
@@ -134,11 +144,18 @@ type AgentMessage_Reply struct {
 	Reply *Reply `protobuf:"bytes,3,opt,name=reply,proto3,oneof"`
 }
 
+type AgentMessage_Unchanged struct {
+	// In place of the first object, if the server has it already: its hash, as in Welcome.
+	Unchanged []byte `protobuf:"bytes,4,opt,name=unchanged,proto3,oneof"`
+}
+
 func (*AgentMessage_Hello) isAgentMessage_Message() {}
 
 func (*AgentMessage_Object) isAgentMessage_Message() {}
 
 func (*AgentMessage_Reply) isAgentMessage_Message() {}
+
+func (*AgentMessage_Unchanged) isAgentMessage_Message() {}
 
 // Hello introduces the node.
 type Hello struct {
@@ -288,7 +305,9 @@ func (*ServerMessage_Request) isServerMessage_Message() {}
 
 // Welcome says that the node was admitted.
 type Welcome struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the object that the server had last from the node's agent; empty if it had none.
+	ObjectHash    []byte `protobuf:"bytes,1,opt,name=object_hash,json=objectHash,proto3" json:"object_hash,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -321,6 +340,13 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
 	return file_agent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Welcome) GetObjectHash() []byte {
+	if x != nil {
+		return x.ObjectHash
+	}
+	return nil
 }
 
 // Request asks the agent for something.
@@ -660,11 +686,12 @@ var File_agent_proto protoreflect.FileDescriptor
 
 const file_agent_proto_rawDesc = "" +
 	"\n" +
-	"\vagent.proto\x12\x16nmstate.agent.v1alpha1\"\xa1\x01\n" +
+	"\vagent.proto\x12\x16nmstate.agent.v1alpha1\"\xc1\x01\n" +
 	"\fAgentMessage\x125\n" +
 	"\x05hello\x18\x01 \x01(\v2\x1d.nmstate.agent.v1alpha1.HelloH\x00R\x05hello\x12\x18\n" +
 	"\x06object\x18\x02 \x01(\fH\x00R\x06object\x125\n" +
-	"\x05reply\x18\x03 \x01(\v2\x1d.nmstate.agent.v1alpha1.ReplyH\x00R\x05replyB\t\n" +
+	"\x05reply\x18\x03 \x01(\v2\x1d.nmstate.agent.v1alpha1.ReplyH\x00R\x05reply\x12\x1e\n" +
+	"\tunchanged\x18\x04 \x01(\fH\x00R\tunchangedB\t\n" +
 	"\amessage\"\xbe\x01\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12A\n" +
@@ -676,8 +703,10 @@ const file_agent_proto_rawDesc = "" +
 	"\rServerMessage\x12;\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1f.nmstate.agent.v1alpha1.WelcomeH\x00R\awelcome\x12;\n" +
 	"\arequest\x18\x02 \x01(\v2\x1f.nmstate.agent.v1alpha1.RequestH\x00R\arequestB\t\n" +
-	"\amessage\"\t\n" +
-	"\aWelcome\"\xd7\x01\n" +
+	"\amessage\"*\n" +
+	"\aWelcome\x12\x1f\n" +
+	"\vobject_hash\x18\x01 \x01(\fR\n" +
+	"objectHash\"\xd7\x01\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12;\n" +
 	"\abarrier\x18\x02 \x01(\v2\x1f.nmstate.agent.v1alpha1.BarrierH\x00R\abarrier\x12<\n" +
@@ -753,6 +782,7 @@ func file_agent_proto_init() {
 		(*AgentMessage_Hello)(nil),
 		(*AgentMessage_Object)(nil),
 		(*AgentMessage_Reply)(nil),
+		(*AgentMessage_Unchanged)(nil),
 	}
 	file_agent_proto_msgTypes[2].OneofWrappers = []any{
 		(*ServerMessage_Welcome)(nil),
