@@ -25,7 +25,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/credentials"
@@ -38,7 +37,6 @@ import (
 	"k8s.io/apiserver/pkg/storage/cacher"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/component-base/metrics/legacyregistry"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate"
@@ -48,6 +46,17 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/registry/nodenetworkstate"
 )
 
+// Elector decides when this server is the active one of several.
+type Elector interface {
+	// Run calls lead whenever this server becomes the active one, with the
+	// revision after which the term's resourceVersions begin; lead's ctx ends when
+	// it ceases to be. It returns when ctx has ended, or when this server is to
+	// end because it is not the active one any more.
+	Run(ctx context.Context, lead func(ctx context.Context, term uint64) error) error
+	// Announce has traffic sent to this server, the active one, until ctx ends.
+	Announce(ctx context.Context) error
+}
+
 // Config says what a Server is made of. Who is a node, who is an agent and who
 // may call are the form's to say: standalone or in a cluster.
 type Config struct {
@@ -56,11 +65,13 @@ type Config struct {
 	// Scheme and Codecs are those that Generic was made with.
 	Scheme *runtime.Scheme
 	Codecs serializer.CodecFactory
-	// Term is the revision after which this term's resourceVersions begin.
-	Term uint64
+	// Elector says when this server is the active one.
+	Elector Elector
 	// Directory says who is a node, Authenticator who is an agent.
 	Directory     fleet.Directory
 	Authenticator fleet.Authenticator
+	// Observe, if there is one, makes of the sink of the nodes' objects one that sees them pass.
+	Observe func(fleet.Sink) fleet.Sink
 	// AgentListener is where agents connect, AgentTLS what they are served with.
 	AgentListener net.Listener
 	AgentTLS      credentials.TransportCredentials
@@ -69,44 +80,51 @@ type Config struct {
 // Server is the API server.
 type Server struct {
 	generic  *genericapiserver.GenericAPIServer
+	gate     *gate
+	elector  Elector
+	log      *livestore.Log
 	fleet    *fleet.Fleet
 	listener net.Listener
 	tls      credentials.TransportCredentials
 	// nodesKnown is closed once the nodes are known: before, a list would lack
 	// them, and a client would take that for their deletion.
 	nodesKnown <-chan struct{}
+	// watchCache is there once the resource is installed.
+	watchCache atomic.Pointer[cacher.Cacher]
 }
 
 // New assembles a Server.
 func New(config Config) (*Server, error) {
 	livestore.AnnounceWatchProgress()
 	setOpenAPI(&config.Generic.Config, config.Scheme)
-	config.Generic.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(refuseStrategic(handler, config.Codecs), c)
+	s := &Server{
+		gate:     newGate(config.Codecs),
+		elector:  config.Elector,
+		log:      livestore.NewLog(clock.RealClock{}),
+		listener: config.AgentListener,
+		tls:      config.AgentTLS,
 	}
-	server, err := config.Generic.Complete().New("nmstate-apiserver", genericapiserver.NewEmptyDelegate())
-	if err != nil {
+	config.Generic.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
+		return genericapiserver.DefaultBuildHandlerChain(refuseStrategic(s.gate.guard(handler), config.Codecs), c)
+	}
+	var err error
+	if s.generic, err = config.Generic.Complete().New("nmstate-apiserver", genericapiserver.NewEmptyDelegate()); err != nil {
 		return nil, fmt.Errorf("making the generic server: %w", err)
 	}
-	log := livestore.NewLog(config.Term, clock.RealClock{})
+	sink := fleet.Sink(nodenetworkstate.NewSink(s.log))
+	if config.Observe != nil {
+		sink = config.Observe(sink)
+	}
 	directory := &announcing{Directory: config.Directory, delivered: make(chan struct{})}
-	agents := fleet.New(fleet.Config{
-		Directory:     directory,
-		Authenticator: config.Authenticator,
-		Sink:          nodenetworkstate.NewSink(log),
-	})
-	if err := agents.RegisterMetrics(legacyregistry.Register); err != nil {
+	s.nodesKnown = directory.delivered
+	s.fleet = fleet.New(fleet.Config{Directory: directory, Authenticator: config.Authenticator, Sink: sink})
+	if err := s.fleet.RegisterMetrics(legacyregistry.Register); err != nil {
 		return nil, fmt.Errorf("registering the fleet's metrics: %w", err)
 	}
-	if err := installResource(server, config, log, agents); err != nil {
+	if err := s.installResource(config); err != nil {
 		return nil, err
 	}
-	if err := server.AddReadyzChecks(agentsBack(agents)); err != nil {
-		return nil, err
-	}
-	return &Server{
-		generic: server, fleet: agents, listener: config.AgentListener, tls: config.AgentTLS, nodesKnown: directory.delivered,
-	}, nil
+	return s, s.generic.AddReadyzChecks(healthz.NamedCheck("take-over", s.gate.check))
 }
 
 // announcing is a Directory that tells when it has first delivered the nodes.
@@ -125,61 +143,31 @@ func (a *announcing) Watch(ctx context.Context, deliver func([]fleet.Node)) erro
 }
 
 // installResource adds the resource to the server.
-func installResource(server *genericapiserver.GenericAPIServer, config Config, log *livestore.Log, agents *fleet.Fleet) error {
-	writer := nodenetworkstate.NewWriter(agents, log)
-	var watchCache atomic.Pointer[cacher.Cacher]
+func (s *Server) installResource(config Config) error {
+	writer := nodenetworkstate.NewWriter(s.fleet, s.log)
 	codec := config.Codecs.LegacyCodec(v1alpha1.SchemeGroupVersion)
 	options := generic.RESTOptions{
 		StorageConfig:  storagebackend.NewDefaultConfig("/", codec).ForResource(v1alpha1.Resource("nodenetworkstates")),
-		Decorator:      livestore.NewDecorator(log, writer, watchCache.Store),
+		Decorator:      livestore.NewDecorator(s.log, writer, s.watchCache.Store),
 		ResourcePrefix: nodenetworkstate.ResourcePrefix,
 	}
-	resource, err := nodenetworkstate.NewREST(config.Scheme, options, writer, log)
+	resource, err := nodenetworkstate.NewREST(config.Scheme, options, writer, s.log)
 	if err != nil {
 		return fmt.Errorf("making the resource: %w", err)
 	}
 	group := genericapiserver.NewDefaultAPIGroupInfo(nmstate.GroupName, config.Scheme, runtime.NewParameterCodec(config.Scheme), config.Codecs)
 	group.VersionedResourcesStorageMap[v1alpha1.SchemeGroupVersion.Version] = map[string]rest.Storage{"nodenetworkstates": resource}
-	if err := server.InstallAPIGroup(&group); err != nil {
+	if err := s.generic.InstallAPIGroup(&group); err != nil {
 		return fmt.Errorf("installing the API group: %w", err)
 	}
-	return server.AddReadyzChecks(healthz.NamedCheck("watch-cache", func(*http.Request) error {
-		if !watchCache.Load().Ready() {
-			return fmt.Errorf("the watch cache is not filled yet")
-		}
-		return nil
-	}))
+	return nil
 }
 
-// agentsGrace is how long a server that was started waits for agents that were
-// there before to come back, before it is ready without them.
-const agentsGrace = 5 * time.Second
-
-// agentsBack is ready once all nodes' agents have come back, or had time to.
-func agentsBack(agents *fleet.Fleet) healthz.HealthChecker {
-	begin := time.Now()
-	return healthz.NamedCheck("agents", func(*http.Request) error {
-		if missing := agents.Unreachable(); missing > 0 && time.Since(begin) < agentsGrace {
-			return fmt.Errorf("%d agents are not back yet", missing)
-		}
-		return nil
-	})
-}
-
-// Run serves clients and agents until ctx ends.
+// Run serves clients until ctx ends, and agents while this server is the active one.
 func (s *Server) Run(ctx context.Context) error {
-	klog.FromContext(ctx).Info("Serving agents", "address", s.listener.Addr())
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return ignoreEnd(ctx, s.fleet.Run(ctx)) })
-	group.Go(func() error { return s.fleet.Serve(ctx, s.listener, s.tls) })
-	group.Go(func() error {
-		select {
-		case <-s.nodesKnown:
-			return s.generic.PrepareRun().RunWithContext(ctx)
-		case <-ctx.Done():
-			return nil
-		}
-	})
+	group.Go(func() error { return s.generic.PrepareRun().RunWithContext(ctx) })
+	group.Go(func() error { return ignoreEnd(ctx, s.elector.Run(ctx, s.lead)) })
 	return group.Wait()
 }
 

@@ -17,6 +17,7 @@ limitations under the License.
 package livestore
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"slices"
@@ -61,6 +62,8 @@ type Log struct {
 	progress uint64
 	// moved is closed, and replaced, whenever something above changes.
 	moved chan struct{}
+	// complete is closed once the log can be listed.
+	complete chan struct{}
 }
 
 // entry is one object and the revision of its last change.
@@ -78,17 +81,36 @@ type change struct {
 	object, previous runtime.Object
 }
 
-// NewLog returns an empty Log whose revisions are all greater than start, which
-// must be greater than 0.
-func NewLog(start uint64, clock clock.PassiveClock) *Log {
+// NewLog returns an empty Log that Begin begins and Complete opens.
+func NewLog(clock clock.PassiveClock) *Log {
 	return &Log{
 		clock:     clock,
 		versioner: storage.APIObjectVersioner{},
-		revision:  start,
-		start:     start,
-		oldest:    start,
 		objects:   map[string]entry{},
 		moved:     make(chan struct{}),
+		complete:  make(chan struct{}),
+	}
+}
+
+// Begin begins the one term of the Log: its revisions are all greater than
+// start, which must be greater than 0. Nothing may be set before.
+func (l *Log) Begin(start uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.revision, l.start, l.oldest = start, start, start
+}
+
+// Complete says, once, that all objects that there are have been set. Lists wait
+// for it: what an early one lacked, a client would take for deleted.
+func (l *Log) Complete() { close(l.complete) }
+
+// awaitComplete returns once the log can be listed, or ctx's error.
+func (l *Log) awaitComplete(ctx context.Context) error {
+	select {
+	case <-l.complete:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -240,13 +262,17 @@ func (l *Log) requestProgress() {
 	l.wake()
 }
 
-// CheckRevision returns a 410 Gone status error if a client's resourceVersion is
-// not one that this term has issued: another term's, or from the future. The
-// client then lists again. "" and "0" ask for none in particular and are fine.
+// CheckRevision returns a 400 Bad Request status error if a client's
+// resourceVersion is no number, and a 410 Gone one if this term has not issued
+// it: it is another term's, or from the future. The client then lists again. ""
+// and "0" ask for none in particular and are fine.
 func (l *Log) CheckRevision(resourceVersion string) error {
 	revision, err := l.versioner.ParseResourceVersion(resourceVersion)
-	if err != nil || revision == 0 {
-		return err
+	if err != nil {
+		return apierrors.NewBadRequest(fmt.Sprintf("resourceVersion %q is none that was read: list again", resourceVersion))
+	}
+	if revision == 0 {
+		return nil
 	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()

@@ -125,7 +125,7 @@ func TestListOfAForgottenOrFutureRevision(t *testing.T) {
 }
 
 func TestCheckRevision(t *testing.T) {
-	log := NewLog(1000, clock.RealClock{})
+	log := begunLog(1000, clock.RealClock{})
 	r := &rig{log: log}
 	last := r.set(t, "a", "1")
 	for version, gone := range map[string]bool{
@@ -136,14 +136,14 @@ func TestCheckRevision(t *testing.T) {
 			t.Errorf("%q: %v, want gone %v", version, err, gone)
 		}
 	}
-	if err := log.CheckRevision("seven"); err == nil || apierrors.IsResourceExpired(err) {
+	if err := log.CheckRevision("seven"); !apierrors.IsBadRequest(err) {
 		t.Errorf("no number: %v", err)
 	}
 }
 
 func TestForgetsAfterTheWindow(t *testing.T) {
 	fake := testingclock.NewFakeClock(time.Now())
-	log := NewLog(firstRevision, fake)
+	log := begunLog(firstRevision, fake)
 	r := &rig{Interface: NewStore(log, &memory{log: log}, "/pods/", newPod), log: log}
 	old := r.set(t, "a", "1")
 	fake.Step(Window / 2)

@@ -108,9 +108,17 @@ type rig struct {
 	writer *memory
 }
 
+// begunLog returns an empty Log whose term has begun and that can be listed.
+func begunLog(start uint64, clock clock.PassiveClock) *Log {
+	log := NewLog(clock)
+	log.Begin(start)
+	log.Complete()
+	return log
+}
+
 // newRaw returns a store of Pods over memory.
 func newRaw(*testing.T) *rig {
-	log := NewLog(firstRevision, clock.RealClock{})
+	log := begunLog(firstRevision, clock.RealClock{})
 	writer := &memory{log: log}
 	return &rig{NewStore(log, writer, "/pods/", newPod), log, writer}
 }

@@ -57,6 +57,9 @@ func (s *Store) Get(ctx context.Context, key string, opts storage.GetOptions, ou
 	if err != nil {
 		return err
 	}
+	if err := s.log.awaitComplete(ctx); err != nil {
+		return err
+	}
 	if opts.ResourceVersion == "" {
 		if err := s.writer.Barrier(ctx, key, false); err != nil {
 			return err
@@ -77,6 +80,9 @@ func (s *Store) Get(ctx context.Context, key string, opts storage.GetOptions, ou
 
 // GetList implements storage.Interface, freshness as with Get.
 func (s *Store) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
+	if err := s.log.awaitComplete(ctx); err != nil {
+		return err
+	}
 	prefix, err := storage.PrepareKey(s.prefix, key, opts.Recursive)
 	if err != nil {
 		return err

@@ -63,6 +63,9 @@ func (w *watcher) ResultChan() <-chan watch.Event { return w.result }
 func (w *watcher) run() {
 	defer close(w.result)
 	defer w.cancel()
+	if err := w.log.awaitComplete(w.ctx); err != nil {
+		return
+	}
 	at := w.from
 	if w.initial {
 		items, now, _ := w.log.snapshot(w.prefix, 0)

@@ -96,6 +96,10 @@ func (s *Store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 		}
 		written, err := s.tryOnce(ctx, key, current, preconditions, tryUpdate)
 		if storage.IsConflict(err) && ctx.Err() == nil {
+			// What was there first is to be in the log before the next try.
+			if err := s.writer.Barrier(ctx, key, false); err != nil {
+				return err
+			}
 			continue
 		}
 		if err != nil {

@@ -17,146 +17,75 @@ limitations under the License.
 package standalone
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
-	"net"
+	"os"
 	"time"
 
-	certutil "k8s.io/client-go/util/cert"
-	"k8s.io/client-go/util/keyutil"
-
 	"github.com/nmstate/kubernetes-nmstate/pkg/atomicfile"
+	"github.com/nmstate/kubernetes-nmstate/pkg/pki"
 )
 
 // Certificates of the server and the administrator are made anew at each start
 // and last a year; that of the CA lasts ten.
-const leafValidity = 365 * 24 * time.Hour
+const (
+	leafValidity = 365 * 24 * time.Hour
+	caValidity   = 10 * leafValidity
+)
 
 // CA signs the certificates of the server and of the administrator.
-type CA struct {
-	cert *x509.Certificate
-	key  crypto.Signer
-	pem  []byte
-}
+type CA struct{ ca *pki.CA }
 
 // CA returns the CA of this state folder, made on first use.
 func (s *State) CA() (*CA, error) {
-	key, cert, err := s.readCA()
+	ca, err := s.readCA()
 	if errors.Is(err, fs.ErrNotExist) {
-		key, cert, err = s.makeCA()
+		ca, err = s.makeCA()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("CA in the state folder: %w", err)
 	}
-	pem, err := certutil.EncodeCertificates(cert)
+	return &CA{ca: ca}, nil
+}
+
+func (s *State) readCA() (*pki.CA, error) {
+	cert, err := os.ReadFile(s.path(caCertFile))
 	if err != nil {
 		return nil, err
 	}
-	return &CA{cert: cert, key: key, pem: pem}, nil
-}
-
-func (s *State) readCA() (crypto.Signer, *x509.Certificate, error) {
-	certs, err := certutil.CertsFromFile(s.path(caCertFile))
+	key, err := os.ReadFile(s.path(caKeyFile))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	parsed, err := keyutil.PrivateKeyFromFile(s.path(caKeyFile))
-	if err != nil {
-		return nil, nil, err
-	}
-	key, ok := parsed.(crypto.Signer)
-	if !ok {
-		return nil, nil, fmt.Errorf("%s holds no key that can sign", s.path(caKeyFile))
-	}
-	return key, certs[0], nil
+	return pki.ParseCA(cert, key)
 }
 
 // makeCA writes the certificate last: with it there, the key is there too.
-func (s *State) makeCA() (crypto.Signer, *x509.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func (s *State) makeCA() (*pki.CA, error) {
+	ca, err := pki.NewCA("nmstate-apiserver-ca", pki.From(time.Now(), caValidity))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	cert, err := certutil.NewSelfSignedCACert(certutil.Config{CommonName: "nmstate-apiserver-ca"}, key)
-	if err != nil {
-		return nil, nil, err
+	if err := atomicfile.Write(s.path(caKeyFile), ca.Key(), 0o600); err != nil {
+		return nil, err
 	}
-	keyPEM, err := keyutil.MarshalPrivateKeyToPEM(key)
-	if err != nil {
-		return nil, nil, err
-	}
-	certPEM, err := certutil.EncodeCertificates(cert)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := atomicfile.Write(s.path(caKeyFile), keyPEM, 0o600); err != nil {
-		return nil, nil, err
-	}
-	return key, cert, atomicfile.Write(s.path(caCertFile), certPEM, 0o644)
+	return ca, atomicfile.Write(s.path(caCertFile), ca.PEM(), 0o644)
 }
 
 // PEM returns the CA's certificate.
-func (c *CA) PEM() []byte { return c.pem }
+func (c *CA) PEM() []byte { return c.ca.PEM() }
 
 // Server returns certificate and key, PEM, for a server that is reached at the
 // given DNS names and IP addresses.
 func (c *CA) Server(hosts []string) (cert, key []byte, err error) {
-	template := &x509.Certificate{
-		Subject:     pkix.Name{CommonName: "nmstate-apiserver"},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	for _, host := range hosts {
-		if ip := net.ParseIP(host); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
-		} else {
-			template.DNSNames = append(template.DNSNames, host)
-		}
-	}
-	return c.sign(template)
+	return c.ca.Server(hosts, pki.From(time.Now(), leafValidity))
 }
 
 // Client returns certificate and key, PEM, for a user of a group.
 func (c *CA) Client(user, group string) (cert, key []byte, err error) {
-	return c.sign(&x509.Certificate{
-		Subject:     pkix.Name{CommonName: user, Organization: []string{group}},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-}
-
-func (c *CA) sign(template *x509.Certificate) (cert, key []byte, err error) {
-	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	if template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)); err != nil {
-		return nil, nil, err
-	}
-	// An hour's grace for clocks that are behind.
-	template.NotBefore = time.Now().Add(-time.Hour)
-	template.NotAfter = time.Now().Add(leafValidity)
-	template.KeyUsage = x509.KeyUsageDigitalSignature
-	der, err := x509.CreateCertificate(rand.Reader, template, c.cert, signer.Public(), c.key)
-	if err != nil {
-		return nil, nil, err
-	}
-	signed, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, nil, err
-	}
-	if cert, err = certutil.EncodeCertificates(signed); err != nil {
-		return nil, nil, err
-	}
-	key, err = keyutil.MarshalPrivateKeyToPEM(signer)
-	return cert, key, err
+	return c.ca.Client(user, group, pki.From(time.Now(), leafValidity))
 }
 
 // TLS returns the configuration of a server with certificate and key from Server.

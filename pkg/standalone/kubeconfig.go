@@ -37,7 +37,7 @@ func (c *CA) WriteKubeconfig(path, url string) error {
 	}
 	const name = "nmstate"
 	config := api.NewConfig()
-	config.Clusters[name] = &api.Cluster{Server: url, CertificateAuthorityData: c.pem}
+	config.Clusters[name] = &api.Cluster{Server: url, CertificateAuthorityData: c.PEM()}
 	config.AuthInfos["admin"] = &api.AuthInfo{ClientCertificateData: cert, ClientKeyData: key}
 	config.Contexts[name] = &api.Context{Cluster: name, AuthInfo: "admin"}
 	config.CurrentContext = name

@@ -23,6 +23,8 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -94,7 +96,14 @@ func TestRevisionsOfAnotherTerm(t *testing.T) {
 	s := newServer(t)
 	s.join("node1")
 	s.await("the node to join", func(list []v1alpha1.NodeNetworkState) bool { return available(list) == 1 })
-	for _, version := range []string{"1", "9000000000000000000"} {
+	page, err := s.nns().List(t.Context(), metav1.ListOptions{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := page.Items[0].ResourceVersion
+	s.kill()
+	s.start()
+	for _, version := range []string{"1", before, "9000000000000000000"} {
 		opts := metav1.ListOptions{ResourceVersion: version}
 		if _, err := s.nns().List(t.Context(), opts); !apierrors.IsResourceExpired(err) {
 			t.Errorf("LIST at %s: %v", version, err)
@@ -105,6 +114,85 @@ func TestRevisionsOfAnotherTerm(t *testing.T) {
 		stale := &v1alpha1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: "node1", ResourceVersion: version}}
 		if _, err := s.nns().Update(t.Context(), stale, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
 			t.Errorf("PUT at %s: %v", version, err)
+		}
+	}
+	opts := metav1.ListOptions{ResourceVersion: "seven"}
+	if _, err := s.nns().List(t.Context(), opts); !apierrors.IsBadRequest(err) {
+		t.Errorf("LIST at no number: %v", err)
+	}
+	if _, err := s.nns().Watch(t.Context(), opts); !apierrors.IsBadRequest(err) {
+		t.Errorf("WATCH at no number: %v", err)
+	}
+	if _, err := s.nns().Get(t.Context(), "node1", metav1.GetOptions{ResourceVersion: "seven"}); !apierrors.IsBadRequest(err) {
+		t.Errorf("GET at no number: %v", err)
+	}
+}
+
+// TestContinueTokenOfAnotherTerm: a list cannot go on in another term.
+func TestContinueTokenOfAnotherTerm(t *testing.T) {
+	s := newServer(t)
+	s.join("node1")
+	s.join("node2")
+	s.await("the nodes to join", func(list []v1alpha1.NodeNetworkState) bool { return available(list) == 2 })
+	page, err := s.nns().List(t.Context(), metav1.ListOptions{Limit: 1})
+	if err != nil || page.Continue == "" {
+		t.Fatalf("a first page: %+v, %v", page, err)
+	}
+	s.kill()
+	s.start()
+	if _, err := s.nns().List(t.Context(), metav1.ListOptions{Limit: 1, Continue: page.Continue}); !apierrors.IsResourceExpired(err) {
+		t.Errorf("the second page: %v", err)
+	}
+}
+
+// TestNothingIsMissingAfterARestart: the very first answers have what lasts.
+func TestNothingIsMissingAfterARestart(t *testing.T) {
+	s := newServer(t)
+	s.join("node1")
+	s.await("the node to join", func(list []v1alpha1.NodeNetworkState) bool { return available(list) == 1 })
+	patch := []byte(`{"metadata":{"annotations":{"keep":"this"}},"spec":{"desiredState":{"interfaces":[{"name":"eth0","type":"dummy","state":"up"}]}}}`)
+	before, err := s.nns().Patch(t.Context(), "node1", types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		s.kill()
+		s.launch()
+		var list *v1alpha1.NodeNetworkStateList
+		for { // until it listens
+			if list, err = s.nns().List(t.Context(), metav1.ListOptions{}); err == nil || t.Context().Err() != nil {
+				break
+			}
+		}
+		if err != nil || len(list.Items) != 1 {
+			t.Fatalf("the first list has %+v, %v", list, err)
+		}
+		after := list.Items[0]
+		if after.Annotations["keep"] != "this" || after.Generation != before.Generation || after.UID != before.UID ||
+			!v1alpha1.SameState(after.Spec.DesiredState, before.Spec.DesiredState) || !reflect.DeepEqual(after.ManagedFields, before.ManagedFields) ||
+			available(list.Items) != 1 {
+			t.Errorf("before %+v\nafter %+v", before, after)
+		}
+	}
+}
+
+// TestAPutOfTheSpecAlone is taken as kubectl replace sends it.
+func TestAPutOfTheSpecAlone(t *testing.T) {
+	s := newServer(t)
+	s.join("node1")
+	s.await("the node to join", func(list []v1alpha1.NodeNetworkState) bool { return available(list) == 1 })
+	for name, versioned := range map[string]bool{"with its revision": true, "without": false} {
+		put := &v1alpha1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: "node1"}}
+		if before, err := s.nns().Get(t.Context(), "node1", metav1.GetOptions{}); err != nil {
+			t.Fatal(err)
+		} else if versioned {
+			put.ResourceVersion = before.ResourceVersion
+		}
+		put.Spec.DesiredState = v1alpha1.NewState(fmt.Appendf(nil, `{"interfaces":[{"name":"eth%d","type":"dummy","state":"up"}]}`, len(name)))
+		after, err := s.nns().Update(t.Context(), put, metav1.UpdateOptions{})
+		if err != nil || !v1alpha1.SameState(after.Spec.DesiredState, put.Spec.DesiredState) || after.Labels["kubernetes.io/hostname"] != "node1" ||
+			after.Status.CurrentState == nil {
+			t.Errorf("%s: %+v, %v", name, after, err)
 		}
 	}
 }
@@ -124,7 +212,14 @@ func TestTheAgentsDoor(t *testing.T) {
 			link := uplink.New(uplink.Config{
 				Server: fmt.Sprintf("127.0.0.1:%d", s.agentsPort), CAFile: s.ca(), Credentials: files, Node: "node1", Agent: fake.New(),
 			})
+			refused := s.metric(`nmstate_agent_events_total{event="refused"}`)
 			_ = link.Run(ctx)
+			if got := s.metric(`nmstate_agent_events_total{event="refused"}`); got <= refused {
+				t.Errorf("%v refusals were counted after %v", got, refused)
+			}
+			if got := s.metric(`nmstate_agent_events_total{event="replaced"}`); got != 0 {
+				t.Errorf("the node's own agent was replaced %v times", got)
+			}
 			if err := first.SetState(stateWith(len(name))); err != nil {
 				t.Fatal(err)
 			}
@@ -139,6 +234,25 @@ func TestTheAgentsDoor(t *testing.T) {
 	if list, err := s.nns().List(t.Context(), metav1.ListOptions{}); err != nil || available(list.Items) != 1 {
 		t.Errorf("after garbage: %v", err)
 	}
+}
+
+// metric returns the value of a line of /metrics, 0 if it is not there.
+func (s *server) metric(name string) float64 {
+	s.t.Helper()
+	text, err := s.clients().Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, found := strings.CutPrefix(line, name+" "); found {
+			number, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			return number
+		}
+	}
+	return 0
 }
 
 // secret makes a random one and returns its file.

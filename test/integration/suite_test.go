@@ -74,7 +74,21 @@ func freePort(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
+// start starts the server and returns when it is ready.
 func (s *server) start() {
+	s.t.Helper()
+	s.launch()
+	err := wait.PollUntilContextTimeout(s.t.Context(), 20*time.Millisecond, long, true, func(ctx context.Context) (bool, error) {
+		return s.ready(ctx), nil
+	})
+	if err != nil {
+		text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+		s.t.Fatalf("the server did not get ready: %v\n%s", err, text)
+	}
+}
+
+// launch starts the server's process.
+func (s *server) launch() {
 	s.t.Helper()
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -88,13 +102,6 @@ func (s *server) start() {
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
-	}
-	err = wait.PollUntilContextTimeout(s.t.Context(), 20*time.Millisecond, long, true, func(ctx context.Context) (bool, error) {
-		return s.ready(ctx), nil
-	})
-	if err != nil {
-		text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
-		s.t.Fatalf("the server did not get ready: %v\n%s", err, text)
 	}
 }
 

@@ -40,6 +40,12 @@ var forbidden = []struct{ from, to, reason string }{
 	{"pkg/fleet", "pkg/registry", "imports run one way"},
 	{"pkg/agent", "pkg/fleet", "imports run one way"},
 	{"pkg/registry/nodenetworkstate", "pkg/apiserver", "imports run one way"},
+	{"pkg/cluster", "pkg/apiserver", "imports run one way"},
+	{"pkg/cluster", "pkg/livestore", "it says who is a node and who an agent, not what is served"},
+	{"pkg/cluster/certificates", "pkg/fleet", "certificates know nothing of nodes"},
+	{"pkg/cluster/election", "pkg/fleet", "the election knows nothing of nodes"},
+	{"pkg/standalone", "pkg/cluster", "the two forms know nothing of each other"},
+	{"cmd/node-agent", "k8s.io/client-go/kubernetes", "an agent asks nothing of the cluster"},
 	{"pkg/nmstate", "pkg/agent", "the binding is a binding"},
 	{"pkg/nmstate", "k8s.io", "the binding is a binding"},
 }

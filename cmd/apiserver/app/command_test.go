@@ -71,9 +71,15 @@ func TestValidate(t *testing.T) {
 }
 
 var invalid = map[string]string{
-	"":                                "--standalone is needed",
-	"--standalone --state-dir=":       "--state-dir must not be empty",
-	"--standalone --agent-port=99999": "--agent-port 99999",
+	"":                                            "--namespace is needed",
+	"--namespace=x --state-dir=/x":                "--state-dir has a meaning only with --standalone",
+	"--namespace=x --cert-mode=magic":             "--cert-mode \"magic\" must be",
+	"--namespace=x --cert-mode=files":             "--cert-mode=files needs --tls-cert-file",
+	"--namespace=x --tls-cert-file=a":             "need --cert-mode=files",
+	"--namespace=x --ca-validity=1s":              "--ca-validity",
+	"--standalone --namespace=x":                  "--namespace has no meaning with --standalone",
+	"--standalone --state-dir=":                   "--state-dir must not be empty",
+	"--standalone --agent-port=99999":             "--agent-port 99999",
 	"--standalone --enable-priority-and-fairness": "--enable-priority-and-fairness",
 }
 

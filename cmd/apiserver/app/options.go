@@ -21,10 +21,19 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/spf13/pflag"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/cluster/certificates"
+)
+
+// How the server comes by its certificate in a cluster.
+const (
+	certModeSelfSigned = "self-signed"
+	certModeFiles      = "files"
 )
 
 // Options are what the command line says.
@@ -34,38 +43,64 @@ type Options struct {
 	StateDir   string
 	// KubeconfigOut is where the administrator's kubeconfig is written.
 	KubeconfigOut string
-	// AgentBindAddress and AgentPort are where agents connect, AgentSANs the
-	// further names and addresses by which they reach it.
+	// AgentSANs are the further names and addresses by which agents reach a standalone server.
+	AgentSANs []string
+
+	// AgentBindAddress and AgentPort are where agents connect.
 	AgentBindAddress net.IP
 	AgentPort        int
-	AgentSANs        []string
 
-	ServerRun     *genericoptions.ServerRunOptions
-	SecureServing *genericoptions.SecureServingOptionsWithLoopback
-	Audit         *genericoptions.AuditOptions
-	Features      *genericoptions.FeatureOptions
-	Tracing       *genericoptions.TracingOptions
-	Logs          *logs.Options
+	// Namespace, PodName and ServiceName are the server's own in a cluster.
+	Namespace, PodName, ServiceName string
+	// AgentServiceAccount is that of the agents, in the same namespace.
+	AgentServiceAccount string
+	// CertMode is one of the modes above, CertTimes are those of the first.
+	CertMode  string
+	CertTimes certificates.Times
+
+	ServerRun      *genericoptions.ServerRunOptions
+	SecureServing  *genericoptions.SecureServingOptionsWithLoopback
+	Authentication *genericoptions.DelegatingAuthenticationOptions
+	Authorization  *genericoptions.DelegatingAuthorizationOptions
+	CoreAPI        *genericoptions.CoreAPIOptions
+	Admission      *genericoptions.AdmissionOptions
+	Audit          *genericoptions.AuditOptions
+	Features       *genericoptions.FeatureOptions
+	Tracing        *genericoptions.TracingOptions
+	Logs           *logs.Options
+
+	// forms are the flags that only one of the two forms of running has.
+	forms struct{ standalone, cluster []*pflag.FlagSet }
+	// fairness is the flag of priority and fairness.
+	fairness *pflag.Flag
 }
 
 // NewOptions returns the defaults.
 func NewOptions() *Options {
 	o := &Options{
-		StateDir:         "/var/lib/nmstate-apiserver",
-		AgentBindAddress: net.IPv4zero,
-		AgentPort:        6444,
-		ServerRun:        genericoptions.NewServerRunOptions(),
-		SecureServing:    genericoptions.NewSecureServingOptions().WithLoopback(),
-		Audit:            genericoptions.NewAuditOptions(),
-		Features:         genericoptions.NewFeatureOptions(),
-		Tracing:          genericoptions.NewTracingOptions(),
-		Logs:             logs.NewOptions(),
+		StateDir:            "/var/lib/nmstate-apiserver",
+		AgentBindAddress:    net.IPv4zero,
+		AgentPort:           6444,
+		ServiceName:         "nmstate-apiserver",
+		AgentServiceAccount: "nmstate-node-agent",
+		CertMode:            certModeSelfSigned,
+		CertTimes:           certificates.DefaultTimes(),
+		ServerRun:           genericoptions.NewServerRunOptions(),
+		SecureServing:       genericoptions.NewSecureServingOptions().WithLoopback(),
+		Authentication:      genericoptions.NewDelegatingAuthenticationOptions(),
+		Authorization:       genericoptions.NewDelegatingAuthorizationOptions(),
+		CoreAPI:             genericoptions.NewCoreAPIOptions(),
+		Admission:           genericoptions.NewAdmissionOptions(),
+		Audit:               genericoptions.NewAuditOptions(),
+		Features:            genericoptions.NewFeatureOptions(),
+		Tracing:             genericoptions.NewTracingOptions(),
+		Logs:                logs.NewOptions(),
 	}
 	o.SecureServing.BindPort = 6443
+	// kube-apiserver sends the requests of many clients over one connection.
+	o.SecureServing.HTTP2MaxStreamsPerConnection = 1000
 	o.SecureServing.ServerCert.CertDirectory = ""
 	o.SecureServing.ServerCert.PairName = ""
-	// Needs a kube-apiserver.
-	o.Features.EnablePriorityAndFairness = false
 	return o
 }
 
@@ -74,39 +109,118 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	var sections cliflag.NamedFlagSets
 	own := sections.FlagSet("nmstate")
 	own.BoolVar(&o.Standalone, "standalone", o.Standalone, "Run without a Kubernetes cluster: the nodes are the agents that join.")
-	own.StringVar(&o.StateDir, "state-dir", o.StateDir, "Folder of the standalone server's certificates, join token and nodes.")
-	own.StringVar(&o.KubeconfigOut, "kubeconfig-out", o.KubeconfigOut, "File to write the administrator's kubeconfig to, mode 0600 (default \"STATE-DIR/admin.kubeconfig\").")
 	own.IPVar(&o.AgentBindAddress, "agent-bind-address", o.AgentBindAddress, "IP address on which to listen for agents.")
 	own.IntVar(&o.AgentPort, "agent-port", o.AgentPort, "Port on which to listen for agents.")
-	own.StringSliceVar(&o.AgentSANs, "agent-san", o.AgentSANs, "Further DNS name or IP address by which agents reach this server; may be given several times.")
+	o.addStandaloneFlags(sections.FlagSet("standalone"))
+	o.addClusterFlags(sections.FlagSet("cluster"))
+	o.Authentication.AddFlags(sections.FlagSet("authentication"))
+	o.Authorization.AddFlags(sections.FlagSet("authorization"))
+	o.Admission.AddFlags(sections.FlagSet("admission"))
 	o.ServerRun.AddUniversalFlags(sections.FlagSet("generic"))
 	o.SecureServing.AddFlags(sections.FlagSet("secure serving"))
 	o.Audit.AddFlags(sections.FlagSet("auditing"))
 	o.Features.AddFlags(sections.FlagSet("features"))
 	o.Tracing.AddFlags(sections.FlagSet("tracing"))
 	logsapi.AddFlags(o.Logs, sections.FlagSet("logs"))
+	o.fairness = sections.FlagSet("features").Lookup("enable-priority-and-fairness")
+	o.forms.standalone = []*pflag.FlagSet{sections.FlagSet("standalone")}
+	for _, name := range []string{"cluster", "authentication", "authorization", "admission"} {
+		o.forms.cluster = append(o.forms.cluster, sections.FlagSet(name))
+	}
 	return sections
+}
+
+func (o *Options) addStandaloneFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.StateDir, "state-dir", o.StateDir, "Folder of the standalone server's certificates, join token and nodes.")
+	flags.StringVar(&o.KubeconfigOut, "kubeconfig-out", o.KubeconfigOut, "File to write the administrator's kubeconfig to, mode 0600 (default \"STATE-DIR/admin.kubeconfig\").")
+	flags.StringSliceVar(&o.AgentSANs, "agent-san", o.AgentSANs, "Further DNS name or IP address by which agents reach this server; may be given several times.")
+}
+
+func (o *Options) addClusterFlags(flags *pflag.FlagSet) {
+	o.CoreAPI.AddFlags(flags)
+	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of this server, where its Lease, its certificates and its agents' service account are.")
+	flags.StringVar(&o.PodName, "pod-name", o.PodName, "Name of this server's pod, which is labelled while it is the active one; empty if it runs in none.")
+	flags.StringVar(&o.ServiceName, "service-name", o.ServiceName, "Name of the Service by which kube-apiserver and agents reach this server.")
+	flags.StringVar(&o.AgentServiceAccount, "agent-service-account", o.AgentServiceAccount, "Name of the service account that agents run as.")
+	flags.StringVar(&o.CertMode, "cert-mode", o.CertMode, fmt.Sprintf("Where the server's certificate comes from: %q, made, published and rotated by the server itself, or %q, those of --tls-cert-file and --tls-private-key-file, read again when they change.", certModeSelfSigned, certModeFiles))
+	o.CertTimes.AddFlags(flags)
+}
+
+// complete sets what follows from what was given.
+func (o *Options) complete() error {
+	if o.Standalone {
+		// It takes a kube-apiserver for its configuration.
+		o.Features.EnablePriorityAndFairness = false
+	}
+	return o.ServerRun.Complete()
 }
 
 // Validate tells what is wrong with the options.
 func (o *Options) Validate() []error {
 	var errs []error
-	if !o.Standalone {
-		errs = append(errs, errors.New("--standalone is needed: running in a cluster is not there yet"))
-	}
-	if o.StateDir == "" {
-		errs = append(errs, errors.New("--state-dir must not be empty"))
-	}
 	if o.AgentPort < 0 || o.AgentPort > 65535 {
 		errs = append(errs, fmt.Errorf("--agent-port %d is no port: it must be between 0 and 65535", o.AgentPort))
 	}
-	if o.Features.EnablePriorityAndFairness {
-		errs = append(errs, errors.New("--enable-priority-and-fairness needs a kube-apiserver and must be off with --standalone"))
+	if o.Standalone {
+		errs = append(errs, o.validateStandalone()...)
+	} else {
+		errs = append(errs, o.validateCluster()...)
 	}
 	errs = append(errs, o.ServerRun.Validate()...)
 	errs = append(errs, o.SecureServing.Validate()...)
 	errs = append(errs, o.Audit.Validate()...)
 	errs = append(errs, o.Features.Validate()...)
 	errs = append(errs, o.Tracing.Validate()...)
+	return errs
+}
+
+func (o *Options) validateStandalone() []error {
+	errs := foreign(o.forms.cluster, "has no meaning with --standalone")
+	if o.fairness.Changed && o.Features.EnablePriorityAndFairness {
+		errs = append(errs, errors.New("--enable-priority-and-fairness needs a kube-apiserver and must be off with --standalone"))
+	}
+	if o.StateDir == "" {
+		errs = append(errs, errors.New("--state-dir must not be empty"))
+	}
+	return errs
+}
+
+func (o *Options) validateCluster() []error {
+	errs := foreign(o.forms.standalone, "has a meaning only with --standalone")
+	if o.Namespace == "" {
+		errs = append(errs, errors.New("--namespace is needed, that of this server in the cluster; or --standalone to run without one"))
+	}
+	cert := o.SecureServing.ServerCert.CertKey
+	switch o.CertMode {
+	case certModeSelfSigned:
+		if cert.CertFile != "" || cert.KeyFile != "" {
+			errs = append(errs, errors.New("--tls-cert-file and --tls-private-key-file need --cert-mode=files"))
+		}
+		if err := o.CertTimes.Validate(); err != nil {
+			errs = append(errs, err)
+		}
+	case certModeFiles:
+		if cert.CertFile == "" || cert.KeyFile == "" {
+			errs = append(errs, errors.New("--cert-mode=files needs --tls-cert-file and --tls-private-key-file"))
+		}
+	default:
+		errs = append(errs, fmt.Errorf("--cert-mode %q must be %q or %q", o.CertMode, certModeSelfSigned, certModeFiles))
+	}
+	errs = append(errs, o.Authentication.Validate()...)
+	errs = append(errs, o.Authorization.Validate()...)
+	errs = append(errs, o.CoreAPI.Validate()...)
+	return append(errs, o.Admission.Validate()...)
+}
+
+// foreign tells of each flag that was given though it belongs to the other form.
+func foreign(sets []*pflag.FlagSet, why string) []error {
+	var errs []error
+	for _, set := range sets {
+		set.VisitAll(func(flag *pflag.Flag) {
+			if flag.Changed {
+				errs = append(errs, fmt.Errorf("--%s %s", flag.Name, why))
+			}
+		})
+	}
 	return errs
 }

@@ -18,35 +18,19 @@ package app
 
 import (
 	"context"
-	"crypto/x509"
-	"fmt"
-	"net"
-	"os"
-	"path/filepath"
-	"strconv"
-	"time"
 
-	"google.golang.org/grpc/credentials"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/apiserver/pkg/authentication/group"
-	"k8s.io/apiserver/pkg/authentication/request/anonymous"
-	"k8s.io/apiserver/pkg/authentication/request/union"
-	x509request "k8s.io/apiserver/pkg/authentication/request/x509"
-	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
-	"k8s.io/apiserver/pkg/authorization/path"
-	authorizerunion "k8s.io/apiserver/pkg/authorization/union"
-	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/server/dynamiccertificates"
-	"k8s.io/klog/v2"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apiserver"
-	"github.com/nmstate/kubernetes-nmstate/pkg/standalone"
 )
 
 // Run runs the API server until ctx ends.
 func (o *Options) Run(ctx context.Context) error {
-	config, err := o.config(ctx)
+	if err := o.complete(); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	config, tasks, err := o.config(ctx)
 	if err != nil {
 		return err
 	}
@@ -54,148 +38,17 @@ func (o *Options) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return server.Run(ctx)
+	for _, task := range append(tasks, server.Run) {
+		group.Go(func() error { return task(ctx) })
+	}
+	return group.Wait()
 }
 
-// config turns the options into the configuration of a standalone server.
-func (o *Options) config(ctx context.Context) (*apiserver.Config, error) {
-	state, err := standalone.Open(o.StateDir)
-	if err != nil {
-		return nil, err
+// config turns the options into the server's configuration, and what has to run beside it.
+func (o *Options) config(ctx context.Context) (*apiserver.Config, []task, error) {
+	if o.Standalone {
+		config, err := o.standaloneConfig(ctx)
+		return config, nil, err
 	}
-	ca, err := state.CA()
-	if err != nil {
-		return nil, err
-	}
-	cert, key, err := ca.Server(o.hosts())
-	if err != nil {
-		return nil, fmt.Errorf("making the server's certificate: %w", err)
-	}
-	config := &apiserver.Config{}
-	if config.Scheme, err = apiserver.NewScheme(); err != nil {
-		return nil, err
-	}
-	config.Codecs = serializer.NewCodecFactory(config.Scheme)
-	if config.Generic, err = o.generic(config.Codecs, ca, cert, key); err != nil {
-		return nil, err
-	}
-	if err := o.agents(config, state, cert, key); err != nil {
-		return nil, err
-	}
-	// The term begins last: from here on the server comes up.
-	if config.Term, err = state.BeginTerm(time.Now()); err != nil {
-		return nil, err
-	}
-	return config, o.writeKubeconfig(ctx, ca)
-}
-
-// hosts are the names and addresses by which the server is reached.
-func (o *Options) hosts() []string {
-	hosts := []string{"localhost", "127.0.0.1", "::1"}
-	for _, ip := range []net.IP{o.SecureServing.BindAddress, o.AgentBindAddress} {
-		if !ip.IsUnspecified() && !ip.IsLoopback() {
-			hosts = append(hosts, ip.String())
-		}
-	}
-	if name, err := os.Hostname(); err == nil {
-		hosts = append(hosts, name)
-	}
-	return append(hosts, o.AgentSANs...)
-}
-
-// generic makes the configuration of upstream's server: who has a certificate
-// of the CA is who it says, and the administrator may do everything.
-func (o *Options) generic(codecs serializer.CodecFactory, ca *standalone.CA, cert, key []byte) (*genericapiserver.RecommendedConfig, error) {
-	config := genericapiserver.NewRecommendedConfig(codecs)
-	if o.SecureServing.ServerCert.CertKey.CertFile == "" {
-		generated, err := dynamiccertificates.NewStaticCertKeyContent("standalone", cert, key)
-		if err != nil {
-			return nil, err
-		}
-		o.SecureServing.ServerCert.GeneratedCert = generated
-	}
-	for _, apply := range []func() error{
-		o.ServerRun.Complete,
-		func() error { return o.ServerRun.ApplyTo(&config.Config) },
-		func() error { return o.SecureServing.ApplyTo(&config.SecureServing, &config.LoopbackClientConfig) },
-		func() error { return o.Audit.ApplyTo(&config.Config) },
-		func() error { return o.Features.ApplyTo(&config.Config, nil, nil) },
-		func() error { return o.Tracing.ApplyTo(nil, &config.Config) },
-		func() error { return authenticate(config, ca) },
-		func() error { return authorize(config) },
-	} {
-		if err := apply(); err != nil {
-			return nil, err
-		}
-	}
-	return config, nil
-}
-
-func authenticate(config *genericapiserver.RecommendedConfig, ca *standalone.CA) error {
-	clientCA, err := dynamiccertificates.NewStaticCAContent("standalone", ca.PEM())
-	if err != nil {
-		return err
-	}
-	config.SecureServing.ClientCA = clientCA
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca.PEM())
-	certificate := x509request.New(
-		x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
-		x509request.CommonNameUserConversion)
-	config.Authentication.Authenticator = group.NewAuthenticatedGroupAdder(
-		union.New(certificate, anonymous.NewAuthenticator(nil)))
-	return nil
-}
-
-func authorize(config *genericapiserver.RecommendedConfig) error {
-	health, err := path.NewAuthorizer([]string{"/healthz", "/livez", "/readyz", "/livez/*", "/readyz/*"})
-	if err != nil {
-		return err
-	}
-	config.Authorization.Authorizer, err = authorizerunion.New(
-		authorizerunion.NamedAuthorizer{AuthorizerName: "privileged", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
-		authorizerunion.NamedAuthorizer{AuthorizerName: "health", Authorizer: health})
-	return err
-}
-
-// agents sets who is a node, who is an agent, and where they connect.
-func (o *Options) agents(config *apiserver.Config, state *standalone.State, cert, key []byte) error {
-	token, err := state.JoinToken()
-	if err != nil {
-		return err
-	}
-	nodes, err := state.Nodes()
-	if err != nil {
-		return err
-	}
-	tls, err := standalone.TLS(cert, key)
-	if err != nil {
-		return err
-	}
-	config.Directory = nodes
-	config.Authenticator = standalone.NewAuthenticator(token, nodes)
-	config.AgentTLS = credentials.NewTLS(tls)
-	address := net.JoinHostPort(o.AgentBindAddress.String(), strconv.Itoa(o.AgentPort))
-	if config.AgentListener, err = net.Listen("tcp", address); err != nil {
-		return fmt.Errorf("listening for agents: %w", err)
-	}
-	return nil
-}
-
-// writeKubeconfig writes the administrator's way in.
-func (o *Options) writeKubeconfig(ctx context.Context, ca *standalone.CA) error {
-	file := o.KubeconfigOut
-	if file == "" {
-		file = filepath.Join(o.StateDir, "admin.kubeconfig")
-	}
-	host := o.SecureServing.BindAddress.String()
-	if o.SecureServing.BindAddress.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	url := "https://" + net.JoinHostPort(host, strconv.Itoa(o.SecureServing.BindPort))
-	if err := ca.WriteKubeconfig(file, url); err != nil {
-		return err
-	}
-	klog.FromContext(ctx).Info("Wrote the administrator's kubeconfig", "file", file)
-	return nil
+	return o.clusterConfig(ctx)
 }

@@ -66,7 +66,8 @@ func NewCommand() *cobra.Command {
 	return command
 }
 
-// newWorker returns the command with which the agent runs itself to apply a state.
+// newWorker returns the command with which the agent runs itself to validate and
+// apply states.
 func newWorker() *cobra.Command {
 	return &cobra.Command{
 		Use:    host.WorkerCommand,
@@ -88,14 +89,15 @@ func (o *Options) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	key := filepath.Join(o.StateDir, "node-key")
-	if err := uplink.EnsureSecret(key); err != nil {
+	credentials, err := o.credentials()
+	if err != nil {
 		return err
 	}
 	link := uplink.New(uplink.Config{
 		Server:      o.Server,
+		ServerName:  o.ServerName,
 		CAFile:      o.CAFile,
-		Credentials: uplink.Files{Token: o.JoinTokenFile, NodeKey: key},
+		Credentials: credentials,
 		Node:        o.NodeName,
 		Labels:      o.NodeLabels,
 		Version:     version.Version,
@@ -109,4 +111,14 @@ func (o *Options) Run(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// credentials returns what proves which node this is: in a cluster the token of
+// its pod, else the join token with a key that the agent makes for itself.
+func (o *Options) credentials() (uplink.Files, error) {
+	if o.TokenFile != "" {
+		return uplink.Files{Token: o.TokenFile}, nil
+	}
+	key := filepath.Join(o.StateDir, "node-key")
+	return uplink.Files{Token: o.JoinTokenFile, NodeKey: key}, uplink.EnsureSecret(key)
 }

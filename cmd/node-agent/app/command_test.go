@@ -71,11 +71,12 @@ func TestValidate(t *testing.T) {
 }
 
 var invalid = map[string]string{
-	"--node-name=A":      "--node-name",
-	"--server=x":         "--server \"x\" must be HOST:PORT",
-	"--server=x:1":       "--ca-file is needed",
-	"--backend=other":    "--backend \"other\" must be one of",
-	"--join-token-file=": "--join-token-file is needed",
+	"--node-name=A":                      "--node-name",
+	"--server=x":                         "--server \"x\" must be HOST:PORT",
+	"--server=x:1":                       "--ca-file is needed",
+	"--token-file=a --join-token-file=b": "one of --token-file",
+	"--backend=other":                    "--backend \"other\" must be one of",
+	"--join-token-file=":                 "one of --token-file",
 }
 
 func parse(options *Options, args []string) error {

@@ -17,6 +17,7 @@ limitations under the License.
 package app
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -35,7 +36,9 @@ type Options struct {
 	NodeName              string
 	NodeLabels            map[string]string
 	Server                string
+	ServerName            string
 	CAFile                string
+	TokenFile             string
 	JoinTokenFile         string
 	StateDir              string
 	Backend               string
@@ -61,7 +64,9 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.NodeName, "node-name", o.NodeName, "Name of this node (default: the hostname).")
 	flags.StringToStringVar(&o.NodeLabels, "node-labels", o.NodeLabels, "Labels of this node, KEY=VALUE,…; a standalone server takes them from here.")
 	flags.StringVar(&o.Server, "server", o.Server, "Address of the API server for agents, HOST:PORT.")
+	flags.StringVar(&o.ServerName, "server-name", o.ServerName, "Name that the API server's certificate must have (default: the host of --server).")
 	flags.StringVar(&o.CAFile, "ca-file", o.CAFile, "File with the certificate, PEM, that the API server's must be signed by.")
+	flags.StringVar(&o.TokenFile, "token-file", o.TokenFile, "File with the agent's service account token, in a cluster.")
 	flags.StringVar(&o.JoinTokenFile, "join-token-file", o.JoinTokenFile, "File with the join token of a standalone API server.")
 	flags.StringVar(&o.StateDir, "state-dir", o.StateDir, "Folder of the agent's record and its own key.")
 	flags.StringVar(&o.Backend, "backend", o.Backend, fmt.Sprintf("What carries out changes, one of %q; auto is NetworkManager when it answers on D-Bus, else the kernel alone.", backends))
@@ -80,10 +85,13 @@ func (o *Options) Validate() []error {
 	if _, _, err := net.SplitHostPort(o.Server); err != nil {
 		errs = append(errs, fmt.Errorf("--server %q must be HOST:PORT", o.Server))
 	}
-	for flag, value := range map[string]string{"--ca-file": o.CAFile, "--join-token-file": o.JoinTokenFile, "--state-dir": o.StateDir} {
+	for flag, value := range map[string]string{"--ca-file": o.CAFile, "--state-dir": o.StateDir} {
 		if value == "" {
 			errs = append(errs, fmt.Errorf("%s is needed", flag))
 		}
+	}
+	if (o.TokenFile == "") == (o.JoinTokenFile == "") {
+		errs = append(errs, errors.New("one of --token-file, in a cluster, and --join-token-file, with a standalone API server, is needed"))
 	}
 	if !slices.Contains(backends, o.Backend) {
 		errs = append(errs, fmt.Errorf("--backend %q must be one of %q", o.Backend, backends))

@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strconv"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,9 +32,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/watch"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -52,7 +55,6 @@ var (
 	_ rest.CategoriesProvider   = &REST{}
 	_ rest.SingularNameProvider = &REST{}
 	_ rest.ResetFieldsStrategy  = &REST{}
-	_ rest.StorageWithReadiness = &REST{}
 )
 
 // REST serves NodeNetworkStates from upstream's generic store over the live one.
@@ -118,9 +120,6 @@ func (r *REST) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return r.store.GetResetFields()
 }
 
-// ReadinessCheck implements rest.StorageWithReadiness.
-func (r *REST) ReadinessCheck() error { return r.store.ReadinessCheck() }
-
 // ConvertToTable implements rest.TableConvertor.
 func (r *REST) ConvertToTable(ctx context.Context, object, options runtime.Object) (*metav1.Table, error) {
 	return r.store.ConvertToTable(ctx, object, options)
@@ -154,15 +153,25 @@ func (r *REST) Watch(ctx context.Context, options *internalversion.ListOptions) 
 		if err := r.writer.Barrier(ctx, ResourcePrefix+"/", true); err != nil {
 			return nil, err
 		}
+		if err := r.cacheReaches(ctx, r.log.Revision()); err != nil {
+			return nil, err
+		}
 	}
 	return r.store.Watch(ctx, options)
+}
+
+// cacheReaches returns once the watch cache has the given revision: a watch
+// without a resourceVersion starts with what the cache has just then.
+func (r *REST) cacheReaches(ctx context.Context, revision uint64) error {
+	options := storage.GetOptions{IgnoreNotFound: true, ResourceVersion: strconv.FormatUint(revision, 10)}
+	return r.store.Storage.Get(ctx, Key("none"), options, &v1alpha1.NodeNetworkState{})
 }
 
 // Update implements rest.Updater. A dry run goes to the node's agent too, which
 // answers what would change.
 func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	info = rest.WrapUpdatedObjectInfo(info, checkResourceVersion)
+	info = rest.WrapUpdatedObjectInfo(info, checkResourceVersion, keepUnmentioned)
 	// Server-side apply forces creation on; here it never is.
 	updated, created, err := r.store.Update(ctx, name, info, create, update, false, options)
 	if err != nil || !slices.Contains(options.DryRun, metav1.DryRunAll) {
@@ -190,6 +199,32 @@ func checkResourceVersion(_ context.Context, updated, _ runtime.Object) (runtime
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("metadata.resourceVersion %q is none that was read: read the object again", state.ResourceVersion))
 	}
 	return updated, nil
+}
+
+// keepUnmentioned gives an object that was put what it does not mention of the
+// parts that are the node's: a client that knows nothing of them does not mean
+// to take them away. Without a resourceVersion a status is one that was read at
+// some time, and is passed over.
+func keepUnmentioned(ctx context.Context, updated, existing runtime.Object) (runtime.Object, error) {
+	info, ok := genericapirequest.RequestInfoFrom(ctx)
+	if !ok || info.Verb != "update" {
+		return updated, nil
+	}
+	now, isOurs := updated.(*v1alpha1.NodeNetworkState)
+	before, wasOurs := existing.(*v1alpha1.NodeNetworkState)
+	if !isOurs || !wasOurs {
+		return updated, nil
+	}
+	if now.Labels == nil {
+		now.Labels = before.Labels
+	}
+	if now.OwnerReferences == nil {
+		now.OwnerReferences = before.OwnerReferences
+	}
+	if now.ResourceVersion == "" || apiequality.Semantic.DeepEqual(now.Status, v1alpha1.NodeNetworkStateStatus{}) {
+		now.Status = before.Status
+	}
+	return now, nil
 }
 
 // scoped narrows the barrier of a request to what its selectors leave.

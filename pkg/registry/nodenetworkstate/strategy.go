@@ -72,13 +72,12 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	}
 }
 
-// PrepareForUpdate implements rest.RESTUpdateStrategy. A status that was read
-// with another revision, or with none, comes from an older read and is passed
-// over, as for any resource; one that was written is left for ValidateUpdate.
+// PrepareForUpdate implements rest.RESTUpdateStrategy. A status that says the
+// same in another encoding is the same; one that was written is left for ValidateUpdate.
 func (strategy) PrepareForUpdate(_ context.Context, updated, current runtime.Object) {
 	now, before := updated.(*v1alpha1.NodeNetworkState), current.(*v1alpha1.NodeNetworkState)
 	now.Generation = before.Generation
-	if now.ResourceVersion != before.ResourceVersion || sameStatus(&now.Status, &before.Status) {
+	if sameStatus(&now.Status, &before.Status) {
 		now.Status = before.Status
 	}
 }

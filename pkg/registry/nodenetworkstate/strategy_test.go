@@ -68,10 +68,6 @@ func TestWhatMayBeChanged(t *testing.T) {
 		"finalizers":    {func(n *v1alpha1.NodeNetworkState) { n.Finalizers = []string{"a/b"} }, "metadata.finalizers"},
 		"status":        {func(n *v1alpha1.NodeNetworkState) { n.Status.Backend = "x" }, "status"},
 		"current state": {func(n *v1alpha1.NodeNetworkState) { n.Status.CurrentState = nil }, "status"},
-		"status of another revision": {func(n *v1alpha1.NodeNetworkState) {
-			n.ResourceVersion = ""
-			n.Status = v1alpha1.NodeNetworkStateStatus{}
-		}, ""},
 		"status, encoded anew": {func(n *v1alpha1.NodeNetworkState) {
 			n.Status.CurrentState = v1alpha1.NewState([]byte(strings.ReplaceAll(live, "\n", " ")))
 		}, ""},

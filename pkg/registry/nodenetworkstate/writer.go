@@ -97,11 +97,17 @@ func (s scope) selects(node fleet.Node) bool {
 
 // Barrier implements livestore.Writer.
 func (w *Writer) Barrier(ctx context.Context, key string, recursive bool) error {
-	if !recursive {
-		return w.fleet.BarrierNode(ctx, strings.TrimPrefix(key, ResourcePrefix+"/"))
+	var err error
+	if recursive {
+		s, _ := ctx.Value(scopeKey{}).(scope)
+		err = w.fleet.Barrier(ctx, s.selects)
+	} else {
+		err = w.fleet.BarrierNode(ctx, strings.TrimPrefix(key, ResourcePrefix+"/"))
 	}
-	s, _ := ctx.Value(scopeKey{}).(scope)
-	return w.fleet.Barrier(ctx, s.selects)
+	if errors.Is(err, fleet.ErrStopped) {
+		return apierrors.NewServiceUnavailable(err.Error())
+	}
+	return err
 }
 
 // Create implements livestore.Writer: objects come with their nodes.

@@ -14,21 +14,18 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package fleet
+package standalone
 
-// Unreachable returns how many of the nodes cannot be asked now.
-func (f *Fleet) Unreachable() int {
-	count := 0
-	for _, n := range f.selected(func(Node) bool { return true }) {
-		if !n.isReachable() {
-			count++
-		}
-	}
-	return count
+import "context"
+
+// Sole is the elector of a server that is the only one: it leads from its start
+// to its end, in the term that begins after this revision.
+type Sole uint64
+
+// Run calls lead at once.
+func (s Sole) Run(ctx context.Context, lead func(ctx context.Context, term uint64) error) error {
+	return lead(ctx, uint64(s))
 }
 
-func (n *node) isReachable() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.reachable
-}
+// Announce has nobody to tell.
+func (Sole) Announce(context.Context) error { return nil }

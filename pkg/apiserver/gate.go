@@ -1,0 +1,156 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/waitgroup"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+	apirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// gate stands before the resource. While another server is the active one it
+// refuses requests; while this one takes over it holds them up, since what they
+// would see is not there yet; after that it lets them through.
+type gate struct {
+	codecs runtime.NegotiatedSerializer
+	// inside has the requests, but for watches, that were let through.
+	inside waitgroup.SafeWaitGroup
+
+	mu    sync.Mutex
+	state gateState
+	// opened is closed once requests are let through.
+	opened chan struct{}
+}
+
+type gateState int
+
+const (
+	standby gateState = iota
+	takingOver
+	active
+	left
+)
+
+func newGate(codecs runtime.NegotiatedSerializer) *gate {
+	return &gate{codecs: codecs, opened: make(chan struct{})}
+}
+
+// takeOver begins to hold requests up instead of refusing them.
+func (g *gate) takeOver() { g.to(takingOver) }
+
+// open lets requests through.
+func (g *gate) open() {
+	if g.to(active) {
+		close(g.opened)
+	}
+}
+
+// leave refuses requests again, for good, and returns once those inside have
+// ended, or had the given time to.
+func (g *gate) leave(patience time.Duration) {
+	g.to(left)
+	done := make(chan struct{})
+	go func() {
+		g.inside.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+// to moves on to a later state; false if the gate is beyond it.
+func (g *gate) to(next gateState) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if next <= g.state {
+		return false
+	}
+	g.state = next
+	return true
+}
+
+// is tells in which state the gate is.
+func (g *gate) is(state gateState) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state == state
+}
+
+// errHeldUp makes /readyz fail while the server takes over.
+var errHeldUp = errors.New("taking over: agents are coming back")
+
+// check is a health check: a server is ready that takes no part, or all of it.
+func (g *gate) check(*http.Request) error {
+	if g.is(takingOver) {
+		return errHeldUp
+	}
+	return nil
+}
+
+// enter returns once a request may pass, or why it may not.
+func (g *gate) enter(ctx context.Context) error {
+	if g.is(takingOver) {
+		select {
+		case <-g.opened:
+		case <-ctx.Done():
+		}
+	}
+	if g.is(active) {
+		return nil
+	}
+	refusal := apierrors.NewServiceUnavailable("this API server is not the active one: try again")
+	refusal.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
+	return refusal
+}
+
+// guard is the handler of requests that have to pass the gate on their way to next.
+func (g *gate) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		info, ok := apirequest.RequestInfoFrom(r.Context())
+		if !ok || !info.IsResourceRequest || info.APIGroup != nmstate.GroupName {
+			next.ServeHTTP(w, r)
+			return
+		}
+		err := g.enter(r.Context())
+		if err == nil && info.Verb != "watch" {
+			if err = g.inside.Add(1); err == nil {
+				defer g.inside.Done()
+			}
+		}
+		if err != nil {
+			responsewriters.ErrorNegotiated(err, g.codecs, v1alpha1.SchemeGroupVersion, w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,152 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package apiserver
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	apirequest "k8s.io/apiserver/pkg/endpoints/request"
+)
+
+// through sends a request of the verb through the gate and returns the answer; inside is what the handler does.
+func through(t *testing.T, g *gate, group, verb string, inside func()) *httptest.ResponseRecorder {
+	t.Helper()
+	handler := g.guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		inside()
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	info := &apirequest.RequestInfo{IsResourceRequest: true, APIGroup: group, APIVersion: "v1alpha1", Resource: "nodenetworkstates", Verb: verb}
+	request := httptest.NewRequest(http.MethodGet, "/", nil)
+	answer := httptest.NewRecorder()
+	handler.ServeHTTP(answer, request.WithContext(apirequest.WithRequestInfo(t.Context(), info)))
+	return answer
+}
+
+func testGate(t *testing.T) *gate {
+	t.Helper()
+	scheme, err := NewScheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newGate(serializer.NewCodecFactory(scheme))
+}
+
+func TestStandbyRefuses(t *testing.T) {
+	g := testGate(t)
+	refused := func(what string) {
+		t.Helper()
+		answer := through(t, g, "nmstate.io", "list", func() { t.Error("a request was let through") })
+		status := &metav1.Status{}
+		if err := json.Unmarshal(answer.Body.Bytes(), status); err != nil || status.Reason != metav1.StatusReasonServiceUnavailable {
+			t.Errorf("%s: %v, %s", what, err, answer.Body)
+		}
+		if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") != "1" {
+			t.Errorf("%s: %d, %v", what, answer.Code, answer.Header())
+		}
+	}
+	refused("standby")
+	if err := g.check(nil); err != nil {
+		t.Errorf("a standby is not ready: %v", err)
+	}
+	if code := through(t, g, "another.io", "get", func() {}).Code; code != http.StatusTeapot {
+		t.Errorf("what is not of the resource gets %d", code)
+	}
+	g.takeOver()
+	if g.check(nil) == nil {
+		t.Error("a server that takes over is ready")
+	}
+	g.open()
+	if code := through(t, g, "nmstate.io", "list", func() {}).Code; code != http.StatusTeapot {
+		t.Errorf("an active server answers %d", code)
+	}
+	g.leave(time.Minute)
+	refused("left")
+	g.open()
+	refused("opened after it was left")
+}
+
+func TestTakeOverHoldsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := testGate(t)
+		g.takeOver()
+		answers := make(chan int, 10)
+		for range 10 {
+			go func() { answers <- through(t, g, "nmstate.io", "watch", func() {}).Code }()
+		}
+		synctest.Wait()
+		if len(answers) != 0 {
+			t.Fatal("requests are answered before there is something to see")
+		}
+		g.open()
+		for range 10 {
+			if code := <-answers; code != http.StatusTeapot {
+				t.Errorf("a request that was held up got %d", code)
+			}
+		}
+	})
+}
+
+func TestHeldUpRequestEndsWithItsContext(t *testing.T) {
+	g := testGate(t)
+	g.takeOver()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := g.enter(ctx); err == nil {
+		t.Error("a request passes before the gate is open")
+	}
+}
+
+// TestLeavingWaitsForThoseInside: for requests, not for watches, and not for ever.
+func TestLeavingWaitsForThoseInside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := testGate(t)
+		g.takeOver()
+		g.open()
+		forever := make(chan struct{})
+		defer close(forever)
+		go through(t, g, "nmstate.io", "watch", func() { <-forever })
+		go through(t, g, "nmstate.io", "update", func() { time.Sleep(time.Second) })
+		synctest.Wait()
+		begin := time.Now()
+		g.leave(time.Minute)
+		if took := time.Since(begin); took != time.Second {
+			t.Errorf("leaving took %s, the request inside a second", took)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		g := testGate(t)
+		g.takeOver()
+		g.open()
+		forever := make(chan struct{})
+		defer close(forever)
+		go through(t, g, "nmstate.io", "update", func() { <-forever })
+		synctest.Wait()
+		begin := time.Now()
+		g.leave(farewell)
+		if took := time.Since(begin); took != farewell {
+			t.Errorf("leaving took %s", took)
+		}
+	})
+}

@@ -1,0 +1,154 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package cluster is what the API server needs of the Kubernetes cluster that
+// it is added to: its Nodes are the nodes, and a pod's token proves which node
+// an agent runs on.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
+)
+
+var _ fleet.Directory = &Directory{}
+
+// Directory has the Nodes of the cluster.
+type Directory struct {
+	informer cache.SharedIndexInformer
+	lister   corelisters.NodeLister
+	// changed has an entry when the nodes may have changed since they were delivered.
+	changed chan struct{}
+}
+
+// NewDirectory returns the Directory of a cluster; it knows no node until Run runs.
+// It needs to list and watch nodes.
+func NewDirectory(client kubernetes.Interface) (*Directory, error) {
+	nodes := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(essence)).Core().V1().Nodes()
+	d := &Directory{informer: nodes.Informer(), lister: nodes.Lister(), changed: make(chan struct{}, 1)}
+	_, err := d.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { d.poke() },
+		UpdateFunc: func(before, now any) {
+			if !same(before.(*corev1.Node), now.(*corev1.Node)) {
+				d.poke()
+			}
+		},
+		DeleteFunc: func(any) { d.poke() },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("watching the cluster's nodes: %w", err)
+	}
+	return d, nil
+}
+
+// Run follows the cluster's nodes until ctx ends, whether or not somebody watches.
+func (d *Directory) Run(ctx context.Context) { d.informer.RunWithContext(ctx) }
+
+// Synced tells whether the cluster's nodes are known.
+func (d *Directory) Synced() bool { return d.informer.HasSynced() }
+
+// Watch implements fleet.Directory. One may watch at a time.
+func (d *Directory) Watch(ctx context.Context, deliver func([]fleet.Node)) error {
+	if !cache.WaitForCacheSync(ctx.Done(), d.informer.HasSynced) {
+		return ctx.Err()
+	}
+	for {
+		nodes, err := d.lister.List(labels.Everything())
+		if err != nil {
+			return fmt.Errorf("listing the cluster's nodes: %w", err)
+		}
+		infos := make([]fleet.Node, 0, len(nodes))
+		for _, node := range nodes {
+			infos = append(infos, infoOf(node))
+		}
+		slices.SortFunc(infos, func(a, b fleet.Node) int { return strings.Compare(a.Name, b.Name) })
+		deliver(infos)
+		select {
+		case <-d.changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (d *Directory) poke() {
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
+}
+
+// essence leaves of a Node what is looked at: a thousand of them are kept.
+func essence(obj any) (any, error) {
+	node, ok := obj.(*corev1.Node)
+	if !ok {
+		return nil, errors.New("what the cluster sent is no Node")
+	}
+	kept := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
+		Name: node.Name, UID: node.UID, Labels: node.Labels, CreationTimestamp: node.CreationTimestamp, ResourceVersion: node.ResourceVersion,
+	}}
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady {
+			kept.Status.Conditions = []corev1.NodeCondition{{
+				Type: condition.Type, Status: condition.Status, Reason: condition.Reason, Message: condition.Message,
+			}}
+		}
+	}
+	return kept, nil
+}
+
+func same(a, b *corev1.Node) bool {
+	return a.UID == b.UID && maps.Equal(a.Labels, b.Labels) && notReady(a) == notReady(b)
+}
+
+// infoOf returns what the fleet is to know of a node.
+func infoOf(node *corev1.Node) fleet.Node {
+	return fleet.Node{
+		Name:              node.Name,
+		UID:               node.UID,
+		Labels:            node.Labels,
+		CreationTimestamp: node.CreationTimestamp,
+		Owner: &metav1.OwnerReference{
+			APIVersion: corev1.SchemeGroupVersion.String(), Kind: "Node", Name: node.Name, UID: node.UID,
+		},
+		NotReady: notReady(node),
+	}
+}
+
+// notReady says why the node is not ready, "" if it is.
+func notReady(node *corev1.Node) string {
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady && condition.Status != corev1.ConditionTrue {
+			return fmt.Sprintf("the cluster says that the node is not ready (%s: %s)", condition.Reason, condition.Message)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,112 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package cluster
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
+)
+
+const timeout = time.Minute
+
+func clusterNode(name string) *corev1.Node {
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid-of-" + "node", Labels: map[string]string{"zone": "a"}, Annotations: map[string]string{"large": "one"}},
+		Status: corev1.NodeStatus{
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}, {Type: corev1.NodeDiskPressure}},
+			Images:     []corev1.ContainerImage{{Names: []string{"large"}}},
+		},
+	}
+}
+
+// next returns what is delivered next.
+func next(t *testing.T, delivered <-chan []fleet.Node) []fleet.Node {
+	t.Helper()
+	select {
+	case nodes := <-delivered:
+		return nodes
+	case <-time.After(timeout):
+		t.Fatal("nothing was delivered")
+		return nil
+	}
+}
+
+func TestDirectoryFollowsTheNodes(t *testing.T) {
+	client := fake.NewClientset(clusterNode("node02"), clusterNode("node01"))
+	directory, err := NewDirectory(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go directory.Run(ctx)
+	delivered := make(chan []fleet.Node)
+	go func() { _ = directory.Watch(ctx, func(nodes []fleet.Node) { delivered <- nodes }) }()
+
+	first := next(t, delivered)
+	if len(first) != 2 || first[0].Name != "node01" || first[0].Labels["zone"] != "a" || first[0].NotReady != "" ||
+		first[0].Owner.Kind != "Node" || first[0].Owner.UID != first[0].UID {
+		t.Fatalf("the nodes are %+v", first)
+	}
+	nodes := client.CoreV1().Nodes()
+	edit := func(edit func(*corev1.Node)) {
+		t.Helper()
+		node := clusterNode("node01")
+		edit(node)
+		if _, err := nodes.Update(ctx, node, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until := func(what string, wanted func([]fleet.Node) bool) {
+		t.Helper()
+		for got := next(t, delivered); !wanted(got); got = next(t, delivered) {
+			t.Logf("not %s yet: %+v", what, got)
+		}
+	}
+	edit(func(n *corev1.Node) { n.Labels["zone"] = "b" })
+	until("labelled", func(n []fleet.Node) bool { return n[0].Labels["zone"] == "b" })
+	edit(func(n *corev1.Node) {
+		n.Status.Conditions[0] = corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, Reason: "NodeStatusUnknown", Message: "Kubelet stopped"}
+	})
+	until("not ready", func(n []fleet.Node) bool { return strings.Contains(n[0].NotReady, "Kubelet stopped") })
+	if err := nodes.Delete(ctx, "node02", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	until("one less", func(n []fleet.Node) bool { return len(n) == 1 })
+}
+
+// TestWhatNodesDoAllDayIsPassedOver: heartbeats and images are no news.
+func TestWhatNodesDoAllDayIsPassedOver(t *testing.T) {
+	before, now := clusterNode("node01"), clusterNode("node01")
+	now.Status.Images = nil
+	now.Status.Conditions[0].LastHeartbeatTime = metav1.Now()
+	if !same(before, now) {
+		t.Error("a heartbeat is news")
+	}
+	kept, err := essence(now)
+	if err != nil || kept.(*corev1.Node).Annotations != nil || len(kept.(*corev1.Node).Status.Conditions) != 1 {
+		t.Errorf("kept is %+v, %v", kept, err)
+	}
+}

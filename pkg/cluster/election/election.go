@@ -1,0 +1,246 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package election
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// What is agreed with the manifests and with the other parts of the server.
+const (
+	// DefaultName is the name of the Lease.
+	DefaultName = "nmstate-apiserver"
+	// DefaultConfigMapName is the name of the ConfigMap that remembers the term.
+	DefaultConfigMapName = "nmstate-apiserver-ca"
+	// TermAnnotation holds the start of the current term as a decimal number.
+	TermAnnotation = "nmstate.io/term"
+	// ActiveLabel is "true" on the active server's pod and absent elsewhere.
+	ActiveLabel = "nmstate.io/active"
+	// NameLabel and NameValue select the servers' pods.
+	NameLabel = "app.kubernetes.io/name"
+	NameValue = "nmstate-apiserver"
+)
+
+// The election's times: one write in 2 s by the holder, and a crashed holder is
+// replaced 10 s after its last one.
+const (
+	leaseDuration = 10 * time.Second
+	renewDeadline = 7 * time.Second
+	retryPeriod   = 2 * time.Second
+	// fenceAfter a renewal was sent nobody may act on it any more: a little
+	// before others may take the Lease. It counts when the process was suspended
+	// or a request hangs; else client-go gives up first.
+	fenceAfter = leaseDuration - retryPeriod/4
+	// requestTimeout is for one request to the Kubernetes API, or a few that
+	// belong together, so that one that hangs leaves time for another.
+	requestTimeout = renewDeadline / 2
+	// recordTimeout is how long a server tries to record its term before it lets
+	// another one try.
+	recordTimeout = leaseDuration
+	// tidyTimeout is for taking the label off and for releasing the Lease, each.
+	tidyTimeout = 3 * time.Second
+)
+
+var (
+	// ErrStandby is returned by Announce while this server is not the active one.
+	ErrStandby = errors.New("this server is not the active one")
+	// ErrLost is the reason why a server had to stop although it was not asked to.
+	ErrLost = errors.New("the lease is lost")
+)
+
+// Config says who takes part in which election.
+type Config struct {
+	Client    kubernetes.Interface
+	Namespace string
+	// Name is the Lease's, DefaultName if empty.
+	Name string
+	// PodName is this server's pod and its identity. If empty, the identity is
+	// made from the host's name, and no pod is labelled.
+	PodName string
+	// ConfigMapName is DefaultConfigMapName if empty. Only its annotation is
+	// written; it is made, without data, if it is not there.
+	ConfigMapName string
+	// Clock gives new terms the time; the real one if nil.
+	Clock clock.PassiveClock
+}
+
+// Election is one server's part in the election.
+type Election struct {
+	config   Config
+	identity string
+	// highest is the highest term seen. It outlives the Lease.
+	highest atomic.Uint64
+	// office is that of the active server, else nil.
+	office atomic.Pointer[office]
+}
+
+// office is one term of this server as the active one.
+type office struct {
+	ctx  context.Context
+	term uint64
+	// announce is closed when the server wants the traffic, announced when its
+	// pod has the label.
+	announce, announced chan struct{}
+	announceOnce        sync.Once
+}
+
+// New returns an Election; it takes no part before Run.
+func New(config Config) *Election {
+	if config.Name == "" {
+		config.Name = DefaultName
+	}
+	if config.ConfigMapName == "" {
+		config.ConfigMapName = DefaultConfigMapName
+	}
+	if config.Clock == nil {
+		config.Clock = clock.RealClock{}
+	}
+	return &Election{config: config, identity: identity(config.PodName)}
+}
+
+// identity of a pod is its name: a container that is started again takes up the
+// Lease that it held at once. Outside of pods two servers may share a host.
+func identity(podName string) string {
+	if podName != "" {
+		return podName
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "_" + uuid.NewString()
+}
+
+// Identity is how this server is named as the Lease's holder.
+func (e *Election) Identity() string { return e.identity }
+
+// IsActive returns whether this server is the active one: lead has been called
+// and its context has not ended.
+func (e *Election) IsActive() bool { return e.active() != nil }
+
+func (e *Election) active() *office {
+	if o := e.office.Load(); o != nil && o.ctx.Err() == nil {
+		return o
+	}
+	return nil
+}
+
+// Run waits until this server is the active one, then calls lead with the
+// revision after which the term's resourceVersions begin. The context of lead
+// ends when that of Run does or when the Lease is lost; lead must then return
+// soon. The label is taken off and the Lease released after it has.
+//
+// Run returns nil when ctx has ended, lead's error if it had one, and an error
+// that is ErrLost when the Lease was lost: the process should then exit. A lead
+// that returns by itself ends Run, too. Run must not be called again before it
+// has returned.
+func (e *Election) Run(ctx context.Context, lead func(ctx context.Context, term uint64) error) error {
+	if e.config.Namespace == "" {
+		return errors.New("leader election: the namespace is not known: give it with --namespace")
+	}
+	c := newCandidate(ctx, e)
+	// The candidacy outlives ctx until lead has returned.
+	candidacy, withdraw := context.WithCancel(context.WithoutCancel(ctx))
+	defer withdraw()
+	elector, err := c.elector()
+	if err != nil {
+		return fmt.Errorf("leader election: %w", err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() { c.watch(candidacy) })
+	running.Go(func() { c.campaign(candidacy, elector) })
+
+	select {
+	case <-ctx.Done():
+	case <-c.elected:
+		err = e.serve(ctx, c, lead)
+	}
+	withdraw()
+	running.Wait()
+	c.close()
+	c.release(ctx)
+	return err
+}
+
+// serve is the time from the election to the end of lead.
+func (e *Election) serve(ctx context.Context, c *candidate, lead func(context.Context, uint64) error) error {
+	logger := klog.FromContext(ctx)
+	leading, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	defer context.AfterFunc(c.tenure, func() { end(context.Cause(c.tenure)) })()
+
+	term, err := c.beginTerm(leading)
+	if err == nil {
+		logger.Info("This server is the active one", "identity", e.identity, "term", term)
+		err = e.lead(leading, end, c, term, lead)
+		logger.Info("This server is no longer the active one", "identity", e.identity, "term", term)
+	} else if ctx.Err() != nil {
+		err = nil
+	}
+	lost := context.Cause(c.tenure)
+	if lost == nil {
+		return err
+	}
+	lost = fmt.Errorf("lease %s: %w", c.Describe(), lost)
+	if err == nil || errors.Is(err, ErrLost) || errors.Is(err, context.Canceled) {
+		return lost
+	}
+	return errors.Join(lost, err)
+}
+
+func (e *Election) lead(ctx context.Context, end context.CancelCauseFunc, c *candidate, term uint64, lead func(context.Context, uint64) error) error {
+	o := &office{ctx: ctx, term: term, announce: make(chan struct{}), announced: make(chan struct{})}
+	e.office.Store(o)
+	defer e.office.Store(nil)
+	var keepers sync.WaitGroup
+	keepers.Go(func() { c.keepTerm(ctx, term) })
+	keepers.Go(func() { e.keepLabels(ctx, o) })
+	err := lead(ctx, term)
+	end(nil)
+	keepers.Wait()
+	e.takeOwnLabelOff(ctx)
+	return err
+}
+
+// insist repeats do until it succeeds, ctx ends or the Lease is lost, and returns
+// its last error. A request that hangs is given up and made again.
+func insist(ctx context.Context, do func(context.Context) error) error {
+	var last error
+	pace := wait.Backoff{Duration: 20 * time.Millisecond, Factor: 2, Jitter: 0.1, Cap: time.Second, Steps: 10}
+	err := pace.DelayFunc().Until(ctx, true, true, func(ctx context.Context) (bool, error) {
+		try, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		last = do(try)
+		return last == nil || errors.Is(last, ErrLost), nil
+	})
+	if last == nil {
+		return err
+	}
+	return last
+}

@@ -1,0 +1,145 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package cluster
+
+import (
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
+)
+
+var _ fleet.Sink = &EventSink{}
+
+// Reasons of the Events.
+const (
+	EventAgentLost  = "AgentLost"
+	EventAgentFound = "AgentFound"
+)
+
+// maxNote is the size in bytes that the API lets a note have.
+const maxNote = 1024
+
+// EventSink is a fleet.Sink that tells by Events, on the node and on its
+// NodeNetworkState, what happens there: how each apply ended, and that an agent
+// was lost and found. What was so before this server became the active one was
+// told by the one before.
+type EventSink struct {
+	next     fleet.Sink
+	recorder events.EventRecorder
+
+	mu   sync.Mutex
+	seen map[string]sight
+}
+
+// sight is what was seen of a node last.
+type sight struct {
+	reachable, wasReachable bool
+	lastApply               *v1alpha1.LastApply
+}
+
+// NewEventSink returns an EventSink in front of next.
+func NewEventSink(next fleet.Sink, recorder events.EventRecorder) *EventSink {
+	return &EventSink{next: next, recorder: recorder, seen: map[string]sight{}}
+}
+
+// Set implements fleet.Sink.
+func (s *EventSink) Set(obj *v1alpha1.NodeNetworkState) {
+	s.next.Set(obj)
+	s.mu.Lock()
+	before := s.seen[obj.Name]
+	now := sight{reachable: !isLost(obj), lastApply: obj.Status.LastApply}
+	now.wasReachable = before.wasReachable || now.reachable
+	if !now.wasReachable {
+		now.lastApply = nil
+	}
+	s.seen[obj.Name] = now
+	s.mu.Unlock()
+
+	if !before.wasReachable {
+		return
+	}
+	switch {
+	case before.reachable && !now.reachable:
+		s.tell(obj, corev1.EventTypeWarning, EventAgentLost, "Connect", availableMessage(obj))
+	case !before.reachable && now.reachable:
+		s.tell(obj, corev1.EventTypeNormal, EventAgentFound, "Connect", "the node's agent answers again")
+	}
+	if applied := now.lastApply; ended(applied) && !sameApply(applied, before.lastApply) {
+		s.tellApply(obj, applied)
+	}
+}
+
+// Delete implements fleet.Sink.
+func (s *EventSink) Delete(name string) {
+	s.next.Delete(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.seen, name)
+}
+
+// isLost tells whether the object is of a node whose agent cannot be asked.
+func isLost(obj *v1alpha1.NodeNetworkState) bool {
+	c := apimeta.FindStatusCondition(obj.Status.Conditions, v1alpha1.ConditionAvailable)
+	return c != nil && c.Status == metav1.ConditionUnknown && c.Reason == v1alpha1.ReasonAgentUnreachable
+}
+
+func availableMessage(obj *v1alpha1.NodeNetworkState) string {
+	if c := apimeta.FindStatusCondition(obj.Status.Conditions, v1alpha1.ConditionAvailable); c != nil {
+		return c.Message
+	}
+	return ""
+}
+
+func ended(apply *v1alpha1.LastApply) bool {
+	return apply != nil && apply.Outcome != v1alpha1.ApplyInProgress
+}
+
+// sameApply tells whether both are the same story: times are whole seconds, so
+// that they alone do not tell two applies apart.
+func sameApply(a, b *v1alpha1.LastApply) bool {
+	return b != nil && a.Generation == b.Generation && a.StartTime.Equal(&b.StartTime) && a.Outcome == b.Outcome && a.Message == b.Message
+}
+
+func (s *EventSink) tellApply(obj *v1alpha1.NodeNetworkState, apply *v1alpha1.LastApply) {
+	kind, note := corev1.EventTypeNormal, "the change that "+apply.User+" asked for is committed"
+	if apply.Outcome != v1alpha1.ApplyCommitted {
+		kind, note = corev1.EventTypeWarning, "the change that "+apply.User+" asked for was not made: "+apply.Reason+": "+apply.Message
+	}
+	s.tell(obj, kind, "Apply"+string(apply.Outcome), "Apply", note)
+}
+
+// tell records an Event on the object and one on its node.
+func (s *EventSink) tell(obj *v1alpha1.NodeNetworkState, kind, reason, action, note string) {
+	if len(note) > maxNote {
+		note = strings.ToValidUTF8(note[:maxNote-3], "") + "..."
+	}
+	own := &corev1.ObjectReference{
+		APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "NodeNetworkState", Name: obj.Name, UID: obj.UID,
+	}
+	s.recorder.Eventf(own, nil, kind, reason, action, "%s", note)
+	for _, owner := range obj.OwnerReferences {
+		node := &corev1.ObjectReference{APIVersion: owner.APIVersion, Kind: owner.Kind, Name: owner.Name, UID: owner.UID}
+		s.recorder.Eventf(node, own, kind, reason, action, "%s", note)
+	}
+}

@@ -1,0 +1,109 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package cluster
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+type sinkOfNothing struct{}
+
+func (sinkOfNothing) Set(*v1alpha1.NodeNetworkState) {}
+func (sinkOfNothing) Delete(string)                  {}
+
+func shown(reachable bool, apply *v1alpha1.LastApply) *v1alpha1.NodeNetworkState {
+	obj := &v1alpha1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{
+		Name: "node01", UID: "u", OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: "node01", UID: "n"}},
+	}}
+	available := metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionTrue, Reason: "StateRead"}
+	if !reachable {
+		available = metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonAgentUnreachable, Message: "not answered"}
+	}
+	obj.Status.Conditions = []metav1.Condition{available}
+	obj.Status.LastApply = apply
+	return obj
+}
+
+func apply(generation int64, outcome v1alpha1.ApplyOutcome, message string) *v1alpha1.LastApply {
+	start := metav1.NewTime(time.Unix(generation, 0))
+	return &v1alpha1.LastApply{Generation: generation, Outcome: outcome, User: "anna", StartTime: start, Message: message, Reason: "VerificationError"}
+}
+
+// told returns the events that were recorded since the last call, without their notes.
+func told(recorder *events.FakeRecorder) []string {
+	var result []string
+	for {
+		select {
+		case event := <-recorder.Events:
+			words := strings.Fields(event)
+			result = append(result, words[0]+" "+words[1])
+		default:
+			return result
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	recorder := events.NewFakeRecorder(100)
+	sink := NewEventSink(sinkOfNothing{}, recorder)
+	twice := func(event string) []string { return []string{event, event} }
+	old := apply(1, v1alpha1.ApplyCommitted, "")
+	for _, step := range []struct {
+		what string
+		obj  *v1alpha1.NodeNetworkState
+		want []string
+	}{
+		{"never heard of in this term", shown(false, nil), nil},
+		{"heard of, with an old story", shown(true, old), nil},
+		{"the same again", shown(true, old), nil},
+		{"begun", shown(true, apply(2, v1alpha1.ApplyInProgress, "")), nil},
+		{"rolled back", shown(true, apply(2, v1alpha1.ApplyRolledBack, "no")), twice("Warning ApplyRolledBack")},
+		{"lost", shown(false, apply(2, v1alpha1.ApplyRolledBack, "no")), twice("Warning AgentLost")},
+		{"still lost", shown(false, apply(2, v1alpha1.ApplyRolledBack, "no")), nil},
+		{"found, and has changed meanwhile", shown(true, apply(3, v1alpha1.ApplyCommitted, "")), append(twice("Normal AgentFound"), twice("Normal ApplyCommitted")...)},
+		{"a long story", shown(true, apply(4, v1alpha1.ApplyRejected, strings.Repeat("x", 3000))), twice("Warning ApplyRejected")},
+	} {
+		sink.Set(step.obj)
+		if got := told(recorder); !slices.Equal(got, step.want) {
+			t.Errorf("%s: told %q, want %q", step.what, got, step.want)
+		}
+	}
+	sink.Delete("node01")
+	sink.Set(shown(true, old))
+	if got := told(recorder); got != nil {
+		t.Errorf("a new node of the name: told %q", got)
+	}
+}
+
+// TestNotesFit: the API refuses an event whose note is longer.
+func TestNotesFit(t *testing.T) {
+	recorder := events.NewFakeRecorder(10)
+	sink := NewEventSink(sinkOfNothing{}, recorder)
+	sink.Set(shown(true, nil))
+	sink.Set(shown(true, apply(1, v1alpha1.ApplyRejected, strings.Repeat("ü", 3000))))
+	if event := <-recorder.Events; len(event) > maxNote+100 || !strings.Contains(event, "anna") {
+		t.Errorf("the event has %d bytes: %.100s", len(event), event)
+	}
+}
