@@ -155,6 +155,11 @@ func (s *Store) Watch(ctx context.Context, key string, opts storage.ListOptions)
 	return w, nil
 }
 
+// IsWatchListSemanticsUnSupported has the watch cache filled by a list, as
+// client-go asks of what it lists from: a list waits in silence until the Log is
+// complete, a watch with initial events would be complained of all the while.
+func (s *Store) IsWatchListSemanticsUnSupported() bool { return true }
+
 // Stats implements storage.Interface.
 func (s *Store) Stats(context.Context) (storage.Stats, error) {
 	s.log.mu.RLock()

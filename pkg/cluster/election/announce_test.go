@@ -121,7 +121,7 @@ func TestLabelIsKept(t *testing.T) {
 			func() { g.admin.patchPod("b", labelOn) },
 			func() { g.admin.createPod("c", map[string]string{ActiveLabel: "true"}) },
 		} {
-			time.Sleep(time.Minute)
+			time.Sleep(aWhile)
 			change()
 			synctest.Wait()
 			g.labelled("a")
@@ -187,7 +187,7 @@ func TestAnnounceWithoutItsPod(t *testing.T) {
 		g.awaitLeader(atOnce)
 		result := make(chan error, 1)
 		go func() { result <- a.Announce(g.ctx) }()
-		time.Sleep(time.Minute)
+		time.Sleep(aWhile)
 		select {
 		case err := <-result:
 			t.Fatalf("Announce: %v", err)

@@ -21,6 +21,7 @@ import (
 	"errors"
 	"testing"
 
+	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
@@ -68,6 +69,32 @@ func TestWakeBetweenReadAndWrite(t *testing.T) {
 	c.wake()
 	if attempt.Err() != nil || !c.isHeld() {
 		t.Errorf("the attempt: %v; held: %t", attempt.Err(), c.isHeld())
+	}
+}
+
+// TestWakeDuringRead: what it finds may be outdated, so another attempt follows,
+// but not before this one has tried to get a Lease that is free or its own.
+func TestWakeDuringRead(t *testing.T) {
+	for holder, want := range map[string]bool{"b": true, "": false, "a": false} {
+		t.Run("held by "+holder, func(t *testing.T) {
+			shared := newAPI()
+			admin{t, shared.client()}.setLease(hold(holder))
+			client := shared.client()
+			c := newCandidate(t.Context(), New(Config{Client: client, Namespace: namespace, PodName: "a"}))
+			defer c.close()
+			attempt, cancel := context.WithCancel(t.Context())
+			c.retry = cancel
+			client.intercept(func(clienttesting.Action) error {
+				c.wake()
+				return attempt.Err()
+			})
+			if _, _, err := c.Get(attempt); err != nil {
+				t.Fatal(err)
+			}
+			if ended := attempt.Err() != nil; ended != want {
+				t.Errorf("the attempt has ended: %t", ended)
+			}
+		})
 	}
 }
 

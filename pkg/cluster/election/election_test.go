@@ -39,7 +39,7 @@ func TestReleaseHandsOverAtOnce(t *testing.T) {
 		}
 		g.leaseIs("a", first.term)
 		// Some way into the standby's pause between two attempts.
-		time.Sleep(30*time.Second + 300*time.Millisecond)
+		time.Sleep(aWhile)
 
 		a.stop()
 		second := g.awaitLeader(atOnce)
@@ -63,7 +63,7 @@ func TestShutdownOrder(t *testing.T) {
 
 		a.stop()
 		// However long lead takes, the Lease is kept meanwhile.
-		time.Sleep(time.Minute + time.Second)
+		time.Sleep(aWhile)
 		if a.IsActive() {
 			t.Error("active although its context has ended")
 		}
@@ -131,7 +131,7 @@ func TestCutOff(t *testing.T) {
 				a := g.start("a")
 				first := g.awaitLeader(atOnce)
 				g.start("b")
-				time.Sleep(time.Minute)
+				time.Sleep(aWhile)
 				cut(a.client)
 				second := g.awaitLeader(15 * time.Second)
 				if second.name != "b" || second.term < first.term+termDistance {
@@ -153,7 +153,7 @@ func TestStuck(t *testing.T) {
 		a := g.start("a")
 		g.awaitLeader(atOnce)
 		g.start("b")
-		time.Sleep(time.Minute)
+		time.Sleep(aWhile)
 		stuck := make(chan struct{})
 		a.client.stuck.Store(&stuck)
 		if l := g.awaitLeader(leaseDuration + atOnce); l.name != "b" || a.IsActive() {
@@ -174,7 +174,7 @@ func TestLeaseTaken(t *testing.T) {
 			run(t, func(t *testing.T, g *group) {
 				a := g.start("a")
 				term := g.awaitLeader(atOnce).term
-				time.Sleep(time.Minute)
+				time.Sleep(aWhile)
 				g.admin.setLease(hold(holder))
 				if err := g.awaitEnd(a, atOnce); !errors.Is(err, ErrLost) {
 					t.Errorf("Run: %v", err)
@@ -191,7 +191,7 @@ func TestLeaseTakenBehindItsBack(t *testing.T) {
 	run(t, func(t *testing.T, g *group) {
 		a := g.start("a")
 		g.awaitLeader(atOnce)
-		time.Sleep(time.Minute)
+		time.Sleep(aWhile)
 		a.client.deaf.Store(true)
 		g.admin.setLease(hold("b"))
 		g.admin.setLease(func(lease *coordinationv1.Lease) { *lease.Spec.HolderIdentity = "" })
@@ -212,7 +212,7 @@ func TestLeaseDeleted(t *testing.T) {
 			synctest.Wait()
 			g.leaseIs("a", term)
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(aWhile)
 		g.leaseIs("a", term)
 		if !a.IsActive() {
 			t.Error("not active")
@@ -264,7 +264,7 @@ func TestStandbyStops(t *testing.T) {
 		g.start("a")
 		term := g.awaitLeader(atOnce).term
 		b := g.start("b")
-		time.Sleep(time.Minute)
+		time.Sleep(aWhile)
 		b.stop()
 		if err := g.awaitEnd(b, atOnce); err != nil {
 			t.Errorf("Run: %v", err)

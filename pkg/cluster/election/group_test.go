@@ -34,6 +34,9 @@ import (
 // time stands still while anything runs, so it only covers repeated requests.
 const atOnce = 300 * time.Millisecond
 
+// aWhile ends between two renewals.
+const aWhile = time.Minute + retryPeriod/2
+
 // group is the servers of a test and the api that they share.
 type group struct {
 	t     *testing.T
