@@ -20,14 +20,11 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
-
-func TestMain(m *testing.M) { netns.Main(m) }
 
 // veth is a veth pair between two names, with an address and a route over it.
 const veth = `{"interfaces":[
@@ -203,47 +200,4 @@ func TestInputThatCWouldMisread(t *testing.T) {
 	}
 	_, err = CommitCheckpoint("a\x00b")
 	wantKind(t, err, InvalidArgument)
-}
-
-// residentKB is the process's resident memory in kB, from /proc/self/status.
-func residentKB(t *testing.T) int {
-	t.Helper()
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, _ := strings.Cut(string(text), "VmRSS:")
-	kb, err := strconv.Atoi(strings.Fields(after)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return kb
-}
-
-// TestCallsDoNotLeak: a leak of one kB a call would be 10 MB. Validate is left
-// out, see its documentation.
-func TestCallsDoNotLeak(t *testing.T) {
-	state := retrieve(t)
-	round := func(calls int) {
-		for range calls {
-			if _, err := GenerateDifferences([]byte(veth), state); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := FormatNetState([]byte(`{"interfaces":1}`)); err == nil {
-				t.Fatal("formatted")
-			}
-		}
-		for range calls / 25 {
-			retrieve(t)
-			if _, err := CommitCheckpoint("none"); err == nil {
-				t.Fatal("committed")
-			}
-		}
-	}
-	round(5000) // the Go and C heaps find their size
-	before := residentKB(t)
-	round(5000)
-	if grown := residentKB(t) - before; grown > 4*1024 {
-		t.Errorf("10,400 calls grew the process by %d kB", grown)
-	}
 }

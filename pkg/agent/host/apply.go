@@ -19,7 +19,6 @@ package host
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -34,23 +33,29 @@ func (h *Host) Validate(ctx context.Context, change agent.Change) (*v1alpha1.Nod
 		return nil, err
 	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	planned, last := h.view, h.feed.Last()
 	after, err := h.prepare(change)
+	h.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	planned := h.view
+	if planned.state == nil && after.Desired != nil {
+		return nil, planned.unread()
+	}
+	before := planned.record
 	planned.record = after
 	planned.difference = nil
 	if after.Desired != nil {
-		if err := h.validate(after.Desired); err != nil {
+		t := &transaction{backend: planned.backend, previous: before, after: after}
+		defer t.close()
+		if err := t.check(ctx); err != nil {
 			return nil, err
 		}
-		if planned.difference, err = h.differenceOf(after.Desired); err != nil {
-			return nil, translate(err, after.Desired.Raw)
+		if planned.difference, err = differenceOf(after.Desired, planned.state); err != nil {
+			return nil, t.translate(err)
 		}
 	}
-	obj, err := compose(planned, h.feed.Last())
+	obj, err := compose(planned, last)
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -85,16 +90,25 @@ func (h *Host) Apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNe
 
 // apply carries a change out, to its end.
 func (h *Host) apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
-	after, story, done, err := h.begin(change)
-	if done || err != nil {
+	t, err := h.begin(change)
+	if t == nil {
 		return h.answer(err)
 	}
-	before, backend, err := h.transact(ctx, after.Desired)
+	defer t.close()
+	if err := t.check(ctx); err != nil {
+		h.refuse(t, err)
+		return h.answer(err)
+	}
+	if err := h.start(t); err != nil {
+		return h.answer(err)
+	}
+	err = t.apply(ctx)
+	// What confirms a change, such as probes, has its place here.
 	if err == nil {
-		err = h.commit(after, story)
+		err = h.commit(t)
 	}
 	if err != nil {
-		h.giveUp(story, h.putBack(ctx, before, backend, err))
+		err = h.putBack(ctx, t, err)
 	}
 	if readErr := h.round(ctx); readErr != nil && err == nil {
 		err = failed(readErr)
@@ -110,39 +124,58 @@ func (h *Host) answer(err error) (*v1alpha1.NodeNetworkState, error) {
 	return h.feed.Last(), nil
 }
 
-// begin checks a change. It carries out one that does not touch the network, and
-// is done then; else it marks the apply as under way.
-func (h *Host) begin(change agent.Change) (after record, story v1alpha1.LastApply, done bool, err error) {
+// begin checks that a change may be made, and claims the node for it. A change
+// that does not touch the network it carries out, and there is no transaction then.
+func (h *Host) begin(change agent.Change) (*transaction, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.view.applying {
-		return after, story, false, &agent.Error{Kind: agent.Busy, Message: "another change is being applied on this node, see status.lastApply"}
-	}
-	if after, err = h.prepare(change); err != nil {
-		var refused *agent.Error
-		if errors.As(err, &refused) && refused.Kind == agent.Invalid {
-			h.reject(h.story(change, h.view.record.Generation+1), err)
-		}
-		return after, story, false, err
+	if h.claimed {
+		return nil, &agent.Error{Kind: agent.Busy, Message: "another change is being applied on this node, see status.lastApply"}
 	}
 	before := h.view.record
+	after, err := h.prepare(change)
+	if err != nil {
+		var refused *agent.Error
+		if errors.As(err, &refused) && refused.Kind == agent.Invalid {
+			h.tell(before, h.story(change, before.Generation+1), v1alpha1.ApplyRejected, err)
+		}
+		return nil, err
+	}
 	specChanges := after.Generation != before.Generation
 	if after.Desired == nil || !specChanges && (!before.sameMetadata(after) || h.view.difference == nil) {
-		return after, story, true, h.keep(after)
+		return nil, h.keep(after)
 	}
-	story = h.story(change, after.Generation)
-	if err := h.validate(after.Desired); err != nil {
-		h.reject(story, err)
-		return after, story, false, err
+	story := h.story(change, after.Generation)
+	if h.view.state == nil {
+		err := h.view.unread()
+		h.tell(before, story, v1alpha1.ApplyRejected, err)
+		return nil, err
 	}
-	started := before
-	started.LastApply = &story
+	h.claimed = true
+	return &transaction{backend: h.view.backend, previous: before, after: after, story: story, rollbackAfter: h.rollbackAfter}, nil
+}
+
+// refuse records that a change was refused, with nothing touched.
+func (h *Host) refuse(t *transaction, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.claimed = false
+	h.tell(h.view.record, t.story, v1alpha1.ApplyRejected, err)
+}
+
+// start records that the apply starts, so that one that is interrupted is told of.
+func (h *Host) start(t *transaction) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	started := t.previous
+	started.LastApply = t.story.DeepCopy()
 	if err := h.save(started); err != nil {
+		h.claimed = false
 		_ = h.publish()
-		return after, story, false, notWritable(err)
+		return notWritable(err)
 	}
 	h.view.record, h.view.applying = started, true
-	return after, story, false, h.publish()
+	return h.publish()
 }
 
 func (h *Host) story(change agent.Change, generation int64) v1alpha1.LastApply {
@@ -152,7 +185,13 @@ func (h *Host) story(change agent.Change, generation int64) v1alpha1.LastApply {
 // prepare checks that the change starts from the object that there is, and
 // returns the record that it leads to. The caller holds the lock.
 func (h *Host) prepare(change agent.Change) (record, error) {
-	base, err := agent.Fingerprint(h.feed.Last())
+	// The record is ahead of what was published between a commit and the read
+	// after it.
+	durable, err := h.view.record.object()
+	if err != nil {
+		return record{}, failed(err)
+	}
+	base, err := agent.Fingerprint(durable)
 	if err != nil {
 		return record{}, failed(err)
 	}
@@ -173,17 +212,6 @@ func (h *Host) prepare(change agent.Change) (record, error) {
 	return h.view.record.with(change.Object, desired), nil
 }
 
-// validate asks nmstate whether the state could be applied. The caller holds the lock.
-func (h *Host) validate(desired *v1alpha1.State) error {
-	if h.view.state == nil {
-		return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonReadFailed, Message: h.view.readError}
-	}
-	if err := nmstate.Validate(desired.Raw, h.view.state.full); err != nil {
-		return translate(err, desired.Raw)
-	}
-	return nil
-}
-
 // keep makes r the record, with no change of the network. The caller holds the lock.
 func (h *Host) keep(r record) error {
 	if err := h.save(r); err != nil {
@@ -192,11 +220,6 @@ func (h *Host) keep(r record) error {
 	}
 	h.view.record = r
 	return h.publish()
-}
-
-// reject records that nmstate refused. The caller holds the lock.
-func (h *Host) reject(story v1alpha1.LastApply, err error) {
-	h.tell(h.view.record, story, v1alpha1.ApplyRejected, err)
 }
 
 // tell records how an apply ended, on top of r; if that cannot be written down,
@@ -214,90 +237,54 @@ func (h *Host) tell(r record, story v1alpha1.LastApply, outcome v1alpha1.ApplyOu
 	_ = h.publish()
 }
 
-// transact applies the desired state, and returns what it may have changed as it
-// was before; nil if it was not touched.
-func (h *Host) transact(ctx context.Context, desired *v1alpha1.State) (*snapshot, backend, error) {
-	h.mu.Lock()
-	backend, full := h.view.backend, h.view.state.full
-	h.mu.Unlock()
-	in, err := scopeOf(desired.Raw, full)
-	if err != nil {
-		return nil, backend, translate(err, desired.Raw)
-	}
-	before, err := takeSnapshot(in, full)
-	if err != nil {
-		return nil, backend, failed(fmt.Errorf("noting the state before: %w", err))
-	}
-	if err := applyInWorker(ctx, backend.flags(), desired.Raw); err != nil {
-		return before, backend, translate(err, desired.Raw)
-	}
-	return before, backend, nil
-}
-
-// putBack makes the network what it was and returns cause, together with what
-// could not be put back.
-func (h *Host) putBack(ctx context.Context, before *snapshot, backend backend, cause error) error {
-	if before == nil {
-		return cause
-	}
-	leftover := before.restore(ctx, backend)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.view.leftover = ""
-	if leftover == "" {
-		return cause
-	}
-	h.view.leftover = "after a failed change this could not be put back: " + leftover
-	var known *agent.Error
-	errors.As(cause, &known)
-	return &agent.Error{Kind: agent.Failed, Reason: known.Reason, Message: known.Message + "; " + h.view.leftover}
-}
-
-// commit makes the record what was applied. If that cannot be written down the
-// network must be put back: the spec would be lost with the agent.
-func (h *Host) commit(after record, story v1alpha1.LastApply) error {
+// commit makes the record what was applied, and the network keep it. The record
+// comes first: what cannot be written down would be lost with the agent, and is
+// undone. A crash between the two leaves a record that the network has not, which
+// status.difference tells.
+func (h *Host) commit(t *transaction) error {
 	finish := now()
+	committed, story := t.after, t.story
 	story.FinishTime, story.Outcome = &finish, v1alpha1.ApplyCommitted
-	after.LastApply = &story
+	committed.LastApply = &story
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err := h.save(after); err != nil {
+	err := h.save(committed)
+	h.mu.Unlock()
+	if err != nil {
 		return notWritable(err)
 	}
-	h.view.applying = false
+	if err := t.commit(); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.claimed, h.view.applying = false, false
 	h.view.leftover, h.view.damage = "", ""
-	h.view.record = after
+	h.view.record = committed
 	return nil
 }
 
-// giveUp records that the change failed.
-func (h *Host) giveUp(story v1alpha1.LastApply, err error) {
+// putBack makes the network what it was, records that, and returns cause,
+// together with what could not be put back.
+func (h *Host) putBack(ctx context.Context, t *transaction, cause error) error {
+	leftover := t.undo(ctx)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.view.applying = false
+	h.claimed, h.view.applying = false, false
 	outcome := v1alpha1.ApplyRolledBack
-	if agent.KindOf(err) == agent.Invalid {
+	if agent.KindOf(cause) == agent.Invalid {
 		outcome = v1alpha1.ApplyRejected
 	}
-	h.tell(h.view.record, story, outcome, err)
+	if h.view.leftover = ""; leftover != "" {
+		h.view.leftover = "after a failed change this could not be put back: " + leftover
+		known := &agent.Error{Message: cause.Error()}
+		errors.As(cause, &known)
+		cause = &agent.Error{Kind: agent.Failed, Reason: known.Reason, Message: known.Message + "; " + h.view.leftover}
+		outcome = v1alpha1.ApplyRolledBack
+	}
+	h.tell(h.view.record, t.story, outcome, cause)
+	return cause
 }
 
 func notWritable(err error) error {
 	return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonRecordNotWritable, Message: err.Error()}
-}
-
-// translate turns libnmstate's error into the contract's, without the secrets of
-// the state that it was given.
-func translate(err error, given []byte) error {
-	var failure *nmstate.Error
-	if !errors.As(err, &failure) {
-		return failed(errors.New(scrub(err.Error(), given)))
-	}
-	kind := agent.Failed
-	switch failure.Kind {
-	case nmstate.InvalidArgument, nmstate.NotImplementedError, nmstate.NotSupportedError,
-		nmstate.KernelIntegerRoundedError, nmstate.PolicyError:
-		kind = agent.Invalid
-	}
-	return &agent.Error{Kind: kind, Reason: string(failure.Kind), Message: scrub(failure.Msg, given)}
 }

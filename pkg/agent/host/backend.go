@@ -17,7 +17,9 @@ limitations under the License.
 package host
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -54,12 +56,13 @@ const (
 	BackendKernel BackendChoice = "kernel"
 )
 
-const networkManagerName = "org.freedesktop.NetworkManager"
-
 // detector finds out which backend there is.
 type detector struct {
 	choice BackendChoice
+
+	mu     sync.Mutex
 	bus    *dbus.Conn
+	closed bool
 }
 
 // detect returns the backend that there is now. Which one is asked anew each
@@ -77,21 +80,18 @@ func (d *detector) detect() backend {
 
 // networkManager returns the version of NetworkManager, an error if it does not answer.
 func (d *detector) networkManager() (string, error) {
-	if d.bus == nil || !d.bus.Connected() {
-		bus, err := dbus.ConnectSystemBus()
-		if err != nil {
-			return "", fmt.Errorf("connecting to the system's D-Bus: %w", err)
-		}
-		d.bus = bus
+	bus, err := d.connect()
+	if err != nil {
+		return "", err
 	}
 	var owned bool
-	if err := d.bus.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, networkManagerName).Store(&owned); err != nil {
+	if err := bus.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, networkManagerName).Store(&owned); err != nil {
 		return "", err
 	}
 	if !owned {
 		return "", fmt.Errorf("%s has no owner on the system's D-Bus", networkManagerName)
 	}
-	version, err := d.bus.Object(networkManagerName, "/org/freedesktop/NetworkManager").GetProperty(networkManagerName + ".Version")
+	version, err := bus.Object(networkManagerName, networkManagerPath).GetProperty(networkManagerName + ".Version")
 	if err != nil {
 		return "", err
 	}
@@ -99,8 +99,29 @@ func (d *detector) networkManager() (string, error) {
 	return text, nil
 }
 
-// close ends the connection to the bus.
+// connect returns the connection to the bus, a new one if there is none that works.
+func (d *detector) connect() (*dbus.Conn, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, errors.New("the agent has ended")
+	}
+	if d.bus == nil || !d.bus.Connected() {
+		bus, err := dbus.ConnectSystemBus()
+		if err != nil {
+			return nil, fmt.Errorf("connecting to the system's D-Bus: %w", err)
+		}
+		d.bus = bus
+	}
+	return d.bus, nil
+}
+
+// close ends the connection to the bus for good. A round may still be at it: its
+// calls then end with an error, and it makes no new connection.
 func (d *detector) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
 	if d.bus != nil {
 		d.bus.Close()
 	}

@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
@@ -46,16 +47,19 @@ type Config struct {
 
 // Host is the agent of the host, that is of the network namespace, that it runs in.
 type Host struct {
-	config Config
-	store  store
-	feed   *agent.Feed
-	rounds *agent.Rounds
-	// detector is used by rounds only, which run one at a time.
+	config   Config
+	store    *store
+	feed     *agent.Feed
+	rounds   *agent.Rounds
 	detector detector
 	applies  sync.WaitGroup
+	// rollbackAfter is when NetworkManager undoes a change that nobody commits.
+	rollbackAfter time.Duration
 
 	mu   sync.Mutex
 	view view
+	// claimed tells that a change has begun and not ended.
+	claimed bool
 	// raw is what libnmstate returned last; view.state was made of it.
 	raw []byte
 	// compared are the desired state and the state that view.difference is of.
@@ -71,17 +75,15 @@ func New(config Config) (*Host, error) {
 		return nil, fmt.Errorf("making the agent's state folder: %w", err)
 	}
 	h := &Host{
-		config:   config,
-		store:    newStore(config.StateDir),
-		feed:     agent.NewFeed(),
-		detector: detector{choice: config.Backend},
+		config:        config,
+		store:         newStore(config.StateDir),
+		feed:          agent.NewFeed(),
+		detector:      detector{choice: config.Backend},
+		rollbackAfter: rollbackAfter,
 	}
 	h.rounds = agent.NewRounds(h.read)
 	h.view.nmstateVersion = nmstate.Version()
-	var err error
-	if h.view.record, h.view.damage, err = h.store.load(); err != nil {
-		return nil, err
-	}
+	h.view.record, h.view.damage = h.store.load()
 	h.interrupt()
 	return h, nil
 }
@@ -220,18 +222,18 @@ func (h *Host) compare() {
 		return
 	}
 	var err error
-	if h.view.difference, err = h.differenceOf(desired); err != nil {
+	if h.view.difference, err = differenceOf(desired, h.view.state); err != nil {
 		h.view.differenceError = scrub(err.Error(), desired.Raw)
 	}
 }
 
-// differenceOf returns what of a desired state does not hold now. The caller holds the lock.
-func (h *Host) differenceOf(desired *v1alpha1.State) (*v1alpha1.State, error) {
+// differenceOf returns what of a desired state does not hold in the current one.
+func differenceOf(desired *v1alpha1.State, current *state) (*v1alpha1.State, error) {
 	masked, err := maskState(desired.Raw)
 	if err != nil {
 		return nil, err
 	}
-	return difference(v1alpha1.NewState(masked), h.view.state.full)
+	return difference(v1alpha1.NewState(masked), current.full)
 }
 
 // save writes the record and remembers whether that went well. The caller holds the lock.

@@ -22,6 +22,7 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/version"
 )
@@ -47,16 +48,9 @@ type view struct {
 // compose returns the object that shows v; conditions that are as in last keep
 // their times. It has no secrets.
 func compose(v view, last *v1alpha1.NodeNetworkState) (*v1alpha1.NodeNetworkState, error) {
-	obj := &v1alpha1.NodeNetworkState{}
-	obj.Annotations = v.record.Annotations
-	obj.ManagedFields = v.record.ManagedFields
-	obj.Generation = v.record.Generation
-	if v.record.Desired != nil {
-		masked, err := maskState(v.record.Desired.Raw)
-		if err != nil {
-			return nil, err
-		}
-		obj.Spec.DesiredState = v1alpha1.NewState(masked)
+	obj, err := v.record.object()
+	if err != nil {
+		return nil, err
 	}
 	obj.Status = v1alpha1.NodeNetworkStateStatus{
 		Difference:            v.difference,
@@ -82,6 +76,11 @@ func compose(v view, last *v1alpha1.NodeNetworkState) (*v1alpha1.NodeNetworkStat
 	}
 	// An object on the stream is JSON: what is published is what arrives.
 	return obj.DeepCopy(), nil
+}
+
+// unread is the error of a node whose network could not be read.
+func (v view) unread() error {
+	return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonReadFailed, Message: v.readError}
 }
 
 func (v view) conditions() []metav1.Condition {

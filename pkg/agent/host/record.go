@@ -57,6 +57,22 @@ func (r record) with(obj *v1alpha1.NodeNetworkState, desired *v1alpha1.State) re
 	return r
 }
 
+// object returns the object's durable part as it is shown, without secrets.
+func (r record) object() (*v1alpha1.NodeNetworkState, error) {
+	obj := &v1alpha1.NodeNetworkState{}
+	obj.Annotations = r.Annotations
+	obj.ManagedFields = r.ManagedFields
+	obj.Generation = r.Generation
+	if r.Desired != nil {
+		masked, err := maskState(r.Desired.Raw)
+		if err != nil {
+			return nil, err
+		}
+		obj.Spec.DesiredState = v1alpha1.NewState(masked)
+	}
+	return obj, nil
+}
+
 // sameMetadata tells whether annotations and managed fields are the same.
 func (r record) sameMetadata(other record) bool {
 	return maps.Equal(r.Annotations, other.Annotations) &&
@@ -74,29 +90,40 @@ type recordFile struct {
 }
 
 // store keeps the record in one file.
-type store struct{ path string }
+type store struct {
+	path string
+	// spoilt tells that the file is one that could be neither read nor set aside.
+	spoilt bool
+}
 
-func newStore(dir string) store { return store{path: filepath.Join(dir, "record.json")} }
+func newStore(dir string) *store { return &store{path: filepath.Join(dir, "record.json")} }
 
-// load returns the record, a first one if there is no file. A file that is
-// damaged is set aside; damage then says where it is and what is wrong with it.
-func (s store) load() (r record, damage string, err error) {
-	text, err := os.ReadFile(s.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return record{Generation: 1}, "", nil
+// load returns the record, a first one if there is no file or one that cannot be
+// read: the agent must show the network all the same. A damaged file is set
+// aside; damage then says where it is and what is wrong with it.
+func (s *store) load() (r record, damage string) {
+	first := record{Generation: 1}
+	text, wrong := os.ReadFile(s.path)
+	if errors.Is(wrong, fs.ErrNotExist) {
+		return first, ""
 	}
-	if err != nil {
-		return record{}, "", fmt.Errorf("reading the agent's record: %w", err)
-	}
-	r, wrong := parseRecord(text)
 	if wrong == nil {
-		return r, "", nil
+		if r, wrong = parseRecord(text); wrong == nil {
+			return r, ""
+		}
 	}
+	aside, err := s.setAside()
+	if err != nil {
+		s.spoilt = true
+		return first, fmt.Sprintf("the agent's record is damaged (%v) and cannot be set aside (%v): spec and annotations start anew", wrong, err)
+	}
+	return first, fmt.Sprintf("the agent's record was damaged (%v) and is now %s: spec and annotations start anew", wrong, aside)
+}
+
+// setAside keeps a damaged file for whoever wants to see what is left in it.
+func (s *store) setAside() (string, error) {
 	aside := s.path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000000000")
-	if err := os.Rename(s.path, aside); err != nil {
-		return record{}, "", fmt.Errorf("setting the damaged record aside (%w): %w", wrong, err)
-	}
-	return record{Generation: 1}, fmt.Sprintf("the agent's record was damaged (%v) and is now %s: spec and annotations start anew", wrong, aside), nil
+	return aside, os.Rename(s.path, aside)
 }
 
 func parseRecord(text []byte) (record, error) {
@@ -119,7 +146,13 @@ func parseRecord(text []byte) (record, error) {
 }
 
 // save writes the record so that after a crash there is the old file or the new one.
-func (s store) save(r record) error {
+func (s *store) save(r record) error {
+	if s.spoilt {
+		if _, err := s.setAside(); err != nil {
+			return fmt.Errorf("setting the agent's damaged record aside: %w", err)
+		}
+		s.spoilt = false
+	}
 	content, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("writing the agent's record: %w", err)

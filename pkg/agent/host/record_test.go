@@ -89,6 +89,46 @@ func TestDamagedRecordIsSetAside(t *testing.T) {
 	}
 }
 
+const (
+	writable = 0
+	readOnly = syscall.MS_RDONLY
+)
+
+// tmpfs makes dir a file system of its own, and returns how to remount it.
+func tmpfs(t *testing.T, dir string) (remount func(flags uintptr)) {
+	t.Helper()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return func(flags uintptr) {
+		if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func setAside(t *testing.T, path string) []string {
+	t.Helper()
+	aside, err := filepath.Glob(path + ".damaged-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return aside
+}
+
+func wantFailing(t *testing.T, h *Host, reason string) {
+	t.Helper()
+	failing := apimeta.FindStatusCondition(h.feed.Last().Status.Conditions, v1alpha1.ConditionFailing)
+	if failing == nil || failing.Reason != reason {
+		t.Errorf("condition is %+v, want reason %s", failing, reason)
+	}
+}
+
 // TestDiskThatTakesNothing: the write fails and says so, the network is as it
 // was, and nothing that was recorded is lost.
 func TestDiskThatTakesNothing(t *testing.T) {

@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,8 +31,6 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
-
-	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
 // settleTime is how long NetworkManager is given to finish what a rollback of
@@ -43,8 +42,13 @@ const settleTime = 5 * time.Second
 // without NetworkManager, and with it leaves alone what NetworkManager never knew.
 func (s *snapshot) restore(ctx context.Context, b backend) string {
 	logger := klog.FromContext(ctx)
-	if b.name == v1alpha1.BackendNetworkManager && s.settles(ctx) {
-		return ""
+	if s.scope.managed {
+		if err := s.mendHostname(ctx, b); err != nil {
+			logger.Error(err, "Putting the hostname back")
+		}
+		if s.settles(ctx) {
+			return ""
+		}
 	}
 	for _, step := range []func(context.Context, *snapshot, backend) error{
 		s.removeLinks, s.makeLinks, s.mendLinks, s.mendAddresses, s.mendRoutes, s.mendRules, s.mendFiles,
@@ -107,7 +111,8 @@ func (s *snapshot) makeLinks(ctx context.Context, now *snapshot, b backend) erro
 		iface, _ := item.(map[string]any)
 		name, _ := iface["name"].(string)
 		_, was := s.links[name]
-		if _, is := now.links[name]; was && !is {
+		// With a mask for a secret it would not be what it was.
+		if _, is := now.links[name]; was && !is && !hasMask(iface) {
 			gone = append(gone, item)
 		}
 	}
@@ -161,6 +166,17 @@ func mendLink(name string, is, was link) error {
 	if !was.up && is.up {
 		errs = append(errs, netlink.LinkSetDown(l))
 	}
+	before, now := strings.Fields(was.aliases), strings.Fields(is.aliases)
+	for _, alias := range now {
+		if !slices.Contains(before, alias) {
+			errs = append(errs, netlink.LinkDelAltName(l, alias))
+		}
+	}
+	for _, alias := range before {
+		if !slices.Contains(now, alias) {
+			errs = append(errs, netlink.LinkAddAltName(l, alias))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -175,28 +191,16 @@ func setMaster(l netlink.Link, master string) error {
 	return netlink.LinkSetMaster(l, m)
 }
 
-// mendAddresses removes the addresses that were not there and adds those that were.
+// mendAddresses makes the addresses of each link what they were.
 func (s *snapshot) mendAddresses(_ context.Context, now *snapshot, _ backend) error {
 	var errs []error
-	change := func(a address, set func(netlink.Link, *netlink.Addr) error) {
-		l, err := netlink.LinkByName(a.link)
-		if err == nil {
-			err = set(l, &a.addr)
+	for title, was := range s.addresses {
+		is, there := now.addresses[title]
+		if !there || was.same(is) {
+			continue
 		}
-		if err != nil && !errors.Is(err, unix.EEXIST) {
-			errs = append(errs, fmt.Errorf("address %s of %s: %w", a.addr.IPNet, a.link, err))
-		}
-	}
-	for key, is := range now.addresses {
-		if _, was := s.addresses[key]; !was {
-			change(is, netlink.AddrDel)
-		}
-	}
-	for key, was := range s.addresses {
-		if _, is := now.addresses[key]; !is {
-			was.addr.LinkIndex = 0
-			was.addr.Flags &= unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD
-			change(was, netlink.AddrAdd)
+		if err := was.mend(is); err != nil {
+			errs = append(errs, fmt.Errorf("putting %s back: %w", title, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -206,7 +210,7 @@ func (s *snapshot) mendAddresses(_ context.Context, now *snapshot, _ backend) er
 // first those without a next hop, over which the others' next hops are reached.
 func (s *snapshot) mendRoutes(_ context.Context, now *snapshot, _ backend) error {
 	var errs []error
-	for key, is := range now.routes {
+	for key, is := range s.owned(now.routes) {
 		if _, was := s.routes[key]; was {
 			continue
 		}
@@ -264,14 +268,41 @@ func (s *snapshot) mendRules(_ context.Context, now *snapshot, _ backend) error 
 	return errors.Join(errs...)
 }
 
-// mendFiles puts DNS and hostname back.
+// mendFiles puts the files that nmstate writes, and the hostname, back. What
+// NetworkManager writes is left to it.
 func (s *snapshot) mendFiles(_ context.Context, now *snapshot, _ backend) error {
 	var errs []error
-	if string(s.resolv) != string(now.resolv) {
-		errs = append(errs, os.WriteFile(resolvConf, s.resolv, 0o644))
+	for _, name := range s.scope.files {
+		was, wasThere := s.files[name]
+		is, isThere := now.files[name]
+		switch {
+		case s.scope.managed && (name == resolvConf || name == hostnameFile):
+		case wasThere && (!isThere || is != was):
+			errs = append(errs, os.WriteFile(name, []byte(was), 0o644))
+		case isThere && !wasThere:
+			errs = append(errs, os.Remove(name))
+		}
 	}
 	if s.hostname != now.hostname {
 		errs = append(errs, unix.Sethostname([]byte(s.hostname)))
 	}
 	return errors.Join(errs...)
+}
+
+// mendHostname gives NetworkManager, whose checkpoints don't cover it, the
+// hostname that was configured.
+func (s *snapshot) mendHostname(ctx context.Context, b backend) error {
+	now, err := takeSnapshot(s.scope, nil)
+	if err != nil || !s.scope.hostname || s.hostname == now.hostname && s.texts()[hostnameFile] == now.texts()[hostnameFile] {
+		return err
+	}
+	tree, err := decode(s.full)
+	if err != nil {
+		return err
+	}
+	state, err := encode(map[string]any{"hostname": tree["hostname"]})
+	if err != nil {
+		return err
+	}
+	return applyInWorker(ctx, b.flags(), state)
 }

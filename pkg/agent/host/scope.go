@@ -16,26 +16,61 @@ limitations under the License.
 
 package host
 
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+)
+
+const (
+	// resolvConf is where nmstate, without NetworkManager, keeps DNS.
+	resolvConf = "/etc/resolv.conf"
+	// hostnameFile has the hostname that a reboot brings.
+	hostnameFile = "/etc/hostname"
+	// linkFiles is where nmstate keeps alternative names.
+	linkFiles = "/etc/systemd/network"
+)
+
 // scope is what an apply may change of the network, and so what may have to be
 // put back. All else is others': links and addresses that come and go
 // meanwhile, such as those of pods, are none of its business.
 type scope struct {
 	// all means everything, links that are not named included.
 	all bool
-	// links are those that the state names, and those that hang on them.
+	// links are those that the state means, and those that hang on them.
 	links map[string]bool
-	// rules, dns and hostname tell whether the state has such a section.
-	rules, dns, hostname bool
+	// absentRoutes are the entries that take routes away wherever they go, rules
+	// all entries of rules: what matches none of them is others'.
+	absentRoutes, rules []map[string]any
+	// dns and hostname tell whether the state has such a section.
+	dns, hostname bool
+	// files are those that the apply may write.
+	files []string
+	// managed tells that NetworkManager keeps DNS, and writes resolvConf.
+	managed bool
 }
 
 // everything is the scope of a whole network.
-var everything = scope{all: true, rules: true, dns: true, hostname: true}
+var everything = scope{all: true, dns: true, hostname: true, files: []string{resolvConf, hostnameFile}}
 
 // has tells whether a link is in the scope.
 func (s scope) has(link string) bool { return s.all || s.links[link] }
 
-// references are the fields in which an interface names others.
-var references = []string{"name", "peer", "controller", "base-iface", "next-hop-interface"}
+// hasRule tells whether a rule is in the scope.
+func (s scope) hasRule(r netlink.Rule) bool {
+	return s.all || slices.ContainsFunc(s.rules, func(entry map[string]any) bool { return matchesRule(entry, r) })
+}
+
+// takesAway tells whether the state may take away a route over any link.
+func (s scope) takesAway(r netlink.Route) bool {
+	return slices.ContainsFunc(s.absentRoutes, func(entry map[string]any) bool { return matchesRoute(entry, r) })
+}
+
+// references are the fields in which an interface, or a route, names others.
+var references = []string{"name", "peer", "controller", "base-iface", "next-hop-interface", "vrf-name", "port1", "port2"}
 
 // scopeOf returns the scope of the desired state on a network that is full.
 func scopeOf(desired, full []byte) (scope, error) {
@@ -48,22 +83,33 @@ func scopeOf(desired, full []byte) (scope, error) {
 		return scope{}, err
 	}
 	s := scope{links: map[string]bool{}}
-	_, s.rules = wanted["route-rules"]
-	_, s.dns = wanted["dns-resolver"]
-	_, s.hostname = wanted["hostname"]
-	// A route that goes nowhere, such as a blackhole, is over no link.
-	_, s.links[""] = wanted["routes"]
 	for _, section := range []string{"interfaces", "routes"} {
 		s.name(wanted[section])
 	}
-	for _, item := range list(wanted, "interfaces") {
-		// One that is found by its MAC or PCI address may be any.
-		if fields, _ := item.(map[string]any); fields["identifier"] != nil && fields["identifier"] != "name" {
-			s.all = true
+	for _, entry := range entries(wanted, "routes") {
+		if entry["state"] == "absent" && entry["next-hop-interface"] == nil {
+			s.absentRoutes = append(s.absentRoutes, entry)
 		}
 	}
+	s.rules = entries(wanted, "route-rules")
+	s.resolve(list(wanted, "interfaces"), list(there, "interfaces"))
 	s.hangOn(list(there, "interfaces"))
+	s.noteFiles(wanted)
+	// A route that goes nowhere, such as a blackhole, is over no link.
+	_, s.links[""] = wanted["routes"]
 	return s, nil
+}
+
+// entries returns the entries of routes or rules.
+func entries(tree map[string]any, section string) []map[string]any {
+	fields, _ := tree[section].(map[string]any)
+	var found []map[string]any
+	for _, item := range list(fields, "config") {
+		if entry, ok := item.(map[string]any); ok {
+			found = append(found, entry)
+		}
+	}
+	return found
 }
 
 // name adds every interface that something in node names, ports as texts included.
@@ -92,6 +138,42 @@ func (s scope) name(node any) {
 	}
 }
 
+// resolve adds the interfaces that are meant by something else than their name:
+// an alternative name, a profile's name, a MAC or PCI address.
+func (s scope) resolve(wanted, there []any) {
+	for _, item := range there {
+		is, _ := item.(map[string]any)
+		name, _ := is["name"].(string)
+		meant := s.links[stringAt(is, "profile-name")]
+		for _, alias := range list(is, "alt-names") {
+			fields, _ := alias.(map[string]any)
+			meant = meant || s.links[stringAt(fields, "name")]
+		}
+		for _, other := range wanted {
+			fields, _ := other.(map[string]any)
+			meant = meant || identifies(fields, is)
+		}
+		if meant && name != "" {
+			s.links[name] = true
+		}
+	}
+}
+
+// identifies tells whether a wanted interface means one that is there by its
+// address. More than one may have it, and nmstate takes one of them.
+func identifies(wanted, is map[string]any) bool {
+	same := func(key, other string) bool {
+		return wanted[key] != nil && is[other] != nil && sameValue(wanted[key], is[other])
+	}
+	switch wanted["identifier"] {
+	case "mac-address":
+		return same("mac-address", "mac-address") || same("mac-address", "permanent-mac-address")
+	case "pci-address":
+		return same("pci-address", "pci-address")
+	}
+	return false
+}
+
 // hangOn adds the interfaces that hang on one in the scope: they are named by it
 // or name it.
 func (s scope) hangOn(interfaces []any) {
@@ -111,4 +193,31 @@ func (s scope) hangOn(interfaces []any) {
 			}
 		}
 	}
+}
+
+// noteFiles notes the sections that are kept in files, and which.
+func (s *scope) noteFiles(wanted map[string]any) {
+	if _, s.dns = wanted["dns-resolver"]; s.dns {
+		s.files = append(s.files, resolvConf)
+	}
+	if _, s.hostname = wanted["hostname"]; s.hostname {
+		s.files = append(s.files, hostnameFile)
+	}
+	for _, item := range list(wanted, "interfaces") {
+		if iface, _ := item.(map[string]any); iface["alt-names"] == nil {
+			continue
+		}
+		for _, link := range slices.Sorted(maps.Keys(s.links)) {
+			if !strings.ContainsRune(link, filepath.Separator) {
+				s.files = append(s.files, filepath.Join(linkFiles, "98-nmstate-"+link+".link"))
+			}
+		}
+		return
+	}
+}
+
+// stringAt is a text at key, "" if there is none.
+func stringAt(fields map[string]any, key string) string {
+	value, _ := fields[key].(string)
+	return value
 }

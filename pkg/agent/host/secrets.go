@@ -145,6 +145,16 @@ func unmaskState(raw, known []byte) ([]byte, error) {
 	return result, err
 }
 
+// hasMask tells whether a secret in tree is masked.
+func hasMask(tree any) bool {
+	found := false
+	visitSecrets(tree, func(_, value string) string {
+		found = found || value == mask
+		return value
+	})
+	return found
+}
+
 // rewrite sets each secret in raw to what visit returns for it.
 func rewrite(raw []byte, visit func(path, value string) string) ([]byte, error) {
 	tree, err := decode(raw)

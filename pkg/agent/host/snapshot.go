@@ -17,33 +17,32 @@ limitations under the License.
 package host
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
-// resolvConf is where nmstate, without NetworkManager, keeps DNS.
-const resolvConf = "/etc/resolv.conf"
-
 // snapshot is the network as the kernel has it, in what an apply can change:
 // each thing under a name that tells it from all others.
 type snapshot struct {
 	scope scope
-	// full is the network in nmstate's format, to make links again from.
+	// full is the network in nmstate's format, with its secrets, to make links
+	// again from.
 	full      []byte
 	links     map[string]link
-	addresses map[string]address
+	addresses map[string]addresses
 	routes    map[string]route
 	rules     map[string]netlink.Rule
-	resolv    []byte
-	hostname  string
+	// files are the texts of those that are there.
+	files    map[string]string
+	hostname string
 }
 
 // link is one link, in what a failed apply may have left different.
@@ -53,6 +52,8 @@ type link struct {
 	mtu    int
 	mac    string
 	master string
+	// aliases are the alternative names, sorted.
+	aliases string
 }
 
 // route is one route and the links that it and its next hops go over, by name: a
@@ -61,12 +62,9 @@ type route struct {
 	netlink.Route
 	link string
 	hops []string
-}
-
-// address is one address of a link.
-type address struct {
-	link string
-	addr netlink.Addr
+	// others tells that it goes over links that are out of the scope: the apply
+	// can have taken it away, and cannot have made it.
+	others bool
 }
 
 // takeSnapshot notes what is in the scope of the network as it is; full is the
@@ -76,9 +74,10 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 		scope:     in,
 		full:      full,
 		links:     map[string]link{},
-		addresses: map[string]address{},
+		addresses: map[string]addresses{},
 		routes:    map[string]route{},
 		rules:     map[string]netlink.Rule{},
+		files:     map[string]string{},
 	}
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -96,42 +95,17 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 		s.links[a.Name] = link{
 			kind: l.Type(), up: a.Flags&unix.IFF_UP != 0, mtu: a.MTU,
 			mac: a.HardwareAddr.String(), master: names[a.MasterIndex],
+			aliases: strings.Join(slices.Sorted(slices.Values(a.AltNames)), " "),
 		}
 	}
-	if err := errors.Join(s.noteAddresses(links), s.noteRoutes(names), s.noteRules()); err != nil {
+	if err := errors.Join(s.noteAddresses(links), s.noteRoutes(names), s.noteRules(), s.noteFiles()); err != nil {
 		return nil, err
-	}
-	if in.dns {
-		if s.resolv, err = os.ReadFile(resolvConf); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
 	}
 	if in.hostname {
 		s.hostname, err = os.Hostname()
 		return s, err
 	}
 	return s, nil
-}
-
-// noteAddresses notes all addresses but the link-local ones, which the kernel
-// makes itself whenever a link comes up.
-func (s *snapshot) noteAddresses(links []netlink.Link) error {
-	for _, l := range links {
-		if !s.scope.has(l.Attrs().Name) {
-			continue
-		}
-		addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
-		if err != nil {
-			return fmt.Errorf("listing the addresses of %s: %w", l.Attrs().Name, err)
-		}
-		for _, a := range addrs {
-			if !a.IP.IsLinkLocalUnicast() || a.IP.To4() != nil {
-				name := l.Attrs().Name
-				s.addresses[name+" "+a.IPNet.String()] = address{link: name, addr: a}
-			}
-		}
-	}
-	return nil
 }
 
 // noteRoutes notes the routes that somebody has set: not those that the kernel
@@ -146,12 +120,13 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 		if r.Table == unix.RT_TABLE_LOCAL || r.Protocol == unix.RTPROT_KERNEL || r.Protocol == unix.RTPROT_RA {
 			continue
 		}
-		if !s.hasRoute(r, names) {
+		mine := s.hasRoute(r, names)
+		if !mine && !s.scope.takesAway(r) {
 			continue
 		}
 		key := fmt.Sprintf("%s via %s dev %s table %d metric %d proto %d type %d",
 			r.Dst, r.Gw, names[r.LinkIndex], r.Table, r.Priority, r.Protocol, r.Type)
-		noted := route{Route: r, link: names[r.LinkIndex]}
+		noted := route{Route: r, link: names[r.LinkIndex], others: !mine}
 		for _, hop := range r.MultiPath {
 			noted.hops = append(noted.hops, names[hop.LinkIndex])
 			key += fmt.Sprintf(" nexthop %s dev %s weight %d", hop.Gw, names[hop.LinkIndex], hop.Hops)
@@ -169,7 +144,7 @@ func (s *snapshot) hasRoute(r netlink.Route, names map[int]string) bool {
 }
 
 func (s *snapshot) noteRules() error {
-	if !s.scope.rules {
+	if !s.scope.all && len(s.scope.rules) == 0 {
 		return nil
 	}
 	rules, err := netlink.RuleList(netlink.FAMILY_ALL)
@@ -177,7 +152,28 @@ func (s *snapshot) noteRules() error {
 		return fmt.Errorf("listing rules: %w", err)
 	}
 	for _, r := range rules {
-		s.rules[fmt.Sprintf("family %d %s", r.Family, r.String())] = r
+		if !s.scope.hasRule(r) {
+			continue
+		}
+		key := fmt.Sprintf("family %d %s iif %q oif %q mark %#x suppress %d", r.Family, r, r.IifName, r.OifName, r.Mark, r.SuppressPrefixlen)
+		if r.Mask != nil {
+			key += fmt.Sprintf(" mask %#x", *r.Mask)
+		}
+		s.rules[key] = r
+	}
+	return nil
+}
+
+func (s *snapshot) noteFiles() error {
+	for _, name := range s.scope.files {
+		text, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		s.files[name] = string(text)
 	}
 	return nil
 }
@@ -186,16 +182,53 @@ func (s *snapshot) noteRules() error {
 func (s *snapshot) differences(now *snapshot) []string {
 	var found []string
 	found = append(found, differing("link", s.links, now.links, func(a, b link) bool { return a == b })...)
-	found = append(found, differing("address", s.addresses, now.addresses, nil)...)
-	found = append(found, differing("route", s.routes, now.routes, nil)...)
-	found = append(found, differing("rule", s.rules, now.rules, nil)...)
-	if !bytes.Equal(s.resolv, now.resolv) {
-		found = append(found, resolvConf)
+	for _, title := range slices.Sorted(maps.Keys(s.addresses)) {
+		if is, there := now.addresses[title]; there {
+			found = append(found, s.addresses[title].differences(title, is)...)
+		}
 	}
+	found = append(found, differing("route", s.routes, s.owned(now.routes), nil)...)
+	found = append(found, differing("rule", s.rules, now.rules, nil)...)
+	found = append(found, differing("file", s.texts(), now.texts(), func(a, b string) bool { return a == b })...)
 	if s.hostname != now.hostname {
 		found = append(found, "hostname "+now.hostname)
 	}
 	return found
+}
+
+// owned leaves out the routes that the apply cannot have made.
+func (s *snapshot) owned(routes map[string]route) map[string]route {
+	owned := map[string]route{}
+	for key, r := range routes {
+		if _, was := s.routes[key]; was || !r.others {
+			owned[key] = r
+		}
+	}
+	return owned
+}
+
+// texts are the files by their meaning: NetworkManager has its own comments and
+// ends of lines in what it writes.
+func (s *snapshot) texts() map[string]string {
+	if !s.scope.managed {
+		return s.files
+	}
+	texts := map[string]string{}
+	for name, text := range s.files {
+		var lines []string
+		for line := range strings.Lines(text) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+				lines = append(lines, line)
+			}
+		}
+		texts[name] = strings.Join(lines, "\n")
+	}
+	for _, name := range s.scope.files {
+		if texts[name] == "" { // no file means no more than an empty one
+			delete(texts, name)
+		}
+	}
+	return texts
 }
 
 // differing names what one map has and the other has not, or has otherwise.

@@ -25,6 +25,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"syscall"
 	"time"
 
@@ -32,60 +33,157 @@ import (
 )
 
 // WorkerCommand is the argument that makes this program a worker: a process that
-// applies one state and ends. Calls of libnmstate are serialised in a process
-// and an apply can take minutes, during which the agent must go on reading.
+// does for the agent what must not hold up its reads. Calls of libnmstate are
+// serialised in a process; an apply can take minutes, a rollback one, and
+// nmstate_validate leaks (see nmstate.Validate), which ends with the worker.
 const WorkerCommand = "apply-worker"
 
-// rollbackAfter is when NetworkManager undoes an apply whose process has died.
-// nmstate extends it while it is at work; 0 would mean never.
+// rollbackAfter is when NetworkManager undoes by itself what was not committed,
+// because worker or agent have died. nmstate extends it while it is at work; 0
+// would mean never.
 const rollbackAfter = time.Minute
 
-// workerRequest is what a worker reads, workerReply what it writes.
+// operation is what a worker is asked to do.
+type operation string
+
+const (
+	opRetrieve operation = "retrieve"
+	opValidate operation = "validate"
+	opApply    operation = "apply"
+	opCommit   operation = "commit"
+	opRollback operation = "rollback"
+)
+
+// workerRequest is one line that a worker reads, workerReply one that it writes.
+// Both may have secrets: they pass through pipes and nothing else.
 type workerRequest struct {
-	Flags nmstate.Flags   `json:"flags"`
-	State json.RawMessage `json:"state"`
+	Op    operation     `json:"op"`
+	Flags nmstate.Flags `json:"flags,omitempty"`
+	// State is what to validate or apply, Current what to validate it against.
+	State   json.RawMessage `json:"state,omitempty"`
+	Current json.RawMessage `json:"current,omitempty"`
+	// RollbackAfter is for an apply that is not committed.
+	RollbackAfter time.Duration `json:"rollbackAfter,omitempty"`
+	// Checkpoint is what to commit or roll back, "" the last one.
+	Checkpoint string `json:"checkpoint,omitempty"`
 }
 
 type workerReply struct {
-	Error *nmstate.Error `json:"error,omitempty"`
+	// State is what was retrieved, Checkpoint what an apply left open.
+	State      json.RawMessage `json:"state,omitempty"`
+	Checkpoint string          `json:"checkpoint,omitempty"`
+	Error      *nmstate.Error  `json:"error,omitempty"`
 }
 
-// RunWorker applies the state that in has and writes to out how it went.
+// RunWorker does what it reads from in, and writes to out how it went, until in ends.
 func RunWorker(in io.Reader, out io.Writer) error {
-	var request workerRequest
-	if err := json.NewDecoder(in).Decode(&request); err != nil {
-		return fmt.Errorf("reading what to apply: %w", err)
+	requests, replies := json.NewDecoder(in), json.NewEncoder(out)
+	for {
+		var request workerRequest
+		if err := requests.Decode(&request); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("reading what to do: %w", err)
+		}
+		reply, err := request.do()
+		if err != nil && !errors.As(err, &reply.Error) {
+			return err
+		}
+		if err := replies.Encode(reply); err != nil {
+			return fmt.Errorf("writing how it went: %w", err)
+		}
 	}
-	var reply workerReply
-	_, err := nmstate.ApplyNetState(request.Flags, request.State, rollbackAfter)
-	if err != nil && !errors.As(err, &reply.Error) {
-		return err
-	}
-	return json.NewEncoder(out).Encode(reply)
 }
 
-// applyInWorker applies a state in a process of its own, which ends with this one.
+func (r workerRequest) do() (reply workerReply, err error) {
+	var log string
+	switch r.Op {
+	case opRetrieve:
+		reply.State, _, err = nmstate.RetrieveNetState(r.Flags)
+	case opValidate:
+		err = nmstate.Validate(r.State, r.Current)
+	case opApply:
+		if log, err = nmstate.ApplyNetState(r.Flags, r.State, r.RollbackAfter); err == nil && r.Flags&nmstate.NoCommit != 0 {
+			reply.Checkpoint = checkpointName.FindString(log)
+		}
+	case opCommit:
+		_, err = nmstate.CommitCheckpoint(r.Checkpoint)
+	case opRollback:
+		_, err = nmstate.RollbackCheckpoint(r.Checkpoint)
+	default:
+		err = fmt.Errorf("%q is nothing that a worker does", r.Op)
+	}
+	return reply, err
+}
+
+// checkpointName finds the checkpoint in nmstate's log, the only place where
+// nmstate tells it. A log without it is no harm: NetworkManager keeps one at a
+// time unless somebody forces a second, so the last one is it.
+var checkpointName = regexp.MustCompile(`/org/freedesktop/NetworkManager/Checkpoint/[0-9]+`)
+
+// worker is a process of the agent's own that ends with it.
+type worker struct {
+	process *exec.Cmd
+	in      io.WriteCloser
+	replies *json.Decoder
+	said    bytes.Buffer
+}
+
+// startWorker starts one, which ctx ends.
+func startWorker(ctx context.Context) (*worker, error) {
+	w := &worker{process: exec.CommandContext(ctx, "/proc/self/exe", WorkerCommand)}
+	w.process.Env = os.Environ()
+	w.process.Stderr = &w.said
+	w.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	in, err := w.process.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting a worker: %w", err)
+	}
+	out, err := w.process.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting a worker: %w", err)
+	}
+	if err := w.process.Start(); err != nil {
+		return nil, fmt.Errorf("starting a worker: %w", err)
+	}
+	w.in, w.replies = in, json.NewDecoder(out)
+	return w, nil
+}
+
+// do asks the worker for something. An error that is no *nmstate.Error means
+// that the worker has died over it, and nobody knows how far it came.
+func (w *worker) do(request workerRequest) (workerReply, error) {
+	var reply workerReply
+	line, err := json.Marshal(request)
+	if err != nil {
+		return reply, fmt.Errorf("asking a worker to %s: %w", request.Op, err)
+	}
+	// A worker that is gone takes nothing and says nothing: the second tells.
+	_, _ = w.in.Write(append(line, '\n'))
+	if err := w.replies.Decode(&reply); err != nil {
+		return reply, fmt.Errorf("the process that was to %s ended: %w: %s", request.Op, errors.Join(err, w.close()), lastLine(w.said.Bytes()))
+	}
+	if reply.Error != nil {
+		return reply, reply.Error
+	}
+	return reply, nil
+}
+
+// close ends the worker and returns how it ended.
+func (w *worker) close() error {
+	w.in.Close()
+	return w.process.Wait()
+}
+
+// applyInWorker applies a state and commits it, in a worker for that alone.
 func applyInWorker(ctx context.Context, flags nmstate.Flags, state []byte) error {
-	request, err := json.Marshal(workerRequest{Flags: flags, State: state})
+	w, err := startWorker(ctx)
 	if err != nil {
 		return err
 	}
-	var stdout, stderr bytes.Buffer
-	worker := exec.CommandContext(ctx, "/proc/self/exe", WorkerCommand)
-	worker.Stdin, worker.Stdout, worker.Stderr = bytes.NewReader(request), &stdout, &stderr
-	worker.Env = os.Environ()
-	worker.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := worker.Run(); err != nil {
-		return fmt.Errorf("the process that applies the state ended: %w: %s", err, lastLine(stderr.Bytes()))
-	}
-	var reply workerReply
-	if err := json.Unmarshal(stdout.Bytes(), &reply); err != nil {
-		return fmt.Errorf("reading the outcome of the apply: %w", err)
-	}
-	if reply.Error != nil {
-		return reply.Error
-	}
-	return nil
+	defer w.close()
+	_, err = w.do(workerRequest{Op: opApply, Flags: flags, State: state, RollbackAfter: rollbackAfter})
+	return err
 }
 
 // lastLine is what a process said last.

@@ -1,0 +1,283 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
+	"github.com/nmstate/kubernetes-nmstate/test/netns"
+)
+
+// gatedHost returns an agent whose reads wait at a gate while it is shut.
+func gatedHost(t *testing.T) (h *Host, shut func() (open func())) {
+	t.Helper()
+	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendKernel})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate := make(chan struct{}, 1)
+	h.rounds = agent.NewRounds(func() error {
+		gate <- struct{}{}
+		defer func() { <-gate }()
+		return h.read()
+	})
+	t.Cleanup(func() {
+		h.applies.Wait()
+		clean(t)
+	})
+	if err := h.Barrier(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return h, func() func() {
+		gate <- struct{}{}
+		return func() { <-gate }
+	}
+}
+
+// committed waits until the record has a change, which is before it is published.
+func committed(t *testing.T, h *Host, generation int64) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		h.mu.Lock()
+		done := h.view.record.Generation == generation && !h.view.applying
+		h.mu.Unlock()
+		if done {
+			return
+		}
+	}
+	t.Fatal("the change was not committed")
+}
+
+// TestAStaleChangeBetweenCommitAndReadIsRefused: it would silently undo what was
+// just committed.
+func TestAStaleChangeBetweenCommitAndReadIsRefused(t *testing.T) {
+	h, shut := gatedHost(t)
+	first, stale := desire(t, h, veth(0)), desire(t, h, veth(1))
+	open := shut()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := h.Apply(t.Context(), first)
+		ended <- err
+	}()
+	committed(t, h, 2)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, err := h.Apply(ctx, stale)
+	if kind := agent.KindOf(err); err == nil || kind != agent.Conflict && kind != agent.Busy {
+		t.Errorf("the stale change ended with %v", err)
+	}
+	open()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if obj := h.feed.Last(); obj.Generation != 2 || !v1alpha1.SameState(obj.Spec.DesiredState, v1alpha1.NewState([]byte(veth(0)))) {
+		t.Errorf("generation %d, spec %s", obj.Generation, obj.Spec.DesiredState.Raw)
+	}
+}
+
+// TestAReadThatFailsDuringAnApply: what the apply starts from was taken before.
+func TestAReadThatFailsDuringAnApply(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	change, err := h.begin(desire(t, h, veth(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer change.close()
+	h.mu.Lock()
+	h.view.state, h.view.readError = nil, "the network cannot be read"
+	h.mu.Unlock()
+	if err := change.check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(h.start(change), change.apply(t.Context()), h.commit(change)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReadsGoOnDuringAnApply, and during the validation of another change.
+func TestReadsGoOnDuringAnApply(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	if err := interfere(t, h, veth(0), func() {
+		netns.Run(t, "ip", "addr", "add", "198.18.77.7/32", "dev", "lo")
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := h.Barrier(ctx); err != nil {
+			t.Errorf("the read waited for the apply: %v", err)
+		}
+		if !strings.Contains(string(h.feed.Last().Status.CurrentState.Raw), "198.18.77.7") {
+			t.Error("the change is not in the object")
+		}
+		if _, err := h.Validate(ctx, desire(t, h, veth(1))); err != nil {
+			t.Errorf("the dry run waited for the apply: %v", err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNoSecretInAnError: nmstate verifies with the secrets of all that there is,
+// and quotes desire and current.
+func TestNoSecretInAnError(t *testing.T) {
+	wifi := func(secret string) *v1alpha1.State {
+		return v1alpha1.NewState([]byte(`{"interfaces":[{"name":"eth1","802.1x":{"password":"` + secret + `"}}]}`))
+	}
+	change := &transaction{
+		previous: record{Desired: wifi("old-s3cret")},
+		after:    record{Desired: wifi("new-s3cret")},
+		current:  wifi("current-s3cret").Raw,
+	}
+	quoting := "Verification failure: eth1.802.1x desire '{\"password\":\"new-s3cret\"}', current '\"current-s3cret\"', was old-s3cret"
+	for _, err := range []error{
+		change.translate(&nmstate.Error{Op: "nmstate_net_state_apply", Kind: nmstate.VerificationError, Msg: quoting}),
+		change.translate(errors.New(quoting)),
+		errors.New(change.scrub(quoting)),
+	} {
+		if strings.Contains(err.Error(), "s3cret") || strings.Count(err.Error(), mask) != 3 {
+			t.Errorf("the error is %v", err)
+		}
+	}
+}
+
+// TestATransactionKnowsTheSecretsOfAllStates: of the one before, the one that is
+// wanted and the one that there is.
+func TestATransactionKnowsTheSecretsOfAllStates(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	h.mu.Lock()
+	h.view.record.Desired = v1alpha1.NewState([]byte(`{"interfaces":[{"name":"ip0","type":"ipsec","libreswan":{"psk":"s3cret-old"}}]}`))
+	err := h.publish()
+	h.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	change, err := h.begin(desire(t, h, `{"interfaces":[{"name":"eth1","type":"ethernet","802.1x":{"identity":"me","password":"s3cret-new"}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer change.close()
+	_ = change.check(t.Context()) // what nmstate says of the state is not the point
+	if text := change.scrub("s3cret-old s3cret-new"); strings.Contains(text, "s3cret") {
+		t.Error(text)
+	}
+	if len(change.current) == 0 || change.worker == nil {
+		t.Error("what there is was not read")
+	}
+	h.refuse(change, errors.New("this was a test"))
+}
+
+// TestLinksWithMaskedSecretsAreNotMadeAgain: the mask would become the secret.
+func TestLinksWithMaskedSecretsAreNotMadeAgain(t *testing.T) {
+	t.Cleanup(func() { clean(t) })
+	s := &snapshot{
+		scope: scope{links: map[string]bool{"a7": true, "wg7": true}},
+		links: map[string]link{"a7": {}, "b7": {}, "wg7": {}},
+		full: []byte(`{"interfaces":[
+			{"name":"a7","type":"veth","state":"up","veth":{"peer":"b7"}},
+			{"name":"b7","type":"veth","state":"up","veth":{"peer":"a7"}},
+			{"name":"wg7","type":"wireguard","state":"up","wireguard":{"private-key":"` + mask + `"}}]}`),
+	}
+	if err := s.makeLinks(t.Context(), &snapshot{}, backend{name: v1alpha1.BackendKernel}); err != nil {
+		t.Errorf("making the links again: %v", err)
+	}
+	if _, err := net.InterfaceByName("a7"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestAWorkerThatDiesIsAnError, and what it did is undone.
+func TestAWorkerThatDiesIsAnError(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	t.Setenv(dieAfterApply, "yes")
+	_, err := h.Apply(t.Context(), desire(t, h, veth(0)))
+	if agent.KindOf(err) != agent.Failed || !strings.Contains(err.Error(), "this worker was to die") {
+		t.Errorf("the apply ended with %v", err)
+	}
+	if _, err := net.InterfaceByName("v0a"); err == nil {
+		t.Error("what was applied is left")
+	}
+}
+
+// TestADetectorThatIsClosedConnectsNoMore: a round may still be under way when the agent ends.
+func TestADetectorThatIsClosedConnectsNoMore(t *testing.T) {
+	socket := t.TempDir() + "/bus"
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	connected := make(chan struct{}, 8)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			connected <- struct{}{}
+			conn.Close()
+		}
+	}()
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+socket)
+	d := &detector{choice: BackendAuto}
+	detected := make(chan struct{})
+	go func() {
+		defer close(detected)
+		for range 100 {
+			d.detect()
+		}
+	}()
+	<-connected
+	d.close()
+	<-detected
+	for len(connected) > 0 {
+		<-connected
+	}
+	if b := d.detect(); b.name != v1alpha1.BackendKernel || len(connected) > 0 {
+		t.Errorf("after the end the backend is %s, and there are %d connections", b.name, len(connected))
+	}
+}
+
+// TestDamagedRecordThatCannotBeSetAside: a read-only disk does not keep the agent
+// from showing the network, and once it can be written, nothing of it is lost.
+func TestDamagedRecordThatCannotBeSetAside(t *testing.T) {
+	dir := t.TempDir()
+	remount := tmpfs(t, dir)
+	s := newStore(dir)
+	if err := os.WriteFile(s.path, []byte("damaged"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	remount(readOnly)
+	h := newHost(t, dir)
+	wantFailing(t, h, v1alpha1.ReasonRecordDamaged)
+	if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err == nil || !strings.Contains(err.Error(), v1alpha1.ReasonRecordNotWritable) {
+		t.Errorf("the apply ended with %v", err)
+	}
+	remount(writable)
+	if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
+		t.Fatal(err)
+	}
+	if aside := setAside(t, s.path); len(aside) != 1 {
+		t.Errorf("set aside: %v", aside)
+	}
+}

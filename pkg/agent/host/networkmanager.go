@@ -1,0 +1,113 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"k8s.io/klog/v2"
+)
+
+const (
+	networkManagerName = "org.freedesktop.NetworkManager"
+	networkManagerPath = dbus.ObjectPath("/org/freedesktop/NetworkManager")
+	globalDNSProperty  = networkManagerName + ".GlobalDnsConfiguration"
+	checkpoints        = networkManagerName + ".Checkpoints"
+)
+
+// managerState is what of NetworkManager its checkpoints don't cover.
+type managerState struct {
+	// globalDNS is where nmstate keeps DNS. Checkpoints cover it from
+	// NetworkManager 1.47 on. It is put back as it is: through nmstate an
+	// interface's own DNS would become global.
+	globalDNS map[string]dbus.Variant
+	// checkpoints are those that others have open.
+	checkpoints []dbus.ObjectPath
+}
+
+// askNetworkManager calls ask with NetworkManager's object on the system's D-Bus.
+func askNetworkManager(ctx context.Context, ask func(*dbus.Conn, dbus.BusObject) error) error {
+	bus, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
+	if err != nil {
+		return fmt.Errorf("connecting to the system's D-Bus: %w", err)
+	}
+	defer bus.Close()
+	return ask(bus, bus.Object(networkManagerName, networkManagerPath))
+}
+
+// readManager returns what NetworkManager has now.
+func readManager(ctx context.Context) (managerState, error) {
+	state := managerState{globalDNS: map[string]dbus.Variant{}}
+	err := askNetworkManager(ctx, func(_ *dbus.Conn, manager dbus.BusObject) error {
+		return errors.Join(
+			manager.StoreProperty(globalDNSProperty, &state.globalDNS),
+			manager.StoreProperty(checkpoints, &state.checkpoints))
+	})
+	if err != nil {
+		return state, fmt.Errorf("reading NetworkManager's properties: %w", err)
+	}
+	return state, nil
+}
+
+// restoreDNS sets the global DNS back.
+func (s managerState) restoreDNS(ctx context.Context) error {
+	err := askNetworkManager(ctx, func(_ *dbus.Conn, manager dbus.BusObject) error {
+		return manager.SetProperty(globalDNSProperty, dbus.MakeVariant(s.globalDNS))
+	})
+	if err != nil {
+		return fmt.Errorf("setting NetworkManager's global DNS: %w", err)
+	}
+	return nil
+}
+
+// awaitCheckpoints waits until NetworkManager has no checkpoints but others': ours
+// was rolled back, or its time was up.
+func (s managerState) awaitCheckpoints(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return askNetworkManager(ctx, func(bus *dbus.Conn, manager dbus.BusObject) error {
+		changes := make(chan *dbus.Signal, 16)
+		bus.Signal(changes)
+		if err := bus.AddMatchSignalContext(ctx, dbus.WithMatchObjectPath(networkManagerPath),
+			dbus.WithMatchInterface("org.freedesktop.DBus.Properties")); err != nil {
+			return fmt.Errorf("subscribing to NetworkManager's changes: %w", err)
+		}
+		for waited := false; ; waited = true {
+			var open []dbus.ObjectPath
+			if err := manager.StoreProperty(checkpoints, &open); err != nil {
+				return fmt.Errorf("listing NetworkManager's checkpoints: %w", err)
+			}
+			open = slices.DeleteFunc(open, func(one dbus.ObjectPath) bool { return slices.Contains(s.checkpoints, one) })
+			if len(open) == 0 {
+				return nil
+			}
+			if !waited {
+				klog.FromContext(ctx).Info("Waiting for NetworkManager to roll back by itself", "checkpoints", open)
+			}
+			select {
+			case <-changes:
+			case <-ctx.Done():
+				return fmt.Errorf("NetworkManager did not roll back to checkpoint %s: %w", open[0], ctx.Err())
+			}
+		}
+	})
+}

@@ -1,0 +1,182 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
+)
+
+// transaction is one change of the network on its way: check, apply, and then
+// commit or undo. What it starts from was taken when it began, so that reads
+// may go on meanwhile, and fail.
+type transaction struct {
+	backend backend
+	// previous is the record before, after the one that the change leads to.
+	previous, after record
+	story           v1alpha1.LastApply
+	rollbackAfter   time.Duration
+
+	worker *worker
+	// current is the network before, with its secrets, which stay in here.
+	current []byte
+	// before is what the apply may change, as it was; nil if nothing was touched.
+	before *snapshot
+	// manager is what NetworkManager's checkpoints don't cover, as it was.
+	manager managerState
+	// checkpoint is ours, if it is open.
+	checkpoint string
+	open       bool
+}
+
+// check starts the transaction's worker, reads the network as it is and asks
+// nmstate whether the state can be applied to it. Nothing is touched.
+func (t *transaction) check(ctx context.Context) error {
+	var err error
+	if t.worker, err = startWorker(ctx); err != nil {
+		return failed(err)
+	}
+	read, err := t.worker.do(workerRequest{Op: opRetrieve, Flags: t.backend.flags() | nmstate.IncludeSecrets})
+	if err != nil {
+		return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonReadFailed, Message: t.scrub("reading the network: " + err.Error())}
+	}
+	t.current = read.State
+	_, err = t.worker.do(workerRequest{Op: opValidate, State: t.after.Desired.Raw, Current: t.current})
+	return t.translate(err)
+}
+
+// apply makes the network what is desired; NetworkManager is left to undo it
+// unless commit comes in time.
+func (t *transaction) apply(ctx context.Context) error {
+	desired := t.after.Desired.Raw
+	in, err := scopeOf(desired, t.current)
+	if err != nil {
+		return t.translate(err)
+	}
+	flags := t.backend.flags()
+	if t.managed() {
+		in.managed = true
+		flags |= nmstate.NoCommit
+		t.manager, err = readManager(ctx)
+	}
+	if err == nil {
+		t.before, err = takeSnapshot(in, t.current)
+	}
+	if err != nil {
+		return failed(fmt.Errorf("noting the state before: %w", err))
+	}
+	applied, err := t.worker.do(workerRequest{Op: opApply, Flags: flags, State: desired, RollbackAfter: t.rollbackAfter})
+	t.checkpoint, t.open = applied.Checkpoint, err == nil && t.managed()
+	return t.translate(err)
+}
+
+// commit makes the change last. The kernel alone has nothing to commit.
+func (t *transaction) commit() error {
+	if !t.open {
+		return nil
+	}
+	if _, err := t.worker.do(workerRequest{Op: opCommit, Checkpoint: t.checkpoint}); err != nil {
+		return t.translate(fmt.Errorf("committing the change: %w", err))
+	}
+	t.open = false
+	return nil
+}
+
+// undo makes the network what it was, and returns what could not be put back.
+func (t *transaction) undo(ctx context.Context) (leftover string) {
+	if t.before == nil {
+		return ""
+	}
+	if t.managed() {
+		if err := t.rollBack(ctx); err != nil {
+			// What it leaves is found, and told, below.
+			klog.FromContext(ctx).Error(errors.New(t.scrub(err.Error())), "Rolling NetworkManager back")
+		}
+	}
+	return t.scrub(t.before.restore(ctx, t.backend))
+}
+
+// rollBack makes NetworkManager what it was. nmstate does it itself if the apply
+// fails; a checkpoint that nobody rolls back, because the worker has died, is
+// waited out, or it would undo later what has been put back, or applied, since.
+func (t *transaction) rollBack(ctx context.Context) error {
+	var errs []error
+	if t.open {
+		_, err := t.worker.do(workerRequest{Op: opRollback, Checkpoint: t.checkpoint})
+		errs = append(errs, err)
+	}
+	errs = append(errs, t.manager.awaitCheckpoints(ctx, t.rollbackAfter+settleTime))
+	if t.before.scope.dns {
+		errs = append(errs, t.manager.restoreDNS(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// close ends the worker.
+func (t *transaction) close() {
+	if t.worker != nil {
+		_ = t.worker.close() // it may have ended before
+	}
+}
+
+// managed tells whether NetworkManager carries the change out.
+func (t *transaction) managed() bool { return t.backend.name == v1alpha1.BackendNetworkManager }
+
+// states are those whose secrets an error may quote: nmstate verifies with the
+// secrets of what is there, too.
+func (t *transaction) states() [][]byte {
+	states := [][]byte{t.current}
+	for _, r := range []record{t.previous, t.after} {
+		if r.Desired != nil {
+			states = append(states, r.Desired.Raw)
+		}
+	}
+	return states
+}
+
+func (t *transaction) scrub(text string) string { return scrub(text, t.states()...) }
+
+func (t *transaction) translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	return translate(err, t.states()...)
+}
+
+// translate turns libnmstate's error into the contract's, without the secrets of
+// the given states.
+func translate(err error, states ...[]byte) error {
+	var failure *nmstate.Error
+	if !errors.As(err, &failure) {
+		return failed(errors.New(scrub(err.Error(), states...)))
+	}
+	kind := agent.Failed
+	switch failure.Kind {
+	case nmstate.InvalidArgument, nmstate.NotImplementedError, nmstate.NotSupportedError,
+		nmstate.KernelIntegerRoundedError, nmstate.PolicyError:
+		kind = agent.Invalid
+	}
+	return &agent.Error{Kind: kind, Reason: string(failure.Kind), Message: scrub(failure.Msg, states...)}
+}
