@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/credentials"
@@ -149,8 +150,9 @@ type leading struct {
 
 // Run implements apiserver.Elector.
 func (l *leading) Run(ctx context.Context, lead func(ctx context.Context, term uint64) error) error {
+	begun := sync.OnceFunc(func() { close(l.begun) })
 	return l.Elector.Run(ctx, func(ctx context.Context, term uint64) error {
-		close(l.begun)
+		begun()
 		return lead(ctx, term)
 	})
 }

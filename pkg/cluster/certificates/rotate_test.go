@@ -48,11 +48,11 @@ func TestYears(t *testing.T) {
 		if s.next != nil && s.since.IsZero() {
 			s.since = now
 		}
-		bundle, err := s.bundle(now)
-		if err != nil {
+		if _, err := r.promote(s, now); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.promote(s, now); err != nil {
+		bundle, err := s.bundle(now)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if due := r.due(s, now); !due.After(now) {
