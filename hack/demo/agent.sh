@@ -7,28 +7,32 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 name=$2
 pidfile=$DEMO_DIR/agent-$name.pid
 
-child() { grep -q . "/proc/$1/task/$1/children"; }
+runs() {
+	local parent
+	read -r parent _ <"$pidfile"
+	pgrep -s "$parent" -x node-agent
+}
 
 start() {
-	alive "$pidfile" && return
 	local entry entry_name backend labels
 	for entry in "${nodes[@]}"; do
 		read -r entry_name _ backend labels <<<"$entry"
 		[[ $entry_name == "$name" ]] && break
 	done
-	setsid "$root/hack/nodes/node.sh" exec "$name" "$bin/node-agent" --node-name "$name" --server "192.0.2.1:$AGENT_PORT" \
-		--ca-file "$DEMO_DIR/state/ca.crt" --join-token-file "$DEMO_DIR/state/join-token" \
-		--state-dir /var/lib/nmstate-agent --backend "$backend" \
-		--node-labels "kubernetes.io/hostname=$name,node-role.kubernetes.io/worker=,$labels" \
-		>>"$DEMO_DIR/agent-$name.log" 2>&1 </dev/null &
-	# It enters the node's processes by a fork: the agent is its child.
-	await 10 "the agent of $name, see $DEMO_DIR/agent-$name.log" child $!
-	note "$(tr -d ' ' <"/proc/$!/task/$!/children")" "$pidfile"
+	if ! alive "$pidfile"; then
+		# It enters the node's processes by a fork: what is noted is the agent's parent, and they are a session.
+		launch "$pidfile" "$DEMO_DIR/agent-$name.log" "$root/hack/nodes/node.sh" exec "$name" \
+			"$bin/node-agent" --node-name "$name" --server "192.0.2.1:$AGENT_PORT" \
+			--ca-file "$DEMO_DIR/state/ca.crt" --join-token-file "$DEMO_DIR/state/join-token" \
+			--state-dir /var/lib/nmstate-agent --backend "$backend" \
+			--node-labels "kubernetes.io/hostname=$name,node-role.kubernetes.io/worker=,$labels"
+	fi
+	await 10 "the agent of $name, see $DEMO_DIR/agent-$name.log" runs
 }
 
 case $1 in
 start) start ;;
-stop) end "$pidfile" ;;
-kill) end "$pidfile" KILL ;;
+stop) end_session "$pidfile" ;;
+kill) end_session "$pidfile" KILL ;;
 *) exit 2 ;;
 esac

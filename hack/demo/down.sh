@@ -5,6 +5,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=hack/demo/lib.sh
 source "$here/lib.sh"
+lock
 for entry in "${nodes[@]}"; do
 	name=${entry%% *}
 	"$here/agent.sh" stop "$name"

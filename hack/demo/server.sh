@@ -10,12 +10,9 @@ ready() { curl -fsS --cacert "$DEMO_DIR/state/ca.crt" "https://127.0.0.1:$DEMO_P
 
 start() {
 	if ! alive "$pidfile"; then
-		mkdir -p "$DEMO_DIR"
-		setsid "$bin/apiserver" --standalone --state-dir "$DEMO_DIR/state" --kubeconfig-out "$kubeconfig" \
-			--bind-address 127.0.0.1 --secure-port "$DEMO_PORT" \
-			--agent-bind-address 127.0.0.1 --agent-port "$AGENT_PORT" --agent-san 192.0.2.1 \
-			>>"$DEMO_DIR/server.log" 2>&1 </dev/null &
-		note $! "$pidfile"
+		launch "$pidfile" "$DEMO_DIR/server.log" "$bin/apiserver" --standalone \
+			--state-dir "$DEMO_DIR/state" --kubeconfig-out "$kubeconfig" --bind-address 127.0.0.1 --secure-port "$DEMO_PORT" \
+			--agent-bind-address 127.0.0.1 --agent-port "$AGENT_PORT" --agent-san 192.0.2.1
 	fi
 	await 60 "the API server, see $DEMO_DIR/server.log" ready
 }

@@ -6,9 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=hack/demo/lib.sh
 source "$here/lib.sh"
-mkdir -p "$DEMO_DIR"
-exec 9>"$DEMO_DIR/lock"
-flock -n 9 || { echo "demo: another run is at work in $DEMO_DIR" >&2; exit 1; }
+lock
 
 built=$(sha256sum "$bin/apiserver" "$bin/node-agent")
 if [[ ! -f $DEMO_DIR/built || $(<"$DEMO_DIR/built") != "$built" ]]; then
@@ -18,14 +16,13 @@ if [[ ! -f $DEMO_DIR/built || $(<"$DEMO_DIR/built") != "$built" ]]; then
 	done
 fi
 
-# What stays runs without the lock.
 "$root/hack/nodes/packages.sh"
-"$root/hack/nodes/hub.sh" up "$AGENT_PORT" 9>&-
-"$here/server.sh" start 9>&-
+"$root/hack/nodes/hub.sh" up "$AGENT_PORT"
+"$here/server.sh" start
 for entry in "${nodes[@]}"; do
 	read -r name number backend _ <<<"$entry"
-	"$root/hack/nodes/node.sh" up "$name" "$number" "$backend" 9>&-
-	"$here/agent.sh" start "$name" 9>&-
+	"$root/hack/nodes/node.sh" up "$name" "$number" "$backend"
+	"$here/agent.sh" start "$name"
 done
 echo "$built" >"$DEMO_DIR/built"
 

@@ -2,34 +2,39 @@
 # SPDX-License-Identifier: Apache-2.0
 # The hub that the nodes are plugged into, a network namespace with bridges: mgmt, 192.0.2.0/24, on which it is .1, and
 # data1 to data3, each shared by the nodes' ports of that number. A node that bridges two of its ports makes no loop, and
-# when two nodes do, spanning tree breaks it: a broadcast storm would take the whole machine. What connects to its PORT on mgmt reaches the same port on the machine's loopback:
-# the API server runs there, and nothing is ever made in the machine's own network.
+# when two nodes do, spanning tree breaks it: a broadcast storm would take the whole machine. Relays join it to the
+# machine's loopback, and nothing is ever made in the machine's own network.
 #
-#   hub.sh up PORT
+#   hub.sh up [PORT]            make it; what connects to its PORT on mgmt reaches the same port on the machine's loopback
+#   hub.sh reach PORT ADDRESS   what connects to PORT on the machine's loopback reaches ADDRESS, HOST:PORT as the hub sees it
 #   hub.sh down
 set -euo pipefail
 # shellcheck source=hack/nodes/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-# The two halves of the relay meet at a socket in the file system, which is no part of any network.
+# relay NAME LISTENER-IN LISTEN CONNECTOR-IN CONNECT carries connections from one network to the other, the machine's or the
+# hub's, each given by what enters it. The two halves meet at a socket in the file system, which is no part of any network.
 relay() {
-	local port=$1 socket=$NODES_DIR/relay.sock
-	if ! alive "$NODES_DIR/relay-near.pid"; then
+	local near=$NODES_DIR/$1-near far=$NODES_DIR/$1-far socket=$NODES_DIR/$1.sock
+	local -n from=$2 to=$4
+	if ! alive "$near.pid"; then
 		rm -f "$socket"
-		setsid socat "UNIX-LISTEN:$socket,fork" "TCP:127.0.0.1:$port" >"$NODES_DIR/relay-near.log" 2>&1 </dev/null &
-		note $! "$NODES_DIR/relay-near.pid"
+		launch "$near.pid" "$near.log" "${to[@]}" socat "UNIX-LISTEN:$socket,fork" "$5"
 	fi
 	await 5 "the relay" test -S "$socket"
-	if ! alive "$NODES_DIR/relay-far.pid"; then
-		setsid nsenter --net="/run/netns/$hub" socat "TCP-LISTEN:$port,fork,reuseaddr" "UNIX-CONNECT:$socket" \
-			>"$NODES_DIR/relay-far.log" 2>&1 </dev/null &
-		note $! "$NODES_DIR/relay-far.pid"
+	if ! alive "$far.pid"; then
+		launch "$far.pid" "$far.log" "${from[@]}" socat "$3" "UNIX-CONNECT:$socket"
 	fi
 }
+# shellcheck disable=SC2034
+in_machine=(env) in_hub=(nsenter "--net=/run/netns/$hub")
 
 up() {
 	mkdir -p "$NODES_DIR"
-	if ! has_netns "$hub"; then
+	if ! has_netns "$hub" || [[ ! -f $NODES_DIR/hub-ready ]]; then
+		# None, or one that was left half made. Nodes that were plugged into it have to be made again, too.
+		down
+		rm -f "$NODES_DIR"/*/ready
 		ip netns add "$hub"
 		ip netns exec "$hub" ip link set lo up
 		local bridge
@@ -41,30 +46,30 @@ up() {
 			ip netns exec "$hub" ip link set "$bridge" up
 		done
 		ip netns exec "$hub" ip addr add 192.0.2.1/24 dev mgmt
+		: >"$NODES_DIR/hub-ready"
 	fi
-	relay "$1"
+	if [[ -n ${1:-} ]]; then
+		relay relay in_hub "TCP-LISTEN:$1,fork,reuseaddr" in_machine "TCP:127.0.0.1:$1"
+	fi
 }
+
+reach() { relay "relay-$1" in_machine "TCP-LISTEN:$1,bind=127.0.0.1,fork,reuseaddr" in_hub "TCP:$2"; }
 
 # Each connection has a process of its own in either half's session.
-end_session() {
-	local leader
-	alive "$1" || return 0
-	read -r leader _ <"$1"
-	pkill -TERM -s "$leader" 2>/dev/null || true
-	end "$1"
-}
-
 down() {
-	end_session "$NODES_DIR/relay-far.pid"
-	end_session "$NODES_DIR/relay-near.pid"
-	rm -f "$NODES_DIR"/relay*
+	local half
+	for half in "$NODES_DIR"/relay*.pid; do
+		end_session "$half"
+	done
+	rm -f "$NODES_DIR"/relay* "$NODES_DIR/hub-ready"
 	if has_netns "$hub"; then
 		ip netns del "$hub"
 	fi
 }
 
 case $1 in
-up) up "$2" ;;
+up) up "${2:-}" ;;
+reach) reach "$2" "$3" ;;
 down) down ;;
 *) exit 2 ;;
 esac

@@ -20,6 +20,7 @@ rm -f /etc/resolv.conf
 : >/etc/resolv.conf
 hostname "$name"
 echo "$name" >/etc/hostname
+umount -R -l /sys/fs/cgroup 2>/dev/null || true # what is hidden would still be counted as mounted
 mount -t sysfs -o ro sysfs /sys # this network's /sys/class/net; read-only, NetworkManager waits for no udev
 mount -t tmpfs tmpfs /run
 mkdir -p /run/dbus /run/NetworkManager /run/lock /var/lib/NetworkManager
@@ -36,6 +37,9 @@ if [[ $backend == networkmanager ]]; then
 		[logging]
 		level=INFO
 	CONF
+	if [[ -n ${NODES_UNMANAGED:-} ]]; then
+		printf '[keyfile]\nunmanaged-devices=%s\n' "$NODES_UNMANAGED" >/etc/NetworkManager/conf.d/unmanaged.conf
+	fi
 	cat >"$dir/bus.conf" <<-'CONF'
 		<busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth>
 		<policy context="default"><allow user="*"/><allow own="*"/><allow send_type="method_call"/><allow send_type="signal"/>
@@ -45,4 +49,6 @@ if [[ $backend == networkmanager ]]; then
 	dbus-daemon --config-file="$dir/bus.conf" --fork --nopidfile
 	NetworkManager --log-level=INFO 2>"$dir/networkmanager.log"
 fi
-exec sleep infinity
+# The first process inherits those whose parent has ended; the shell, while it waits, takes note of their ends.
+sleep infinity &
+wait

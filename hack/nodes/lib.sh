@@ -21,6 +21,18 @@ start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 # note PID PIDFILE notes a process that was started.
 note() { echo "$1 $(start_time "$1")" >"$2"; }
 
+# launch PIDFILE LOG COMMAND… starts a command in a session of its own. The process notes itself before it becomes the
+# command: whenever the caller is killed, none runs that nobody knows of. A lock, file 9, it keeps until then.
+launch() {
+	local pidfile=$1 log=$2
+	shift 2
+	rm -f "$pidfile"
+	# shellcheck disable=SC2016
+	setsid bash -c 'source "$1"; note $$ "$2"; shift 2; exec 9>&-; exec "$@"' - "$root/hack/nodes/lib.sh" "$pidfile" "$@" \
+		>>"$log" 2>&1 </dev/null &
+	await 10 "a process to start, see $log" test -s "$pidfile"
+}
+
 # end PIDFILE [SIGNAL] ends the noted process, if it still runs, and returns when it is gone.
 end() {
 	local pid
@@ -31,6 +43,23 @@ end() {
 		for ((i = 0; i < 200; i++)); do
 			alive "$1" || break
 			((i == 100)) && kill -KILL "$pid" 2>/dev/null
+			sleep 0.05
+		done
+	fi
+	rm -f "$1"
+}
+
+# end_session PIDFILE [SIGNAL] ends all that runs in the session of the noted process, and returns when it is gone.
+end_session() {
+	local leader i
+	if alive "$1"; then
+		read -r leader _ <"$1"
+		for ((i = 0; i < 200; i++)); do
+			case $i in
+			0) pkill "-${2:-TERM}" -s "$leader" || break ;;
+			100) pkill -KILL -s "$leader" || break ;;
+			*) pgrep -s "$leader" >/dev/null || break ;;
+			esac
 			sleep 0.05
 		done
 	fi

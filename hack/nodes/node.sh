@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # A node as namespaces: network, mounts, processes and hostname of its own, files that are copies on write, and, with the
-# backend networkmanager, a D-Bus and a NetworkManager of its own. Nothing of the machine is changed.
+# backend networkmanager, a D-Bus and a NetworkManager of its own, which leaves alone what NODES_UNMANAGED matches, if it is
+# set. Nothing of the machine is changed.
 #
 #   node.sh up NAME NUMBER networkmanager|kernel   make it, with a management link and three ports on the hub
 #   node.sh exec NAME COMMAND…                     run something in it
@@ -50,9 +51,8 @@ up() {
 	done
 	ip netns exec "$netns" ip addr add "192.0.2.$((10 + number))/24" dev mgmt0
 	# Callers of NetworkManager are told by their process id, so the node needs processes of its own.
-	setsid nsenter --net="/run/netns/$netns" unshare -m -p -u -f --kill-child --mount-proc \
-		bash "$(dirname "${BASH_SOURCE[0]}")/inside.sh" "$name" "$backend" "$dir" "$packages" >"$dir/log" 2>&1 </dev/null &
-	note $! "$dir/pid"
+	launch "$dir/pid" "$dir/log" nsenter --net="/run/netns/$netns" unshare -m -p -u -f --kill-child --mount-proc \
+		bash "$(dirname "${BASH_SOURCE[0]}")/inside.sh" "$name" "$backend" "$dir" "$packages"
 	await 10 "node $name" enter test -d /run/lock
 	if [[ $backend == networkmanager ]]; then
 		await 30 "NetworkManager of node $name, see $dir/log" manager_answers

@@ -17,9 +17,17 @@ limitations under the License.
 package e2e
 
 import (
-	"os"
+	"bufio"
+	"context"
+	"reflect"
+	"slices"
 	"strings"
-	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
 const bridgeOnNode03 = `
@@ -36,92 +44,145 @@ spec:
       bridge: {port: []}
 `
 
-// TestKubectl: each command does what it does for a built-in resource.
-func TestKubectl(t *testing.T) {
-	state := strings.NewReplacer("kbr0", "kbr1")
-	mustDesire(t, "node03", "null") // nobody owns anything yet
-	for _, test := range []struct {
-		name  string
-		input string
-		args  string
-		fails bool
-		want  []string
-	}{
-		{name: "get", args: "get nodenetworkstates", want: []string{"NAME", "AVAILABLE", "IN SYNC", "INTERFACES", "DEFAULT ROUTE", "LAST APPLY", "AGE", "node01", "node02", "node03"}},
-		{name: "short name, wide", args: "get nns -o wide", want: []string{"ADDRESSES", "BACKEND", "192.0.2.11/24", "NetworkManager", "Kernel"}},
-		{name: "yaml", args: "get nns node01 -o yaml", want: []string{"currentState:", "name: mgmt0", "backend: NetworkManager"}},
-		{name: "category", args: "get nmstate", want: []string{"node01"}},
-		{name: "label selector", args: "get nns -l topology.kubernetes.io/zone=a -o name", want: []string{"nodenetworkstate.nmstate.io/node01\n"}},
-		{name: "field selector, name", args: "get nns --field-selector metadata.name=node02 -o name", want: []string{"nodenetworkstate.nmstate.io/node02\n"}},
-		{name: "field selector, condition", args: "get nns --field-selector status.conditions.Available=True -o name", want: []string{"node01", "node02", "node03"}},
-		{name: "field selector, unknown", args: "get nns --field-selector spec.x=1", fails: true, want: []string{"spec.x", "status.conditions."}},
-		{name: "chunks", args: "get nns --chunk-size=1 -o name", want: []string{"node01", "node02", "node03"}},
-		{name: "explain", args: "explain nns.spec.desiredState", want: []string{"nmstate state that was last committed", "nmstate.io/devel/yaml_api.html"}},
-		{name: "explain, recursive", args: "explain nns.status --recursive", want: []string{"currentState", "lastApply", "outcome"}},
-		{name: "api-resources", args: "api-resources --api-group=nmstate.io", want: []string{"nodenetworkstates", "nns", "NodeNetworkState"}},
-		{name: "wait", args: "wait --for=condition=Available nns --all --timeout=30s", want: []string{"node01 condition met", "node03 condition met"}},
-		{name: "unknown node", args: "get nns nowhere", fails: true, want: []string{"not found"}},
-		{name: "create", input: bridgeOnNode03, args: "create -f -", fails: true, want: []string{"MethodNotAllowed"}},
-		{name: "delete", args: "delete nns node01", fails: true, want: []string{"MethodNotAllowed"}},
-		{name: "delete all", args: "delete nns --all", fails: true, want: []string{"MethodNotAllowed"}},
-		{name: "label", args: "label nns node01 a=b", fails: true, want: []string{"metadata.labels", "label the node"}},
-		{name: "write status", args: `patch nns node01 --type=merge -p {"status":{"backend":"Kernel"}}`, fails: true, want: []string{"status", "read-only"}},
-		{name: "strategic merge patch", args: `patch nns node01 --type=strategic -p {"metadata":{}}`, fails: true, want: []string{"not supported"}},
-		{name: "diff", input: bridgeOnNode03, args: "diff -f -", fails: true, want: []string{"+", "kbr0"}},
-		{name: "dry run", input: bridgeOnNode03, args: "apply --server-side --dry-run=server -f - -o jsonpath={.status.difference}", want: []string{"kbr0"}},
-		{name: "dry run touched nothing", args: "get nns node03 -o jsonpath={.spec}", want: []string{"{}"}},
-		{name: "server-side apply", input: bridgeOnNode03, args: "apply --server-side -f -", want: []string{"serverside-applied"}},
-		{name: "server-side apply again", input: bridgeOnNode03, args: "apply --server-side -f -", want: []string{"serverside-applied"}},
-		{name: "field managers conflict", input: state.Replace(bridgeOnNode03), args: "apply --server-side --field-manager=another -f -", fails: true, want: []string{"conflict", ".spec.desiredState.interfaces"}},
-		{name: "no node to apply to", input: strings.Replace(bridgeOnNode03, "node03", "nowhere", 1), args: "apply --server-side -f -", fails: true, want: []string{"NotFound"}},
-		{name: "client-side apply", input: bridgeOnNode03, args: "apply -f -", want: []string{"configured"}},
-		{name: "client-side apply again", input: bridgeOnNode03, args: "apply -f -", want: []string{"unchanged"}},
-		{name: "annotate", args: "annotate nns node03 purpose=test", want: []string{"annotated"}},
-		{name: "patch, JSON", args: `patch nns node03 --type=json -p [{"op":"replace","path":"/spec/desiredState/interfaces/0/state","value":"absent"}]`, want: []string{"patched"}},
-		{name: "edit", args: "edit nns node03", want: []string{"edited"}},
-		{name: "unknown field", args: `patch nns node03 --type=merge -p {"spec":{"desired":{}}}`, want: []string{"unknown field \"spec.desired\""}},
-		{name: "unknown key of nmstate", args: `patch nns node03 --type=merge -p {"spec":{"desiredState":{"interfacez":[]}}}`, fails: true, want: []string{"unknown field `interfacez`"}},
-		{name: "unset", args: `patch nns node03 --type=merge -p {"spec":{"desiredState":null}}`, want: []string{"patched"}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Setenv("KUBE_EDITOR", "sed -i s/purpose:/intention:/")
-			out, err := kubectlWith(t, test.input, strings.Fields(test.args)...)
-			if (err != nil) != test.fails {
-				t.Errorf("kubectl %s: %v\n%s", test.args, err, out)
-			}
-			for _, want := range test.want {
-				if !strings.Contains(out, want) {
-					t.Errorf("kubectl %s lacks %q:\n%s", test.args, want, out)
+// command is what kubectl is called with and prints; each does what it does for
+// a built-in resource. They build on one another.
+type command struct {
+	name  string
+	input string
+	args  string
+	fails bool
+	want  []string
+}
+
+var reading = []command{
+	{name: "get", args: "get nodenetworkstates", want: []string{"NAME", "AVAILABLE", "IN SYNC", "INTERFACES", "DEFAULT ROUTE", "LAST APPLY", "AGE", "node01", "node02", "node03"}},
+	{name: "get -o wide", args: "get nns -o wide", want: []string{"ADDRESSES", "BACKEND", "192.0.2.11/24", "NetworkManager"}},
+	{name: "get -o yaml", args: "get nns node01 -o yaml", want: []string{"currentState:", "name: mgmt0", "backend: NetworkManager"}},
+	{name: "get by category", args: "get nmstate", want: []string{"node01"}},
+	{name: "get -l", args: "get nns -l kubernetes.io/hostname=node01 -o name", want: []string{"=nodenetworkstate.nmstate.io/node01\n"}},
+	{name: "get -l, two", args: "get nns -l kubernetes.io/hostname!=node01 -o name", want: []string{"=nodenetworkstate.nmstate.io/node02\nnodenetworkstate.nmstate.io/node03\n"}},
+	{name: "get --field-selector of the name", args: "get nns --field-selector metadata.name=node02 -o name", want: []string{"=nodenetworkstate.nmstate.io/node02\n"}},
+	{name: "get --field-selector of a condition", args: "get nns --field-selector status.conditions.Available=True -o name", want: []string{"node01", "node02", "node03"}},
+	{name: "get --field-selector of a condition, none", args: "get nns --field-selector status.conditions.Available=False -o name", want: []string{"="}},
+	{name: "get --field-selector of something else", args: "get nns --field-selector spec.x=1", fails: true, want: []string{"spec.x", "status.conditions."}},
+	{name: "get --chunk-size", args: "get nns --chunk-size=1 -v=6", want: []string{"limit=1", "continue=", "node01", "node02", "node03"}},
+	{name: "explain", args: "explain nns.spec.desiredState", want: []string{"nmstate state that was last committed", "nmstate.io/devel/yaml_api.html"}},
+	{name: "explain --recursive", args: "explain nns.status --recursive", want: []string{"currentState", "lastApply", "outcome"}},
+	{name: "api-resources", args: "api-resources --api-group=nmstate.io --no-headers -o wide", want: []string{"nodenetworkstates", "nns", "nmstate.io/v1alpha1", "false", "NodeNetworkState", "get,list,patch,update,watch", "nmstate"}},
+	{name: "wait", args: "wait --for=condition=Available nns --all --timeout=30s", want: []string{"node01 condition met", "node02 condition met", "node03 condition met"}},
+	{name: "wait, in vain", args: "wait --for=condition=Failing=Unknown nns node01 --timeout=1s", fails: true, want: []string{"timed out"}},
+	{name: "get of no node", args: "get nns nowhere", fails: true, want: []string{"NotFound"}},
+}
+
+var writing = []command{
+	{name: "create", input: bridgeOnNode03, args: "create -f -", fails: true, want: []string{"MethodNotAllowed"}},
+	{name: "delete", args: "delete nns node01", fails: true, want: []string{"MethodNotAllowed"}},
+	{name: "delete --all", args: "delete nns --all", fails: true, want: []string{"MethodNotAllowed"}},
+	{name: "label", args: "label nns node01 a=b", fails: true, want: []string{"metadata.labels", "label the node"}},
+	{name: "patch of the status", args: `patch nns node01 --type=merge -p {"status":{"backend":"Kernel"}}`, fails: true, want: []string{"status", "read-only"}},
+	{name: "patch, strategic", args: `patch nns node01 --type=strategic -p {"metadata":{}}`, fails: true, want: []string{"not supported"}},
+	{name: "diff", input: bridgeOnNode03, args: "diff -f -", fails: true, want: []string{"+", "kbr0"}},
+	{name: "apply --dry-run=server", input: bridgeOnNode03, args: "apply --server-side --dry-run=server -f - -o jsonpath={.status.difference}", want: []string{"kbr0"}},
+	{name: "nothing was touched", args: "get nns node03 -o jsonpath={.spec}", want: []string{"={}"}},
+	{name: "apply --server-side", input: bridgeOnNode03, args: "apply --server-side -f -", want: []string{"serverside-applied"}},
+	{name: "apply --server-side, again", input: bridgeOnNode03, args: "apply --server-side -f -", want: []string{"serverside-applied"}},
+	{name: "diff of none", input: bridgeOnNode03, args: "diff --server-side -f -", want: []string{"="}},
+	{name: "apply --server-side of another manager", input: strings.ReplaceAll(bridgeOnNode03, "kbr0", "kbr1"), args: "apply --server-side --field-manager=another -f -", fails: true, want: []string{"conflict", ".spec.desiredState.interfaces"}},
+	{name: "apply --server-side to no node", input: strings.Replace(bridgeOnNode03, "node03", "nowhere", 1), args: "apply --server-side -f -", fails: true, want: []string{"NotFound"}},
+	{name: "apply", input: bridgeOnNode03, args: "apply -f -", want: []string{"configured"}},
+	{name: "apply, again", input: bridgeOnNode03, args: "apply -f -", want: []string{"unchanged"}},
+	{name: "annotate", args: "annotate nns node03 purpose=test", want: []string{"annotated"}},
+	{name: "edit", args: "edit nns node03", want: []string{"edited"}},
+	{name: "what edit has done", args: "get nns node03 -o jsonpath={.metadata.annotations.intention}", want: []string{"=test"}},
+	{name: "replace", input: bridgeOnNode03 + "      ipv4: {enabled: true, dhcp: false, address: [{ip: 198.51.100.43, prefix-length: 24}]}\n", args: "replace -f -", want: []string{"replaced"}},
+	{name: "what replace has done", args: "get nns node03 -o jsonpath={.spec.desiredState.interfaces[0].ipv4.address[0].ip},{.metadata.labels.kubernetes\\.io/hostname},{.metadata.annotations}", want: []string{"=198.51.100.43,node03,"}},
+	{name: "patch, JSON", args: `patch nns node03 --type=json -p [{"op":"replace","path":"/spec/desiredState/interfaces/0/state","value":"absent"}]`, want: []string{"patched"}},
+	{name: "patch, merge", args: `patch nns node03 --type=merge -p {"spec":{"desiredState":{"interfaces":[]}}}`, want: []string{"patched"}},
+	{name: "an unknown field", args: `patch nns node03 --type=merge -p {"spec":{"desired":{}}}`, want: []string{"unknown field \"spec.desired\""}},
+	{name: "an unknown key of nmstate", args: `patch nns node03 --type=merge -p {"spec":{"desiredState":{"interfacez":[]}}}`, fails: true, want: []string{"unknown field `interfacez`"}},
+	{name: "unset", args: `patch nns node03 --type=merge -p {"spec":{"desiredState":null}}`, want: []string{"patched"}},
+}
+
+func (s *suite) kubectlSpecs() {
+	Describe("reading", func() { s.commandSpecs(reading) })
+	It("explain knows each field", NodeTimeout(2*time.Minute), s.explain)
+	It("get -w prints a line for a change", NodeTimeout(long), s.getWatch)
+	Describe("writing", Ordered, ContinueOnFailure, func() {
+		BeforeAll(func(ctx SpecContext) { s.desire(ctx, "node03", "null") }, NodeTimeout(long)) // nobody owns anything yet
+		s.commandSpecs(writing)
+		AfterAll(func(ctx SpecContext) {
+			s.desire(ctx, "node03", `{"interfaces":[{"name":"kbr0","type":"linux-bridge","state":"absent"}]}`)
+		}, NodeTimeout(long))
+	})
+}
+
+// commandSpecs run each command; a want that begins with = is all that is printed.
+func (s *suite) commandSpecs(commands []command) {
+	for _, c := range commands {
+		It(c.name, NodeTimeout(long), func(ctx SpecContext) {
+			out, err := s.kubectl(ctx, c.input, strings.Fields(c.args)...)
+			Expect(err != nil).To(Equal(c.fails), "kubectl %s: %v\n%s", c.args, err, out)
+			for _, want := range c.want {
+				if all, is := strings.CutPrefix(want, "="); is {
+					Expect(out).To(HavePrefix(all), "kubectl %s", c.args)
+					Expect(all != "" || out == "").To(BeTrue(), "kubectl %s prints %s", c.args, out)
+				} else {
+					Expect(out).To(ContainSubstring(want), "kubectl %s", c.args)
 				}
 			}
 		})
 	}
-	if get(t, "node03").Annotations["intention"] != "test" {
-		t.Error("kubectl edit has changed nothing")
+}
+
+// explain asks for each field of the type, two levels deep.
+func (s *suite) explain(ctx SpecContext) {
+	fields := fieldsOf(reflect.TypeFor[v1alpha1.NodeNetworkState](), "")
+	Expect(fields).To(ContainElements("spec", "spec.desiredState", "status", "status.currentState"))
+	for _, field := range fields {
+		out, err := s.kubectl(ctx, "", "explain", "nns."+field)
+		Expect(err).NotTo(HaveOccurred(), out)
+		Expect(out).To(MatchRegexp(`DESCRIPTION:\n +\w`), "%s is not explained", field)
+		Expect(out).NotTo(ContainSubstring("<empty>"), "%s is not explained", field)
 	}
 }
 
-// TestExamples applies each example of the documentation.
-func TestExamples(t *testing.T) {
-	entries, err := os.ReadDir(root + "/docs/examples")
-	if err != nil {
-		t.Fatal(err)
+func fieldsOf(t reflect.Type, prefix string) []string {
+	var fields []string
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if name == "" || name == "metadata" {
+			continue
+		}
+		fields = append(fields, prefix+name)
+		if prefix == "" && t.Field(i).Type.Kind() == reflect.Struct {
+			fields = append(fields, fieldsOf(t.Field(i).Type, name+".")...)
+		}
 	}
-	for _, entry := range entries {
-		t.Run(entry.Name(), func(t *testing.T) {
-			out, err := kubectl(t, "apply", "--server-side", "--force-conflicts", "-f", root+"/docs/examples/"+entry.Name())
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			_, applied, _ := strings.Cut(out, "nodenetworkstate.nmstate.io/") // after warnings
-			node, _, _ := strings.Cut(applied, " ")
-			if obj := get(t, node); obj.Status.Difference != nil {
-				t.Errorf("right after it there is a difference: %s", obj.Status.Difference.Raw)
-			}
-		})
-	}
-	mustDesire(t, "node01", `{"interfaces":[{"name":"br1","type":"linux-bridge","state":"absent"},{"name":"eth3","type":"ethernet","state":"up","ipv4":{"enabled":false}}],
-		"routes":{"config":[{"state":"absent","next-hop-interface":"eth3"}]},"route-rules":{"config":[{"state":"absent","priority":1000}]}}`)
-	mustDesire(t, "node02", `{"interfaces":[{"name":"vxlan100","type":"vxlan","state":"absent"},{"name":"macvlan0","type":"mac-vlan","state":"absent"},{"name":"eth3","type":"ethernet","state":"up","mtu":1500}],
-		"dns-resolver":{"config":{}}}`)
+	slices.Sort(fields)
+	return fields
+}
+
+// getWatch: a watch prints the table's lines, too.
+func (s *suite) getWatch(ctx SpecContext) {
+	const node, ip = "node03", "198.18.101.1"
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	cmd := s.kubectlCommand(watching, "get", "nns", node, "-w", "-o", "wide")
+	out, err := cmd.StdoutPipe()
+	Expect(err).NotTo(HaveOccurred())
+	Expect(cmd.Start()).To(Succeed())
+	lines := make(chan string, 100)
+	go func() {
+		for scanner := bufio.NewScanner(out); scanner.Scan(); {
+			lines <- scanner.Text()
+		}
+		close(lines)
+		_ = cmd.Wait()
+	}()
+	Eventually(lines).WithContext(ctx).WithTimeout(long).Should(Receive(HavePrefix("NAME")))
+	Eventually(lines).WithContext(ctx).WithTimeout(long).Should(Receive(And(HavePrefix(node), Not(ContainSubstring(ip)))))
+	s.must(ctx, node, "ip addr add "+ip+"/32 dev mgmt0")
+	Eventually(lines).WithContext(ctx).WithTimeout(long).Should(Receive(And(HavePrefix(node), ContainSubstring(ip+"/32"))))
+	s.must(ctx, node, "ip addr del "+ip+"/32 dev mgmt0")
+	Eventually(lines).WithContext(ctx).WithTimeout(long).Should(Receive(And(HavePrefix(node), Not(ContainSubstring(ip)))))
 }

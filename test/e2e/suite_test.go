@@ -14,193 +14,180 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package e2e runs the real binaries on nodes of its own, two with NetworkManager
-// and one with the kernel alone, and uses them as people do: with kubectl and
-// client-go. It stands beside a demo that may be running.
+// Package e2e runs the real binaries on real nodes and uses them as people do:
+// with kubectl and client-go. The specs are the same for either form:
+//
+//	go test ./test/e2e                 a demo of the suite's own, which stands beside one that may be running
+//	go test ./test/e2e -form=cluster   a cluster that runs already (make cluster-up cluster-sync)
+//
+// Ginkgo's flags narrow a run down: -ginkgo.focus, -ginkgo.label-filter, -ginkgo.v.
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"flag"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/tools/clientcmd"
+	. "github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
+	. "github.com/onsi/gomega"
+	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
-	"github.com/nmstate/kubernetes-nmstate/pkg/generated/clientset/versioned"
-	typed "github.com/nmstate/kubernetes-nmstate/pkg/generated/clientset/versioned/typed/nmstate/v1alpha1"
 )
 
-const (
-	root       = "../.."
-	kubeconfig = root + "/_output/e2e/kubeconfig"
-	// long is how long anything may take that does not wait for nmstate.
-	long = 60 * time.Second
+// long is how long anything may take that does not wait for nmstate.
+const long = 60 * time.Second
+
+var (
+	form       = flag.String("form", "standalone", "which form to test: standalone or cluster")
+	kubeconfig = flag.String("kubeconfig", "", "way into the cluster, with -form=cluster; default $CLUSTER_DIR/kubeconfig")
 )
 
-// environment sets the suite's demo apart from another one.
-var environment = []string{"DEMO_DIR=" + root + "/_output/e2e", "DEMO_PORT=17443", "NODES_PREFIX=e2e-"}
-
-func TestMain(m *testing.M) {
-	code := 1
-	if err := script("hack/demo/up.sh"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = m.Run()
-	}
-	if code != 0 {
-		showLogs()
-	}
-	if err := script("hack/demo/down.sh"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+// suite is what the specs share. It is made before them, and does not change.
+type suite struct {
+	environment
+	root string
 }
 
-// script runs one of the demo's scripts on the suite's own demo.
-func script(name string, args ...string) error {
-	cmd := exec.Command(filepath.Join(root, name), args...)
-	cmd.Env = append(os.Environ(), environment...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s %q: %w\n%s", name, args, err, out)
-	}
-	return nil
-}
-
-func mustScript(t *testing.T, name string, args ...string) {
-	t.Helper()
-	if err := script(name, args...); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// showLogs prints the ends of the logs, for whoever has nothing else of the run.
-func showLogs() {
-	logs, _ := filepath.Glob(root + "/_output/e2e/*.log")
-	for _, log := range logs {
-		out, _ := exec.Command("tail", "-n", "40", log).Output()
-		fmt.Fprintf(os.Stderr, "== %s\n%s\n", log, out)
-	}
-}
-
-// kubectl runs kubectl and returns what it prints, errors included.
-func kubectl(t *testing.T, args ...string) (string, error) {
-	t.Helper()
-	return kubectlWith(t, "", args...)
-}
-
-// kubectlWith is kubectl with something on its standard input.
-func kubectlWith(t *testing.T, input string, args ...string) (string, error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), root+"/_output/bin/kubectl", append([]string{"--kubeconfig", kubeconfig}, args...)...)
-	cmd.Stdin = strings.NewReader(input)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	return out.String(), err
-}
-
-// onNode runs a command in a node and returns what it prints.
-func onNode(t *testing.T, node string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(root+"/hack/nodes/node.sh", append([]string{"exec", node}, args...)...)
-	cmd.Env = append(os.Environ(), "NODES_DIR="+root+"/_output/e2e/nodes", "NODES_PREFIX=e2e-")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s on %s: %v\n%s", args, node, err, out)
-	}
-	return string(out)
-}
-
-// client returns the typed client.
-func client(t *testing.T) typed.NodeNetworkStateInterface {
-	t.Helper()
-	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+func TestE2E(t *testing.T) {
+	RegisterFailHandler(Fail)
+	klog.SetLogger(GinkgoLogr)
+	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.QPS = -1
-	clients, err := versioned.NewForConfig(config)
-	if err != nil {
-		t.Fatal(err)
+	s := &suite{root: root}
+	switch *form {
+	case "standalone":
+		s.environment = newStandalone(root)
+	case "cluster":
+		s.environment = newCluster(root, *kubeconfig)
+	default:
+		t.Fatalf("there is no form %q: it is standalone or cluster", *form)
 	}
-	return clients.NmstateV1alpha1().NodeNetworkStates()
+	BeforeSuite(func(ctx SpecContext) { Expect(s.start(ctx)).To(Succeed()) }, NodeTimeout(5*time.Minute))
+	AfterSuite(func(ctx SpecContext) { Expect(s.stop(ctx)).To(Succeed()) }, NodeTimeout(2*time.Minute))
+	Describe("NodeNetworkStates", Label(*form), s.specs)
+	ReportAfterSuite("by label", func(report Report) { fmt.Println(byLabel(report)) })
+	RunSpecs(t, "NodeNetworkStates, "+*form)
 }
 
-// get returns a node's object as it is now.
-func get(t *testing.T, node string) *v1alpha1.NodeNetworkState {
-	t.Helper()
-	obj, err := client(t).Get(t.Context(), node, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return obj
-}
-
-// desire makes state the node's desired state, by a merge patch that replaces
-// each section.
-func desire(t *testing.T, node, state string) (*v1alpha1.NodeNetworkState, error) {
-	t.Helper()
-	patch := fmt.Appendf(nil, `[{"op":"add","path":"/spec","value":{"desiredState":%s}}]`, state)
-	return client(t).Patch(t.Context(), node, types.JSONPatchType, patch, metav1.PatchOptions{})
-}
-
-func mustDesire(t *testing.T, node, state string) *v1alpha1.NodeNetworkState {
-	t.Helper()
-	obj, err := desire(t, node, state)
-	if err != nil {
-		t.Fatalf("applying %s on %s: %v", state, node, err)
-	}
-	return obj
-}
-
-// waitFor watches a node until the object is as wanted, and returns it.
-func waitFor(t *testing.T, node string, timeout time.Duration, wanted func(*v1alpha1.NodeNetworkState) bool) *v1alpha1.NodeNetworkState {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), timeout)
-	defer cancel()
-	var last *v1alpha1.NodeNetworkState
-	for ctx.Err() == nil {
-		w, err := client(t).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + node})
-		if err != nil {
-			continue // the server may be starting
+// specs are in an order that saves time: a change of node02 that takes two
+// minutes goes on while others are tested on the other nodes.
+func (s *suite) specs() {
+	ReportAfterEach(func(ctx SpecContext, report SpecReport) {
+		if report.Failed() {
+			AddReportEntry("logs", s.logs(ctx, report.StartTime), ReportEntryVisibilityFailureOrVerbose)
 		}
-		for event := range w.ResultChan() {
-			obj, ok := event.Object.(*v1alpha1.NodeNetworkState)
-			if !ok || event.Type == watch.Deleted {
-				break
+	})
+
+	slow := &slowApply{suite: s, node: "node02"}
+	Describe("an apply that takes long", slow.beginSpecs)
+	Describe("states", s.stateSpecs)
+	Describe("failures", s.failureSpecs)
+	Describe("writers", s.writerSpecs)
+	Describe("kubectl", s.kubectlSpecs)
+	Describe("an apply that takes long, in the end", slow.endSpecs)
+	Describe("examples", s.exampleSpecs)
+	Describe("reads", s.readSpecs)
+	Describe("metrics", s.metricsSpecs)
+	Describe("outages", s.outageSpecs)
+	Describe("the demo", s.demoSpecs)
+	if c, ok := s.environment.(*cluster); ok {
+		Describe("in a cluster", inCluster{s, c}.specs)
+	}
+}
+
+// node is a node of the environment.
+type node struct {
+	name    string
+	backend v1alpha1.Backend
+}
+
+// environment is a system that runs, in one of its forms. Specs know no more of it.
+type environment interface {
+	// start returns once the agents of all nodes are connected; stop takes away what start has made.
+	start(ctx context.Context) error
+	stop(ctx context.Context) error
+	kubeconfig() string
+	nodes() []node
+	// on runs a command in a node and returns what it prints.
+	on(ctx context.Context, node string, args ...string) (string, error)
+	// shell returns a shell in a node, which ends with ctx.
+	shell(ctx context.Context, node string) (*shell, error)
+	// killAgent ends a node's agent as a crash would; it stays away until startAgent.
+	killAgent(ctx context.Context, node string) error
+	startAgent(ctx context.Context, node string) error
+	// killServer ends the server that serves as a crash would. startServer sees to it that there is
+	// one again, within outage.
+	killServer(ctx context.Context) error
+	startServer(ctx context.Context) error
+	outage() time.Duration
+	// metrics returns what the server that serves tells Prometheus.
+	metrics(ctx context.Context) (string, error)
+	// logs returns what was logged since then.
+	logs(ctx context.Context, since time.Time) string
+}
+
+// oneOfEach returns a node of each backend that the form has.
+func (s *suite) oneOfEach() []node {
+	var result []node
+	for _, n := range s.nodes() {
+		if !slices.ContainsFunc(result, func(have node) bool { return have.backend == n.backend }) {
+			result = append(result, n)
+		}
+	}
+	return result
+}
+
+// kernelOnly skips a spec, visibly, unless the form has such a node, which it returns.
+func (s *suite) kernelOnly() string {
+	GinkgoHelper()
+	for _, n := range s.nodes() {
+		if n.backend == v1alpha1.BackendKernel {
+			return n.name
+		}
+	}
+	Skip("no node of this form has the kernel alone")
+	return ""
+}
+
+// byLabel tells how many specs of each label ran, and which did not, and why.
+func byLabel(report Report) string {
+	type count struct{ passed, failed, left int }
+	counts := map[string]*count{}
+	var left []string
+	for _, spec := range report.SpecReports {
+		if spec.LeafNodeType != types.NodeTypeIt {
+			continue
+		}
+		for _, label := range append(spec.Labels(), "all") {
+			if counts[label] == nil {
+				counts[label] = &count{}
 			}
-			if last = obj; wanted(obj) {
-				w.Stop()
-				return obj
+			switch {
+			case spec.Failed():
+				counts[label].failed++
+			case spec.State.Is(types.SpecStatePassed):
+				counts[label].passed++
+			default:
+				counts[label].left++
 			}
 		}
-		w.Stop()
+		if spec.State.Is(types.SpecStateSkipped|types.SpecStatePending) && spec.Failure.Message != "" {
+			left = append(left, fmt.Sprintf("  left out: %s: %s", spec.FullText(), spec.Failure.Message))
+		}
 	}
-	text, _ := json.Marshal(last)
-	t.Fatalf("%s did not become as wanted within %v; it is %s", node, timeout, text)
-	return nil
-}
-
-func isTrue(conditionType string) func(*v1alpha1.NodeNetworkState) bool {
-	return func(obj *v1alpha1.NodeNetworkState) bool {
-		return apimeta.IsStatusConditionTrue(obj.Status.Conditions, conditionType)
+	var lines []string
+	for label, c := range counts {
+		lines = append(lines, fmt.Sprintf("  %-16s %3d passed, %d failed, %d left out", label, c.passed, c.failed, c.left))
 	}
-}
-
-func contains(obj *v1alpha1.NodeNetworkState, text string) bool {
-	return obj.Status.CurrentState != nil && strings.Contains(string(obj.Status.CurrentState.Raw), text)
+	slices.Sort(lines)
+	return "\nspecs by label:\n" + strings.Join(append(lines, left...), "\n")
 }

@@ -1,0 +1,155 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e
+
+import (
+	"context"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// half is what nmstate does before it fails at the rest: a bridge with a port of
+// the node's and an address.
+const half = `{"name":"half0","type":"linux-bridge","state":"up","bridge":{"port":[{"name":"eth2"}]},"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"203.0.113.1","prefix-length":24}]}}`
+
+// failing are states that fail half-way, by backend: a veth has no ring; and
+// libnmstate makes no VXLAN without NetworkManager, and changes no MTU there and
+// says nothing of it until it verifies.
+var failing = []struct {
+	name    string
+	backend v1alpha1.Backend
+	state   string
+}{
+	{"at a ring", v1alpha1.BackendNetworkManager, `{"interfaces":[` + half + `,{"name":"eth3","type":"ethernet","state":"up","ethtool":{"ring":{"rx":512}}}]}`},
+	{"at a ring, with DNS", v1alpha1.BackendNetworkManager, `{"interfaces":[` + half + `,{"name":"eth3","type":"ethernet","state":"up","ethtool":{"ring":{"rx":512}}}],
+		"dns-resolver":{"config":{"server":["192.0.2.58"],"search":["half.example"]}}}`},
+	{"at a VXLAN, with DNS", v1alpha1.BackendKernel, `{"interfaces":[` + half + `,{"name":"half1","type":"vxlan","state":"up","vxlan":{"id":9,"remote":"192.0.2.9","base-iface":"eth1"}}],
+		"dns-resolver":{"config":{"server":["192.0.2.58"],"search":["half.example"]}}}`},
+	{"at an MTU", v1alpha1.BackendKernel, `{"interfaces":[` + half + `,{"name":"eth3","type":"ethernet","state":"up","mtu":1407}]}`},
+}
+
+// Before something fails there is an address, a route and DNS that could get lost.
+const (
+	beforehand = `{"interfaces":[{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.21","prefix-length":24}]}}],
+		"routes":{"config":[{"destination":"198.18.50.0/24","next-hop-interface":"eth1","next-hop-address":"198.51.100.22"}]},
+		"dns-resolver":{"config":{"server":["192.0.2.59"],"search":["before.example"]}}}`
+	afterwards = `{"interfaces":[{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":false}}],
+		"routes":{"config":[{"state":"absent","next-hop-interface":"eth1"}]},"dns-resolver":{"config":{}}}`
+)
+
+func (s *suite) failureSpecs() {
+	for _, n := range s.oneOfEach() {
+		It("what nmstate refuses is 422 in its words, with "+string(n.backend), Label(string(n.backend)), NodeTimeout(long), func(ctx SpecContext) {
+			before := s.facts(ctx, n.name)
+			_, err := s.tryDesire(ctx, n.name, `{"interfaces":[{"name":"ve9","type":"veth","state":"up"}]}`)
+			Expect(apierrors.IsInvalid(err)).To(BeTrue(), "%v", err)
+			Expect(err).To(MatchError(ContainSubstring("ve9")))
+			Expect(s.facts(ctx, n.name)).To(Equal(before))
+			last := s.get(ctx, n.name).Status.LastApply
+			Expect(last.Outcome).To(Equal(v1alpha1.ApplyRejected))
+			Expect(last.User).To(Equal("admin"))
+			Expect(last.Reason).To(Equal("InvalidArgument"))
+		})
+	}
+	for _, f := range failing {
+		It("what fails "+f.name+" leaves the node as it was, with "+string(f.backend), Label(string(f.backend)), NodeTimeout(4*time.Minute), func(ctx SpecContext) {
+			node := "node01"
+			if f.backend == v1alpha1.BackendKernel {
+				node = s.kernelOnly()
+			}
+			s.desire(ctx, node, beforehand)
+			s.desireAfterwards(node, afterwards)
+			before, dns, spec := s.facts(ctx, node), s.managersDNS(ctx, node, f.backend), s.get(ctx, node).Spec
+			Expect(before).To(ContainSubstring("192.0.2.59"))
+			Expect(before).To(ContainSubstring("198.18.50.0/24"))
+
+			_, err := s.tryDesire(ctx, node, f.state)
+			Expect(apierrors.IsInternalError(err) || apierrors.IsTimeout(err)).To(BeTrue(), "%v", err)
+			obj := s.waitFor(ctx, node, "", 3*time.Minute, func(obj *v1alpha1.NodeNetworkState) bool {
+				return !isTrue(v1alpha1.ConditionProgressing)(obj)
+			})
+			Expect(obj.Status.LastApply.Outcome).To(Equal(v1alpha1.ApplyRolledBack))
+			Expect(obj.Status.LastApply.Message).NotTo(BeEmpty())
+			Expect(v1alpha1.SameState(obj.Spec.DesiredState, spec.DesiredState)).To(BeTrue(), "the spec is %s", obj.Spec.DesiredState)
+			Expect(s.facts(ctx, node)).To(Equal(before))
+			Expect(s.managersDNS(ctx, node, f.backend)).To(Equal(dns))
+			Expect(s.get(ctx, node).Status.Difference).To(BeNil())
+		})
+	}
+}
+
+// managersDNS returns what NetworkManager of a node knows of DNS, if it has one.
+func (s *suite) managersDNS(ctx context.Context, node string, backend v1alpha1.Backend) string {
+	GinkgoHelper()
+	if backend != v1alpha1.BackendNetworkManager {
+		return ""
+	}
+	dns := s.must(ctx, node, `ask() {
+			dbus-send --system --print-reply=literal --dest=org.freedesktop.NetworkManager "/org/freedesktop/NetworkManager$1" \
+				org.freedesktop.DBus.Properties.Get "string:org.freedesktop.NetworkManager$2" "string:$3"
+		}
+		ask '' '' GlobalDnsConfiguration && ask /DnsManager .DnsManager Configuration`)
+	Expect(dns).To(ContainSubstring("before.example"))
+	return dns
+}
+
+// slowApply is a change that keeps nmstate busy for two minutes: a bond, on a
+// kernel that has none. It goes on while other specs run.
+type slowApply struct {
+	*suite
+	node, before string
+	answered     chan error
+}
+
+func (s *slowApply) beginSpecs() {
+	It("shows that it is in progress, and another has to wait", NodeTimeout(long), func(ctx SpecContext) {
+		s.before = s.facts(ctx, s.node)
+		s.answered = make(chan error, 1)
+		go func() {
+			defer GinkgoRecover()
+			_, err := s.tryDesire(context.Background(), s.node, `{"interfaces":[{"name":"bond7","type":"bond","state":"up","link-aggregation":{"mode":"active-backup","port":["eth2"]}}]}`)
+			s.answered <- err
+		}()
+		obj := s.waitFor(ctx, s.node, "", long, isTrue(v1alpha1.ConditionProgressing))
+		Expect(isTrue(v1alpha1.ConditionAvailable)(obj)).To(BeTrue())
+		Expect(obj.Status.LastApply.Outcome).To(Equal(v1alpha1.ApplyInProgress))
+		_, err := s.tryDesire(ctx, s.node, `{"interfaces":[]}`)
+		Expect(apierrors.IsConflict(err)).To(BeTrue(), "%v", err)
+	})
+}
+
+func (s *slowApply) endSpecs() {
+	It("has answered 504, and lastApply tells how it ended", NodeTimeout(4*time.Minute), func(ctx SpecContext) {
+		Expect(s.answered).NotTo(BeNil(), "it has not begun")
+		var err error
+		Eventually(s.answered).WithContext(ctx).WithTimeout(long).Should(Receive(&err))
+		Expect(apierrors.IsTimeout(err)).To(BeTrue(), "%v", err)
+		Expect(err).To(MatchError(ContainSubstring("lastApply")))
+		obj := s.waitFor(ctx, s.node, "", 4*time.Minute, func(obj *v1alpha1.NodeNetworkState) bool {
+			return !isTrue(v1alpha1.ConditionProgressing)(obj)
+		})
+		Expect(obj.Status.LastApply.Outcome).To(Equal(v1alpha1.ApplyRolledBack))
+		Expect(obj.Status.LastApply.Message).NotTo(BeEmpty())
+		Expect(obj.Spec.DesiredState).To(BeNil())
+		Expect(s.facts(ctx, s.node)).To(Equal(s.before))
+	})
+}
