@@ -46,11 +46,42 @@ demo: build demo-kubectl ## Run three nodes, an API server and an agent on each 
 demo-down: ## Take the demo away, without a trace.
 	@hack/demo/down.sh
 
+.PHONY: cluster-components
+cluster-components: setup ## Build what a cluster is made of: Kubernetes, etcd, CNI plugins; unpack containerd.
+	@hack/cluster/components/build.sh
+
+.PHONY: cluster-up
+cluster-up: cluster-components demo-kubectl ## Run a real cluster of three nodes; print how to use it.
+	@hack/cluster/up.sh
+
+.PHONY: cluster-check
+cluster-check: cluster-up ## Check the cluster itself: pods, Services, logs, exec, kills.
+	@hack/cluster/check.sh
+
+.PHONY: cluster-down
+cluster-down: ## Take the cluster away, without a trace.
+	@hack/cluster/down.sh
+
+.PHONY: cluster-sync
+cluster-sync: cluster-up libnmstate ## Build the images, load them into the cluster's nodes, deploy, and wait until all is there.
+	@hack/cluster/sync.sh
+
+clean: cluster-down
+
+.PHONY: deploy
+deploy: kubectl ## Add us to the cluster of the current kubeconfig, with the images of IMAGE_REGISTRY, IMAGE_REPO and IMAGE_TAG.
+	@hack/artifacts/deploy.sh up $(COMPONENTS)
+
+.PHONY: undeploy
+undeploy: kubectl ## Take us away from the cluster of the current kubeconfig.
+	@hack/artifacts/deploy.sh down $(COMPONENTS)
+
 .PHONY: test
 test: verify test-unit test-integration test-e2e ## Run all tests; this is what CI runs.
 
 .PHONY: test-unit
 test-unit: libnmstate ## Run the tests of the packages, with the race detector.
+	@hack/nodes/packages.sh
 	go test -race -timeout 15m ./cmd/... ./pkg/... ./test/rules
 
 .PHONY: test-integration
@@ -62,10 +93,50 @@ test-integration: build ## Run the server with agents in memory against client-g
 test-e2e: build kubectl ## Run the real binaries on nodes of their own, driven by kubectl.
 	go test -count=1 -timeout 30m ./test/e2e/...
 
+.PHONY: test-clients
+test-clients: build kubectl ## Run the examples of docs/clients.md on nodes of their own.
+	go test -count=1 -timeout 30m ./test/clients
+
+.PHONY: test-release
+test-release: libnmstate ## Test how images are written and releases are made.
+	cd hack/images && go test -count=1 ./...
+	cd hack/release && go test -count=1 ./...
+
+.PHONY: test-cluster
+test-cluster: cluster-sync ## Run the specs of test-e2e, and those of a cluster, through a real kube-apiserver.
+	go test -count=1 -timeout 60m ./test/e2e -form=cluster
+
 .PHONY: bench
 bench: build ## Measure against what a user would use instead; print ratios.
 	@hack/libnmstate/nmstatectl.sh
 	go test -count=1 -timeout 60m -run '^$$' -bench . ./test/bench/...
+
+# What images are called: $(IMAGE_REGISTRY)/$(IMAGE_REPO)/nmstate-apiserver:$(IMAGE_TAG).
+export IMAGE_REGISTRY ?= localhost
+export IMAGE_REPO ?= nmstate
+export IMAGE_TAG ?= $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' version/version.go)
+# The server is built for these; the agent, which is linked with C, for this machine's architecture.
+IMAGE_ARCHES ?= amd64 arm64
+IMAGE_BIN := $(BIN)/image
+# Tracing in gRPC would pull in templates, and with them the linker keeps every method: 8 MB.
+IMAGE_BUILD := go build -tags grpcnotrace -ldflags '$(LDFLAGS)'
+
+.PHONY: image-programs
+image-programs: libnmstate
+	$(foreach arch,$(IMAGE_ARCHES),CGO_ENABLED=0 GOARCH=$(arch) $(IMAGE_BUILD) -o $(IMAGE_BIN)/apiserver-$(arch) ./cmd/apiserver &&) \
+		$(IMAGE_BUILD) -o $(IMAGE_BIN)/node-agent ./cmd/node-agent
+
+.PHONY: images
+images: image-programs ## Write the container images and what they are made of to _output/images.
+	cd hack/images && go build -o $(BIN)/images .
+	$(BIN)/images --out=$(OUTPUT)/images --registry=$(IMAGE_REGISTRY) --repo=$(IMAGE_REPO) --tag=$(IMAGE_TAG) \
+		--created=$$(git log -1 --format=%ct 2>/dev/null || echo 0) $(IMAGE_ARCHES:%=--server=$(IMAGE_BIN)/apiserver-%) \
+		--agent=$(IMAGE_BIN)/node-agent --crates=hack/libnmstate/Cargo.lock
+
+.PHONY: release
+release: ## Publish the version that version/version.go names; see docs/releasing.md.
+	cd hack/release && go build -o $(BIN)/release .
+	$(BIN)/release
 
 .PHONY: update
 update: setup ## Make all generated code again.

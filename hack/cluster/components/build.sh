@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Builds what a cluster is made of into _output/cluster, unless it is there already: Kubernetes' and etcd's programs, CNI
+# plugins and the pause image from Go modules, containerd, runc and nft from Debian's packages, which are not installed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+out=$(cd ../../.. && pwd)/_output/cluster
+mkdir -p "$out"
+exec 9>"$out/build.lock"
+flock 9
+
+# stale NAME FILE… tells whether what is called so has to be made again, as its stamp is not of these files.
+stale() {
+	local name=$1
+	shift
+	inputs=$(cat "$@" | sha256sum)
+	[[ ! -f $out/$name.stamp || $(<"$out/$name.stamp") != "$inputs" ]]
+}
+made() { echo "$inputs" >"$out/$1.stamp"; }
+
+programs() {
+	local version flags package name
+	version=$(go list -m -f '{{.Version}}' k8s.io/kubernetes)
+	flags="-s -w"
+	# Clients ask for the version, and the components refuse to run without.
+	for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+		flags+=" -X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=$(cut -d. -f2 <<<"$version")"
+	done
+	rm -rf "${out:?}/bin" "$out/cni" "$out/images"
+	mkdir -p "$out/bin" "$out/cni" "$out/images"
+	echo "cluster: building Kubernetes $version and etcd, which takes minutes the first time"
+	# Two at a time: the compiler takes up to 2 GB for each. Paths are not trimmed, so that what make build has compiled is used.
+	CGO_ENABLED=0 go build -p 2 -tags grpcnotrace -ldflags "$flags" -o "$out/bin/components" .
+	for name in etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet; do
+		ln -sf components "$out/bin/$name"
+	done
+	CGO_ENABLED=0 go build -p 2 -ldflags "-s -w" -o "$out/cni/" tool
+	CGO_ENABLED=0 go build -p 2 -ldflags "-s -w" -o "$out/bin/" ./pause ./scratch ./hello
+	for name in pause hello; do
+		"$out/bin/scratch" "localhost/$name:dev" "$out/bin/$name" "$out/images/$name.tar"
+	done
+}
+
+if stale debian debian.sh; then
+	./debian.sh "$out/root"
+	made debian
+fi
+if stale programs build.sh go.mod go.sum main.go pause/main.go scratch/main.go hello/main.go <(go version); then
+	programs
+	made programs
+fi

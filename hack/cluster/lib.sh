@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What the cluster's scripts share; sourced, not run. CLUSTER_DIR, CLUSTER_PORT and NODES_PREFIX set apart several clusters
+# at a time; what they are made of is built once for all.
+#
+#   192.0.2.0/24    the nodes' management network: the control plane is .1, node01 is .11
+#   10.96.0.0/16    Services, made by kube-proxy on every node
+#   10.244.0.0/16   pods: node01 has 10.244.1.0/24; the control plane's namespace routes between the nodes and to them
+# shellcheck disable=SC2034
+CLUSTER_DIR=$(realpath -m "${CLUSTER_DIR:-$(dirname "${BASH_SOURCE[0]}")/../../_output/cluster}")
+CLUSTER_PORT=${CLUSTER_PORT:-16543}
+run=$CLUSTER_DIR/run # all that a cluster makes is here, but for its kubeconfig
+export NODES_DIR=$run/nodes
+export NODES_PREFIX=${NODES_PREFIX:-nnc-}
+# shellcheck source=hack/nodes/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes/lib.sh"
+built=$root/_output/cluster
+kubeconfig=$CLUSTER_DIR/kubeconfig
+pki=$run/pki
+control_plane=192.0.2.1
+server=https://$control_plane:6443
+services=10.96.0.0/16
+pods=10.244.0.0/16
+components=(etcd kube-apiserver kube-controller-manager kube-scheduler)
+nodes=(node01 node02 node03)
+node_programs=(containerd kubelet kube-proxy)
+
+# number NODE is the number in its name, from which its addresses follow.
+number() { echo $((10#${1#node})); }
+
+# pods_of NODE is the network of its pods.
+pods_of() { echo "10.244.$(number "$1").0/24"; }
+
+# each_cgroup prints where the machine has mounted its hierarchies of control groups.
+each_cgroup() { awk '$3 == "cgroup" {print $2}' /proc/mounts; }
+
+# asks makes a request with the rights of an administrator, from the control plane's network.
+asks() { in_hub curl --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key" "$@"; }
+
+# patiently is for curl: to be asked over and over by new processes would take the time of those who are to answer.
+patiently=(--fail --silent --retry 60 --retry-max-time 60 --retry-delay 1 --retry-all-errors --output /dev/null)
+
+in_hub() { nsenter --net="/run/netns/$hub" "$@"; }
+
+kubectl() { command "$root/_output/bin/kubectl" --kubeconfig "$kubeconfig" --cache-dir "$run/kubectl" "$@"; }
+
+# lock makes the caller, and what it starts but for what stays, the only ones at work on this cluster.
+lock() {
+	while true; do
+		mkdir -p "$CLUSTER_DIR"
+		exec 9>"$CLUSTER_DIR/lock"
+		flock -n 9 || echo "cluster: waiting for another run in $CLUSTER_DIR" >&2
+		flock -w 300 9 || { echo "cluster: another run is at work in $CLUSTER_DIR" >&2; exit 1; }
+		# It is nobody's lock if down.sh has taken it away meanwhile.
+		[[ $CLUSTER_DIR/lock -ef /proc/self/fd/9 ]] && return
+	done
+}
