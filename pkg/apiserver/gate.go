@@ -44,8 +44,8 @@ type gate struct {
 
 	mu    sync.Mutex
 	state gateState
-	// opened is closed once requests are let through.
-	opened chan struct{}
+	// opened is closed once requests are let through, closed when they are refused again.
+	opened, closed chan struct{}
 }
 
 type gateState int
@@ -58,7 +58,7 @@ const (
 )
 
 func newGate(codecs runtime.NegotiatedSerializer) *gate {
-	return &gate{codecs: codecs, opened: make(chan struct{})}
+	return &gate{codecs: codecs, opened: make(chan struct{}), closed: make(chan struct{})}
 }
 
 // takeOver begins to hold requests up instead of refusing them.
@@ -71,10 +71,12 @@ func (g *gate) open() {
 	}
 }
 
-// leave refuses requests again, for good, and returns once those inside have
-// ended, or had the given time to.
+// leave refuses requests again, for good, ends the watches, and returns once the
+// requests inside have ended, or had the given time to.
 func (g *gate) leave(patience time.Duration) {
-	g.to(left)
+	if g.to(left) {
+		close(g.closed)
+	}
 	done := make(chan struct{})
 	go func() {
 		g.inside.Wait()
@@ -142,7 +144,21 @@ func (g *gate) guard(next http.Handler) http.Handler {
 			return
 		}
 		err := g.enter(r.Context())
-		if err == nil && info.Verb != "watch" {
+		switch {
+		case err != nil:
+		case info.Verb == "watch":
+			// It would show no change any more.
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			go func() {
+				select {
+				case <-g.closed:
+					cancel()
+				case <-ctx.Done():
+				}
+			}()
+			r = r.WithContext(ctx)
+		default:
 			if err = g.inside.Add(1); err == nil {
 				defer g.inside.Done()
 			}

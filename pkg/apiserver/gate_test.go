@@ -33,8 +33,14 @@ import (
 // through sends a request of the verb through the gate and returns the answer; inside is what the handler does.
 func through(t *testing.T, g *gate, group, verb string, inside func()) *httptest.ResponseRecorder {
 	t.Helper()
-	handler := g.guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		inside()
+	return throughWith(t, g, group, verb, func(context.Context) { inside() })
+}
+
+// throughWith is through for a handler that looks at its context.
+func throughWith(t *testing.T, g *gate, group, verb string, inside func(context.Context)) *httptest.ResponseRecorder {
+	t.Helper()
+	handler := g.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inside(r.Context())
 		w.WriteHeader(http.StatusTeapot)
 	}))
 	info := &apirequest.RequestInfo{IsResourceRequest: true, APIGroup: group, APIVersion: "v1alpha1", Resource: "nodenetworkstates", Verb: verb}
@@ -116,6 +122,23 @@ func TestHeldUpRequestEndsWithItsContext(t *testing.T) {
 	if err := g.enter(ctx); err == nil {
 		t.Error("a request passes before the gate is open")
 	}
+}
+
+// TestLeavingEndsWatches: what they show would not change any more.
+func TestLeavingEndsWatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := testGate(t)
+		g.takeOver()
+		g.open()
+		ended := make(chan struct{})
+		go throughWith(t, g, "nmstate.io", "watch", func(ctx context.Context) {
+			<-ctx.Done()
+			close(ended)
+		})
+		synctest.Wait()
+		g.leave(time.Minute)
+		<-ended
+	})
 }
 
 // TestLeavingWaitsForThoseInside: for requests, not for watches, and not for ever.

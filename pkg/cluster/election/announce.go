@@ -179,23 +179,3 @@ func (e *Election) label(ctx context.Context, pod string, value *string) error {
 	}
 	return nil
 }
-
-// takeOwnLabelOff tries for a while, also when ctx has ended; who is active next
-// does it otherwise.
-func (e *Election) takeOwnLabelOff(ctx context.Context) {
-	if e.config.PodName == "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
-	defer cancel()
-	err := insist(ctx, func(ctx context.Context) error {
-		err := e.label(ctx, e.config.PodName, nil)
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		return err
-	})
-	if err != nil {
-		klog.FromContext(ctx).Error(err, "The label is left on this server's pod", "pod", e.config.PodName)
-	}
-}

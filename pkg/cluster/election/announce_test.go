@@ -98,7 +98,7 @@ func TestLabelMoves(t *testing.T) {
 
 		a.stop()
 		g.awaitLeader(atOnce)
-		g.labelled()
+		g.labelled("a")
 		g.announce(b)
 		g.announce(b)
 		g.labelled("b")
@@ -220,8 +220,8 @@ func TestNoPodNoLabel(t *testing.T) {
 	})
 }
 
-// TestLabelGoesWithTheLease: also when it was lost.
-func TestLabelGoesWithTheLease(t *testing.T) {
+// TestLabelStaysUntilTheNextTerm: who loses the Lease leaves it to the next one.
+func TestLabelStaysUntilTheNextTerm(t *testing.T) {
 	run(t, func(t *testing.T, g *group) {
 		g.admin.createPod("a", nil)
 		a := g.start("a")
@@ -231,6 +231,6 @@ func TestLabelGoesWithTheLease(t *testing.T) {
 		if err := g.awaitEnd(a, atOnce); !errors.Is(err, ErrLost) {
 			t.Errorf("Run: %v", err)
 		}
-		g.labelled()
+		g.labelled("a")
 	})
 }

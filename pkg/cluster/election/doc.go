@@ -36,7 +36,9 @@ limitations under the License.
 // resourceVersion back.
 //
 // The active server labels its pod nmstate.io/active=true once it calls
-// Announce, and takes the label off the other pods.
+// Announce, and takes the label off the other pods. It does not take off its own:
+// a Service that selects no server refuses connections, one that is about to end
+// has clients try again.
 //
 // Rights needed, in the servers' namespace:
 //

@@ -63,7 +63,7 @@ const (
 	// recordTimeout is how long a server tries to record its term before it lets
 	// another one try.
 	recordTimeout = leaseDuration
-	// tidyTimeout is for taking the label off and for releasing the Lease, each.
+	// tidyTimeout is for releasing the Lease.
 	tidyTimeout = 3 * time.Second
 )
 
@@ -154,7 +154,9 @@ func (e *Election) active() *office {
 // Run waits until this server is the active one, then calls lead with the
 // revision after which the term's resourceVersions begin. The context of lead
 // ends when that of Run does or when the Lease is lost; lead must then return
-// soon. The label is taken off and the Lease released after it has.
+// soon. The Lease is released after it has. The label stays until the next active
+// server takes it off: until then this one tells clients to try again, which is
+// more than a Service without any server does.
 //
 // Run returns nil when ctx has ended, lead's error if it had one, and an error
 // that is ErrLost when the Lease was lost: the process should then exit. A lead
@@ -224,7 +226,6 @@ func (e *Election) lead(ctx context.Context, end context.CancelCauseFunc, c *can
 	err := lead(ctx, term)
 	end(nil)
 	keepers.Wait()
-	e.takeOwnLabelOff(ctx)
 	return err
 }
 
