@@ -16,11 +16,11 @@ echo "nodes: fetching NetworkManager's packages"
 rm -rf "$out"
 mkdir -p "$out/debs" "$out/root"
 cd "$out/debs"
-# By name, one by one: what this release of Debian does not have is not needed by it either.
 if ! apt-get download -qq network-manager >/dev/null 2>&1; then
 	apt-get update -qq
 fi
-for package in "${packages[@]}"; do
+# What this release of Debian does not have is not needed by it either.
+apt-get download -qq "${packages[@]}" >/dev/null 2>&1 || for package in "${packages[@]}"; do
 	apt-get download -qq "$package" >/dev/null 2>&1 || echo "nodes: no package $package here"
 done
 for deb in "$out"/debs/*.deb; do
