@@ -45,7 +45,7 @@ make_groups() {
 remove_groups() {
 	local path
 	while read -r path; do
-		[[ ! -d $path/$group ]] || await 10 "the processes of $name to end" find "$path/$group" -depth -type d -exec rmdir {} +
+		[[ ! -d $path/$group ]] || await 60 "the processes of $name to end" find "$path/$group" -depth -type d -exec rmdir {} +
 	done < <(each_cgroup)
 }
 

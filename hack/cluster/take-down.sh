@@ -20,11 +20,14 @@ for name in $(names); do
 	"$here/node.sh" down "$name" &
 	jobs+=($!)
 done
+# What cannot be taken away does not keep the rest.
+failed=0
 for job in "${jobs[@]}"; do
-	wait "$job"
+	wait "$job" || failed=1
 done
 for component in "${components[@]}"; do
 	"$here/component.sh" kill "$component" # there is nothing to be saved
 done
 "$root/hack/nodes/hub.sh" down
+((failed == 0)) || { echo "cluster: a node was not taken away whole, see above: run make cluster-down again" >&2; exit 1; }
 rm -rf "$run" "$kubeconfig"
