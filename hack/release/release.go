@@ -75,7 +75,7 @@ func (r *release) make(ctx context.Context) error {
 	return nil
 }
 
-// build makes the images, their programs free of this machine's paths, and the kubectl that renders the manifests.
+// build makes the kubectl that renders the manifests, and the images; their Go code has no paths of this machine in it.
 func (r *release) build(ctx context.Context) error {
 	if err := r.runMake(ctx, "demo-kubectl"); err != nil {
 		return err
