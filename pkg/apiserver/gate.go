@@ -124,15 +124,21 @@ func (g *gate) enter(ctx context.Context) error {
 	if g.is(takingOver) {
 		select {
 		case <-g.opened:
+		case <-g.closed:
 		case <-ctx.Done():
 		}
 	}
 	if g.is(active) {
 		return nil
 	}
-	refusal := apierrors.NewServiceUnavailable("this API server is not the active one: try again")
-	refusal.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
-	return refusal
+	return refusal()
+}
+
+// refusal has clients try again, by themselves.
+func refusal() error {
+	err := apierrors.NewServiceUnavailable("this API server is not the active one: try again")
+	err.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
+	return err
 }
 
 // guard is the handler of requests that have to pass the gate on their way to next.
@@ -159,8 +165,10 @@ func (g *gate) guard(next http.Handler) http.Handler {
 			}()
 			r = r.WithContext(ctx)
 		default:
-			if err = g.inside.Add(1); err == nil {
+			if g.inside.Add(1) == nil {
 				defer g.inside.Done()
+			} else {
+				err = refusal() // it was left just now
 			}
 		}
 		if err != nil {

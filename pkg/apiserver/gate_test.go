@@ -114,6 +114,25 @@ func TestTakeOverHoldsUp(t *testing.T) {
 	})
 }
 
+// TestLeavingEndsTheTakeOver: a server that has to end before it has begun keeps nobody.
+func TestLeavingEndsTheTakeOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := testGate(t)
+		g.takeOver()
+		answers := make(chan int, 2)
+		for _, verb := range []string{"get", "watch"} {
+			go func() { answers <- through(t, g, "nmstate.io", verb, func() {}).Code }()
+		}
+		synctest.Wait()
+		g.leave(time.Minute)
+		for range 2 {
+			if code := <-answers; code != http.StatusServiceUnavailable {
+				t.Errorf("a request that was held up got %d", code)
+			}
+		}
+	})
+}
+
 func TestHeldUpRequestEndsWithItsContext(t *testing.T) {
 	g := testGate(t)
 	g.takeOver()

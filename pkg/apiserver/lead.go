@@ -55,6 +55,7 @@ func (s *Server) lead(ctx context.Context, term uint64) error {
 		case <-ctx.Done():
 			s.gate.leave(farewell)
 		case <-serving.Done():
+			s.gate.leave(0)
 		}
 		return nil
 	})

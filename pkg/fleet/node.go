@@ -146,7 +146,7 @@ func (n *node) take(s *session, own *v1alpha1.NodeNetworkState, hash []byte, siz
 	n.show()
 }
 
-// asking records when the session's barrier began.
+// asking records when the session's barrier began, the zero time that it has ended.
 func (n *node) asking(s *session, begin time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -179,7 +179,6 @@ func (n *node) proved(s *session) {
 func (n *node) failed(s *session) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s.asked = time.Time{}
 	n.missed(s)
 }
 

@@ -216,6 +216,7 @@ func (s *session) forget(id uint64) {
 func (s *session) barrier() error {
 	begin := time.Now()
 	s.node.asking(s, begin)
+	defer s.node.asking(s, time.Time{})
 	reply, err := s.ask(context.Background(), &agentpb.Request{Request: &agentpb.Request_Barrier{Barrier: &agentpb.Barrier{}}})
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -91,24 +92,35 @@ func (s *suite) failureSpecs() {
 			Expect(obj.Status.LastApply.Message).NotTo(BeEmpty())
 			Expect(v1alpha1.SameState(obj.Spec.DesiredState, spec.DesiredState)).To(BeTrue(), "the spec is %s", obj.Spec.DesiredState)
 			Expect(s.facts(ctx, node)).To(Equal(before))
-			Expect(s.managersDNS(ctx, node, f.backend)).To(Equal(dns))
+			now := s.managersDNS(ctx, node, f.backend)
+			Expect(now.global).To(Equal(dns.global))
+			Expect(now.all).NotTo(ContainSubstring("192.0.2.58"))
+			Expect(now.all).NotTo(ContainSubstring("half.example"))
 			Expect(s.get(ctx, node).Status.Difference).To(BeNil())
 		})
 	}
 }
 
+// managersDNS is what a NetworkManager knows of DNS: what holds for all links,
+// and that with what each link's profile says. A profile that is activated anew,
+// as by a rollback, tells of its own DNS, which nmstate has put into it; what
+// holds for all goes before it.
+type managersDNS struct{ global, all string }
+
 // managersDNS returns what NetworkManager of a node knows of DNS, if it has one.
-func (s *suite) managersDNS(ctx context.Context, node string, backend v1alpha1.Backend) string {
+func (s *suite) managersDNS(ctx context.Context, node string, backend v1alpha1.Backend) managersDNS {
 	GinkgoHelper()
 	if backend != v1alpha1.BackendNetworkManager {
-		return ""
+		return managersDNS{}
 	}
-	dns := s.must(ctx, node, `ask() {
-			dbus-send --system --print-reply=literal --dest=org.freedesktop.NetworkManager "/org/freedesktop/NetworkManager$1" \
-				org.freedesktop.DBus.Properties.Get "string:org.freedesktop.NetworkManager$2" "string:$3"
-		}
-		ask '' '' GlobalDnsConfiguration && ask /DnsManager .DnsManager Configuration`)
-	Expect(dns).To(ContainSubstring("before.example"))
+	ask := func(object, kind, property string) string {
+		GinkgoHelper()
+		return s.must(ctx, node, fmt.Sprintf("dbus-send --system --print-reply=literal --dest=org.freedesktop.NetworkManager "+
+			"/org/freedesktop/NetworkManager%s org.freedesktop.DBus.Properties.Get string:org.freedesktop.NetworkManager%s string:%s",
+			object, kind, property))
+	}
+	dns := managersDNS{global: ask("", "", "GlobalDnsConfiguration"), all: ask("/DnsManager", ".DnsManager", "Configuration")}
+	Expect(dns.global).To(ContainSubstring("before.example"))
 	return dns
 }
 

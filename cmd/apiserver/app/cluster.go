@@ -229,11 +229,10 @@ func (f *clusterForm) follow(context.Context) error {
 			return nil
 		},
 		func(ctx context.Context) error {
-			defer broadcaster.Shutdown()
-			if err := broadcaster.StartRecordingToSinkWithContext(ctx); err != nil {
+			// What ends while the server takes leave is told, too: the process' end is the recording's.
+			if err := broadcaster.StartRecordingToSinkWithContext(context.WithoutCancel(ctx)); err != nil {
 				return fmt.Errorf("recording events: %w", err)
 			}
-			<-ctx.Done()
 			return nil
 		})
 	f.config.AgentTLS = credentials.NewTLS(agentTLS(f.config.Generic.SecureServing.Cert))

@@ -44,7 +44,11 @@ type managerState struct {
 	checkpoints []dbus.ObjectPath
 }
 
+// managerTimeout is how long NetworkManager may take to tell or take a property.
+const managerTimeout = 30 * time.Second
+
 // askNetworkManager calls ask with NetworkManager's object on the system's D-Bus.
+// The end of ctx closes the connection, and with it whatever ask waits for.
 func askNetworkManager(ctx context.Context, ask func(*dbus.Conn, dbus.BusObject) error) error {
 	bus, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
 	if err != nil {
@@ -56,6 +60,8 @@ func askNetworkManager(ctx context.Context, ask func(*dbus.Conn, dbus.BusObject)
 
 // readManager returns what NetworkManager has now.
 func readManager(ctx context.Context) (managerState, error) {
+	ctx, cancel := context.WithTimeout(ctx, managerTimeout)
+	defer cancel()
 	state := managerState{globalDNS: map[string]dbus.Variant{}}
 	err := askNetworkManager(ctx, func(_ *dbus.Conn, manager dbus.BusObject) error {
 		return errors.Join(
@@ -70,6 +76,8 @@ func readManager(ctx context.Context) (managerState, error) {
 
 // restoreDNS sets the global DNS back.
 func (s managerState) restoreDNS(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, managerTimeout)
+	defer cancel()
 	err := askNetworkManager(ctx, func(_ *dbus.Conn, manager dbus.BusObject) error {
 		return manager.SetProperty(globalDNSProperty, dbus.MakeVariant(s.globalDNS))
 	})

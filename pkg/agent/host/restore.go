@@ -44,7 +44,7 @@ func (s *snapshot) restore(ctx context.Context, b backend) string {
 	logger := klog.FromContext(ctx)
 	if s.scope.managed {
 		if err := s.mendHostname(ctx, b); err != nil {
-			logger.Error(err, "Putting the hostname back")
+			logger.Error(s.withoutSecrets(err), "Putting the hostname back")
 		}
 		if s.settles(ctx) {
 			return ""
@@ -59,7 +59,7 @@ func (s *snapshot) restore(ctx context.Context, b backend) string {
 		}
 		if err != nil {
 			// What it leaves is found, and told, below.
-			logger.Error(err, "Putting the network back")
+			logger.Error(s.withoutSecrets(err), "Putting the network back")
 		}
 	}
 	now, err := takeSnapshot(s.scope, nil)
@@ -67,6 +67,12 @@ func (s *snapshot) restore(ctx context.Context, b backend) string {
 		return err.Error()
 	}
 	return strings.Join(s.differences(now), "; ")
+}
+
+// withoutSecrets returns the error without the secrets of the state before, which
+// libnmstate may quote.
+func (s *snapshot) withoutSecrets(err error) error {
+	return errors.New(scrub(err.Error(), s.full))
 }
 
 // settles waits until the network is by itself what it was; false if it does not become so.

@@ -204,7 +204,8 @@ func (s *scope) noteFiles(wanted map[string]any) {
 		s.files = append(s.files, hostnameFile)
 	}
 	for _, item := range list(wanted, "interfaces") {
-		if iface, _ := item.(map[string]any); iface["alt-names"] == nil {
+		// nmstate takes away the files of what it takes away.
+		if iface, _ := item.(map[string]any); iface["alt-names"] == nil && iface["state"] != "absent" {
 			continue
 		}
 		for _, link := range slices.Sorted(maps.Keys(s.links)) {

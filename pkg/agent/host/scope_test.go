@@ -18,6 +18,7 @@ package host
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"net"
 	"slices"
@@ -129,5 +130,30 @@ func TestMatchesRule(t *testing.T) {
 		if got := matchesRule(entryOf(t, entry), r); got != want {
 			t.Errorf("%s: %v, want %v", entry, got, want)
 		}
+	}
+}
+
+// TestAnAbsentLinksFileIsInTheScope: nmstate takes it away with the link.
+func TestAnAbsentLinksFileIsInTheScope(t *testing.T) {
+	for desired, want := range map[string]bool{
+		`{"interfaces":[{"name":"eth1","state":"absent"}]}`:                        true,
+		`{"interfaces":[{"name":"eth1","state":"up","alt-names":[{"name":"a"}]}]}`: true,
+		`{"interfaces":[{"name":"eth1","state":"up"}]}`:                            false,
+	} {
+		s, err := scopeOf([]byte(desired), []byte(`{"interfaces":[{"name":"eth1","type":"ethernet","state":"up"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(s.files, "/etc/systemd/network/98-nmstate-eth1.link"); got != want {
+			t.Errorf("%s: the files are %q", desired, s.files)
+		}
+	}
+}
+
+// TestPuttingBackLogsNoSecret: libnmstate quotes what it could not make again.
+func TestPuttingBackLogsNoSecret(t *testing.T) {
+	s := &snapshot{full: []byte(`{"interfaces":[{"name":"eth1","802.1x":{"private-key-password":"hush-hush"}}]}`)}
+	if got := s.withoutSecrets(errors.New(`desire "hush-hush", current ""`)).Error(); strings.Contains(got, "hush-hush") {
+		t.Errorf("the error is %q", got)
 	}
 }
