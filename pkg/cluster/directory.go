@@ -72,9 +72,6 @@ func NewDirectory(client kubernetes.Interface) (*Directory, error) {
 // Run follows the cluster's nodes until ctx ends, whether or not somebody watches.
 func (d *Directory) Run(ctx context.Context) { d.informer.RunWithContext(ctx) }
 
-// Synced tells whether the cluster's nodes are known.
-func (d *Directory) Synced() bool { return d.informer.HasSynced() }
-
 // Watch implements fleet.Directory. One may watch at a time.
 func (d *Directory) Watch(ctx context.Context, deliver func([]fleet.Node)) error {
 	if !cache.WaitForCacheSync(ctx.Done(), d.informer.HasSynced) {

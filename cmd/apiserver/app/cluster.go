@@ -115,16 +115,12 @@ func (f *clusterForm) certify(ctx context.Context) error {
 	}
 	leading := &leading{Elector: f.config.Elector, begun: make(chan struct{})}
 	f.config.Elector = leading
-	keep := func(ctx context.Context) error {
-		keeper.Run(ctx, leading.begun)
-		return nil
-	}
 	// It is kept from here on: there is no server without a certificate.
 	keeping, stop := context.WithCancel(ctx)
 	kept := make(chan struct{})
 	go func() {
 		defer close(kept)
-		_ = keep(keeping)
+		keeper.Run(keeping, leading.begun)
 	}()
 	f.tasks = append(f.tasks, func(ctx context.Context) error {
 		<-ctx.Done()
