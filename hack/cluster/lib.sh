@@ -45,13 +45,4 @@ in_hub() { nsenter --net="/run/netns/$hub" "$@"; }
 kubectl() { command "$root/_output/bin/kubectl" --kubeconfig "$kubeconfig" --cache-dir "$run/kubectl" "$@"; }
 
 # lock makes the caller, and what it starts but for what stays, the only ones at work on this cluster.
-lock() {
-	while true; do
-		mkdir -p "$CLUSTER_DIR"
-		exec 9>"$CLUSTER_DIR/lock"
-		flock -n 9 || echo "cluster: waiting for another run in $CLUSTER_DIR" >&2
-		flock -w 300 9 || { echo "cluster: another run is at work in $CLUSTER_DIR" >&2; exit 1; }
-		# It is nobody's lock if down.sh has taken it away meanwhile.
-		[[ $CLUSTER_DIR/lock -ef /proc/self/fd/9 ]] && return
-	done
-}
+lock() { lock_folder "$CLUSTER_DIR" cluster; }

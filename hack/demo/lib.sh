@@ -13,16 +13,7 @@ bin=$root/_output/bin
 kubeconfig=$DEMO_DIR/kubeconfig
 
 # lock makes the caller, and what it starts but for what stays, the only ones at work on this demo.
-lock() {
-	while true; do
-		mkdir -p "$DEMO_DIR"
-		exec 9>"$DEMO_DIR/lock"
-		flock -n 9 || echo "demo: waiting for another run in $DEMO_DIR" >&2
-		flock -w 300 9 || { echo "demo: another run is at work in $DEMO_DIR" >&2; exit 1; }
-		# It is nobody's lock if down.sh has taken it away meanwhile.
-		[[ $DEMO_DIR/lock -ef /proc/self/fd/9 ]] && return
-	done
-}
+lock() { lock_folder "$DEMO_DIR" demo; }
 
 # name, number, backend, labels
 nodes=(

@@ -21,6 +21,18 @@ start_time() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 # note PID PIDFILE notes a process that was started.
 note() { echo "$1 $(start_time "$1")" >"$2"; }
 
+# lock_folder FOLDER WHAT makes the caller, and what it starts but for what stays, the only ones at work in the folder.
+lock_folder() {
+	while true; do
+		mkdir -p "$1"
+		exec 9>"$1/lock"
+		flock -n 9 || echo "$2: waiting for another run in $1" >&2
+		flock -w 300 9 || { echo "$2: another run is at work in $1" >&2; exit 1; }
+		# It is nobody's lock if the folder was taken away meanwhile.
+		[[ $1/lock -ef /proc/self/fd/9 ]] && return
+	done
+}
+
 # launch PIDFILE LOG COMMAND… starts a command in a session of its own. The process notes itself before it becomes the
 # command: whenever the caller is killed, none runs that nobody knows of. A lock, file 9, it keeps until then.
 launch() {
