@@ -43,6 +43,8 @@ const (
 var eventGroups = []uint{
 	unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
 	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
+	// Forwarding; and the next hop objects that take their routes along when they go.
+	unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_NEXTHOP,
 }
 
 // subscribe opens the socket that the kernel reports changes on.

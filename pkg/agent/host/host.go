@@ -52,6 +52,7 @@ type Host struct {
 	feed     *agent.Feed
 	rounds   *agent.Rounds
 	detector detector
+	witness  *witness
 	applies  sync.WaitGroup
 	// rollbackAfter is when NetworkManager undoes a change that nobody commits.
 	rollbackAfter time.Duration
@@ -74,11 +75,16 @@ func New(config Config) (*Host, error) {
 	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the agent's state folder: %w", err)
 	}
+	witness, err := newWitness()
+	if err != nil {
+		return nil, err
+	}
 	h := &Host{
 		config:        config,
 		store:         newStore(config.StateDir),
 		feed:          agent.NewFeed(),
 		detector:      detector{choice: config.Backend},
+		witness:       witness,
 		rollbackAfter: rollbackAfter,
 	}
 	h.rounds = agent.NewRounds(h.read)
@@ -128,6 +134,7 @@ func (h *Host) Run(ctx context.Context) error {
 	err = group.Wait()
 	h.applies.Wait()
 	h.detector.close()
+	h.witness.close()
 	return err
 }
 
@@ -136,8 +143,8 @@ func (h *Host) Watch(ctx context.Context, deliver func(*v1alpha1.NodeNetworkStat
 	return h.feed.Watch(ctx, deliver)
 }
 
-// Barrier implements agent.Agent. It always reads: not everything that
-// libnmstate shows has an event.
+// Barrier implements agent.Agent. It reads, unless nothing can have changed
+// since the last read.
 func (h *Host) Barrier(ctx context.Context) error {
 	if err := h.round(ctx); err != nil {
 		return err
@@ -157,10 +164,16 @@ func (h *Host) round(ctx context.Context) error {
 	}
 }
 
-// read reads the network and publishes the object if it has changed. A network
-// that cannot be read is no error: the object says so.
+// read reads the network, unless it is proved to be as it was read, and publishes
+// the object if it has changed. A network that cannot be read is no error: the
+// object says so.
 func (h *Host) read() error {
 	backend := h.detector.detect()
+	if h.proved(backend) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.publish()
+	}
 	raw, _, err := nmstate.RetrieveNetState(backend.flags())
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -176,10 +189,24 @@ func (h *Host) read() error {
 	}
 	h.view.readError = ""
 	if err != nil {
+		h.witness.forget()
 		h.view.state = nil
 		h.view.readError = scrub("reading the network: "+err.Error(), h.desired())
 	}
 	return h.publish()
+}
+
+// proved tells whether what was read last holds. What NetworkManager adds to a
+// state has no witness: its profiles are read anew each time.
+func (h *Host) proved(with backend) bool {
+	if with.name != v1alpha1.BackendKernel {
+		h.witness.forget()
+		return false
+	}
+	h.mu.Lock()
+	last := h.view.backend
+	h.mu.Unlock()
+	return h.witness.unchanged() && last == with
 }
 
 // desired is the desired state with its secrets. The caller holds the lock.
