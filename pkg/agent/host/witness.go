@@ -139,7 +139,7 @@ func (w *witness) drain() bool {
 // collect returns a digest of what is shown and has no event that would come in time.
 func (w *witness) collect() ([]byte, error) {
 	if _, err := os.Stat(ovsSocket); err == nil {
-		return nil, errors.New("Open vSwitch's database would have to be asked")
+		return nil, errors.New("the database of Open vSwitch would have to be asked")
 	}
 	facts := sha256.New()
 	var name unix.Utsname
