@@ -64,6 +64,8 @@ type witness struct {
 	mu     sync.Mutex
 	closed bool
 	socket *nl.NetlinkSocket
+	// questions are the sockets that the kernel is asked on, by protocol.
+	questions map[int]*nl.SocketHandle
 	// families are the generic netlink families that this kernel has.
 	families map[string]uint16
 	// facts are those of the time right before the last read; nil means that it proves nothing.
@@ -77,7 +79,19 @@ func newWitness() (*witness, error) {
 	if err != nil {
 		return nil, fmt.Errorf("subscribing to the kernel's network events: %w", err)
 	}
-	w := &witness{socket: socket, families: map[string]uint16{}}
+	w := &witness{socket: socket, questions: map[int]*nl.SocketHandle{}, families: map[string]uint16{}}
+	for _, protocol := range []int{unix.NETLINK_ROUTE, unix.NETLINK_GENERIC} {
+		question, err := nl.Subscribe(protocol)
+		if err != nil {
+			w.close()
+			return nil, fmt.Errorf("opening a socket to ask the kernel: %w", err)
+		}
+		w.questions[protocol] = &nl.SocketHandle{Socket: question}
+		if err := question.SetReceiveTimeout(&nl.SocketTimeoutTv); err != nil {
+			w.close()
+			return nil, fmt.Errorf("limiting the time that the kernel is waited for: %w", err)
+		}
+	}
 	for _, name := range []string{unix.ETHTOOL_GENL_NAME, mptcpFamily} {
 		family, err := netlink.GenlFamilyGet(name)
 		switch {
@@ -97,6 +111,9 @@ func (w *witness) close() {
 	defer w.mu.Unlock()
 	w.closed = true
 	w.socket.Close()
+	for _, question := range w.questions {
+		question.Close()
+	}
 }
 
 // unchanged tells whether all is as it was when the network was read last. If
@@ -170,18 +187,18 @@ func (w *witness) collect() ([]byte, error) {
 // addresses, since one that skips duplicate address detection is there before it
 // is reported.
 func (w *witness) ask() ([][]byte, error) {
-	links, err := downLinks()
+	links, err := w.downLinks()
 	if err != nil {
 		return nil, err
 	}
-	addresses, err := inet6Addresses()
+	addresses, err := w.inet6Addresses()
 	if err != nil {
 		return nil, err
 	}
 	answers := append(links, addresses...)
 	if family, ok := w.families[unix.ETHTOOL_GENL_NAME]; ok {
 		for _, get := range ethtoolGets {
-			answer, err := dump(family, get, ethtoolHeader())
+			answer, err := w.dump(family, get, ethtoolHeader())
 			if err != nil {
 				return nil, err
 			}
@@ -189,7 +206,7 @@ func (w *witness) ask() ([][]byte, error) {
 		}
 	}
 	if family, ok := w.families[mptcpFamily]; ok {
-		answer, err := dump(family, mptcpGetAddr, nil)
+		answer, err := w.dump(family, mptcpGetAddr, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -206,8 +223,9 @@ func ethtoolHeader() *nl.RtAttr {
 	return header
 }
 
-func dump(family uint16, command uint8, attribute *nl.RtAttr) ([][]byte, error) {
+func (w *witness) dump(family uint16, command uint8, attribute *nl.RtAttr) ([][]byte, error) {
 	request := nl.NewNetlinkRequest(int(family), unix.NLM_F_DUMP)
+	request.Sockets = w.questions
 	request.AddData(&nl.Genlmsg{Command: command, Version: 1})
 	if attribute != nil {
 		request.AddData(attribute)
@@ -217,8 +235,9 @@ func dump(family uint16, command uint8, attribute *nl.RtAttr) ([][]byte, error) 
 
 // downLinks returns the links that are not up: when an option of one is changed,
 // as a bridge's, the kernel reports nothing (netdev_state_change() in net/core/dev.c).
-func downLinks() ([][]byte, error) {
+func (w *witness) downLinks() ([][]byte, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
+	request.Sockets = w.questions
 	request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	request.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(linkDetails)))
 	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
@@ -228,8 +247,9 @@ func downLinks() ([][]byte, error) {
 }
 
 // inet6Addresses returns the IPv6 addresses, without their lifetimes.
-func inet6Addresses() ([][]byte, error) {
+func (w *witness) inet6Addresses() ([][]byte, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
+	request.Sockets = w.questions
 	request.AddData(nl.NewIfAddrmsg(unix.AF_INET6))
 	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
 	if err != nil {

@@ -17,6 +17,7 @@ limitations under the License.
 package host
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -31,7 +32,12 @@ import (
 
 // TestWitness: nothing of what libnmstate shows changes unnoticed.
 func TestWitness(t *testing.T) {
-	t.Cleanup(func() { clean(t) })
+	t.Cleanup(func() {
+		clean(t)
+		if err := errors.Join(os.WriteFile(mptcpSysctl, []byte("1"), 0o644), os.Remove(hostnameFile)); err != nil {
+			t.Error(err)
+		}
+	})
 	netns.Run(t, "ip", "link", "add", "w0", "up", "type", "veth", "peer", "name", "w1")
 	netns.Run(t, "ip", "link", "set", "w1", "up")
 	netns.Run(t, "ip", "link", "add", "br0", "type", "bridge")
