@@ -133,15 +133,20 @@ func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credential
 		grpc.StreamInterceptor(withLogger(klog.FromContext(ctx))),
 	)
 	agentpb.RegisterFleetServer(server, f)
-	defer context.AfterFunc(ctx, func() {
+	// No connection may be closed before it is known that the server ends.
+	open, closeAll := context.WithCancel(context.WithoutCancel(ctx))
+	stop := func() {
 		f.stopped.Store(true)
+		closeAll()
 		server.Stop()
-	})()
-	if err := server.Serve(endingListener{listener, ctx}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	}
+	defer closeAll()
+	defer context.AfterFunc(ctx, stop)()
+	if err := server.Serve(endingListener{listener, open}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serving agents on %s: %w", listener.Addr(), err)
 	}
 	// Serve returns when the listener is closed, Stop when all streams have ended.
-	server.Stop()
+	stop()
 	return nil
 }
 
