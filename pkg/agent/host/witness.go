@@ -223,10 +223,20 @@ func ethtoolHeader() *nl.RtAttr {
 	return header
 }
 
+// genericHeader is struct genlmsghdr of include/uapi/linux/genetlink.h: command,
+// version, reserved. nl.Genlmsg has no room for the last and sends what is next to it.
+type genericHeader [4]byte
+
+// Len implements nl.NetlinkRequestData.
+func (h genericHeader) Len() int { return len(h) }
+
+// Serialize implements nl.NetlinkRequestData.
+func (h genericHeader) Serialize() []byte { return h[:] }
+
 func (w *witness) dump(family uint16, command uint8, attribute *nl.RtAttr) ([][]byte, error) {
 	request := nl.NewNetlinkRequest(int(family), unix.NLM_F_DUMP)
 	request.Sockets = w.questions
-	request.AddData(&nl.Genlmsg{Command: command, Version: 1})
+	request.AddData(genericHeader{command, 1})
 	if attribute != nil {
 		request.AddData(attribute)
 	}

@@ -137,7 +137,7 @@ func switchOffload(t *testing.T, w *witness, link, feature string) {
 	bit.AddRtAttr(unix.ETHTOOL_A_BITSET_BIT_NAME, nl.ZeroTerminated(feature))
 	bit.AddRtAttr(unix.ETHTOOL_A_BITSET_BIT_VALUE, nil)
 	request := nl.NewNetlinkRequest(int(w.families[unix.ETHTOOL_GENL_NAME]), unix.NLM_F_ACK)
-	request.AddData(&nl.Genlmsg{Command: unix.ETHTOOL_MSG_FEATURES_SET, Version: 1})
+	request.AddData(genericHeader{unix.ETHTOOL_MSG_FEATURES_SET, 1})
 	request.AddData(header)
 	request.AddData(wanted)
 	if _, err := request.Execute(unix.NETLINK_GENERIC, 0); err != nil {
