@@ -68,6 +68,8 @@ type witness struct {
 	questions map[int]*nl.SocketHandle
 	// families are the generic netlink families that this kernel has.
 	families map[string]uint16
+	// sriov are the files of the physical functions; they come and go with links.
+	sriov []string
 	// facts are those of the time right before the last read; nil means that it proves nothing.
 	facts []byte
 }
@@ -125,6 +127,9 @@ func (w *witness) unchanged() bool {
 		return false
 	}
 	quiet := w.drain()
+	if !quiet || w.facts == nil {
+		w.sriov, _ = filepath.Glob(sriovFiles) // the pattern is good
+	}
 	facts, err := w.collect()
 	same := quiet && err == nil && w.facts != nil && bytes.Equal(facts, w.facts)
 	w.facts = facts
@@ -164,8 +169,7 @@ func (w *witness) collect() ([]byte, error) {
 		return nil, err
 	}
 	facts.Write(name.Nodename[:])
-	sriov, _ := filepath.Glob(sriovFiles) // the pattern is good
-	for _, path := range append(sriov, resolvConf, hostnameFile, mptcpSysctl) {
+	for _, path := range slices.Concat(w.sriov, []string{resolvConf, hostnameFile, mptcpSysctl}) {
 		content, err := os.ReadFile(path)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err
