@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -154,6 +155,13 @@ func TestGarbageOnThePort(t *testing.T) {
 	}
 	all.Wait()
 	s.join("node01")
+	// They may hear of it a moment before it is counted.
+	for deadline := time.Now().Add(timeout); s.count(eventNoGreeting) < 8 && time.Now().Before(deadline); {
+		runtime.Gosched()
+	}
+	if got := s.count(eventNoGreeting); got != 8 {
+		t.Errorf("%v connections without a greeting were counted, not 8", got)
+	}
 }
 
 func TestServerEndsWithoutWaitingForTheSilent(t *testing.T) {

@@ -72,6 +72,7 @@ type Fleet struct {
 	metrics *fleetMetrics
 	// greetings has an entry for each stream that is not admitted yet.
 	greetings chan struct{}
+	greeters  greeters
 	// stopped is set once the server ends: that streams end then is no news of the nodes.
 	stopped atomic.Bool
 
@@ -142,7 +143,7 @@ func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credential
 	}
 	defer closeAll()
 	defer context.AfterFunc(ctx, stop)()
-	if err := server.Serve(endingListener{listener, open}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := server.Serve(doorListener{listener, open, &f.greeters, func() { f.metrics.event(eventNoGreeting) }}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serving agents on %s: %w", listener.Addr(), err)
 	}
 	// Serve returns when the listener is closed, Stop when all streams have ended.

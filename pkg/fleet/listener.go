@@ -19,34 +19,54 @@ package fleet
 import (
 	"context"
 	"net"
+	"sync"
 )
 
-// endingListener closes the connections it has accepted when ctx ends. gRPC's
-// Stop alone would wait for those that are still shaking hands, which somebody
-// who says nothing can make last.
-type endingListener struct {
+// doorListener knows the connections that it has accepted. It closes them when
+// ctx ends: gRPC's Stop alone would wait for those that are still shaking hands,
+// which somebody who says nothing can make last. And it tells of those that came
+// to their end without a greeting, of which gRPC tells nobody.
+type doorListener struct {
 	net.Listener
-	ctx context.Context
+	ctx      context.Context
+	greeters *greeters
+	stranger func()
+}
+
+// greeters are the addresses of those who have made a greeting and are still connected.
+type greeters struct{ addresses sync.Map }
+
+func (g *greeters) add(address net.Addr) { g.addresses.Store(address.String(), nil) }
+
+// remove tells whether the address was there.
+func (g *greeters) remove(address net.Addr) bool {
+	_, was := g.addresses.LoadAndDelete(address.String())
+	return was
 }
 
 // Accept implements net.Listener.
-func (l endingListener) Accept() (net.Conn, error) {
+func (l doorListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
 	forget := context.AfterFunc(l.ctx, func() { conn.Close() })
-	return endingConn{conn, forget}, nil
+	return doorConn{conn, sync.OnceFunc(func() {
+		forget()
+		if !l.greeters.remove(conn.RemoteAddr()) && l.ctx.Err() == nil {
+			l.stranger()
+		}
+	})}, nil
 }
 
-// endingConn is a connection that ctx does not matter for once it is closed.
-type endingConn struct {
+// doorConn is a connection that the listener forgets once it is closed.
+type doorConn struct {
 	net.Conn
-	forget func() bool
+	forget func()
 }
 
 // Close implements net.Conn.
-func (c endingConn) Close() error {
+func (c doorConn) Close() error {
 	c.forget()
 	return c.Conn.Close()
 }

@@ -29,6 +29,7 @@ const (
 	eventReplaced    = "replaced"
 	eventLost        = "lost"
 	eventRefused     = "refused"
+	eventNoGreeting  = "no-greeting"
 	eventUnreachable = "unreachable"
 	eventObject      = "object"
 	eventUnchanged   = "unchanged"
@@ -69,7 +70,7 @@ func newMetrics() *fleetMetrics {
 		}, []string{"outcome"}),
 		events: metrics.NewCounterVec(&metrics.CounterOpts{
 			Name:           "nmstate_agent_events_total",
-			Help:           "What happened to agents' streams, by kind: connected, replaced, lost, refused, unreachable, object, unchanged.",
+			Help:           "What happened to agents' streams, by kind: connected, replaced, lost, refused, unreachable, object, unchanged; and no-greeting, a connection that ended without becoming one.",
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"event"}),
 	}
