@@ -76,8 +76,13 @@ deploy: kubectl ## Add us to the cluster of the current kubeconfig, with the ima
 undeploy: kubectl ## Take us away from the cluster of the current kubeconfig.
 	@hack/artifacts/deploy.sh down $(COMPONENTS)
 
+# What make test runs a cluster of its own with, so that another one may be up meanwhile.
+TEST_CLUSTER := CLUSTER_DIR=$(OUTPUT)/test-cluster CLUSTER_PORT=17543 NODES_PREFIX=nnt-
+
 .PHONY: test
-test: verify test-unit test-integration test-e2e ## Run all tests; this is what CI runs.
+test: verify test-unit test-integration test-e2e test-release ## Run all tests; this is what CI runs.
+	$(MAKE) test-cluster $(TEST_CLUSTER)
+	$(MAKE) cluster-down $(TEST_CLUSTER)
 
 .PHONY: test-unit
 test-unit: libnmstate ## Run the tests of the packages, with the race detector.
@@ -102,9 +107,13 @@ test-release: libnmstate ## Test how images are written and releases are made.
 	cd hack/images && go mod tidy -diff && go vet ./... && go test -count=1 ./...
 	cd hack/release && go mod tidy -diff && go vet ./... && go test -count=1 ./...
 
+# How many faults the storm of test-cluster has, with a rolling restart before each.
+ROUNDS ?= 9
+
 .PHONY: test-cluster
-test-cluster: cluster-sync ## Run the specs of test-e2e, and those of a cluster, through a real kube-apiserver.
-	go test -count=1 -timeout 60m ./test/e2e -form=cluster
+test-cluster: cluster-sync ## Run the specs of test-e2e, those of a cluster, and test-clients, through a real kube-apiserver.
+	go test -count=1 -timeout 120m ./test/e2e -form=cluster -rounds=$(ROUNDS)
+	go test -count=1 -timeout 30m ./test/clients -cluster
 
 .PHONY: bench
 bench: build ## Measure against what a user would use instead; print ratios.

@@ -67,6 +67,7 @@ configuration() {
 		authorization: {mode: Webhook}
 		volumePluginDir: /var/lib/kubelet/volume-plugins
 		resolvConf: "" # there is no cluster DNS
+		syncFrequency: 3s # pods soon see what has changed in a ConfigMap
 		crashLoopBackOff: {maxContainerRestartPeriod: 2s} # tests kill what it has to start again
 		# A guest takes nothing from the machine and enforces nothing on it.
 		failCgroupV1: false

@@ -15,12 +15,13 @@ limitations under the License.
 */
 
 // Package clients runs each program of docs/examples/clients against a running
-// API: against one of its own, or the one that -kubeconfig names, whose nodes
-// NODES_DIR and NODES_PREFIX tell, as for hack/nodes/node.sh.
+// API: a demo of its own, or with -cluster the cluster of hack/cluster that
+// CLUSTER_DIR and NODES_PREFIX tell.
 package clients
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -43,7 +44,7 @@ const (
 )
 
 // flags of the test itself.
-var given = flag.String("kubeconfig", "", "kubeconfig of a running API with node01 to node03; none: run one")
+var onCluster = flag.Bool("cluster", false, "run against a cluster that runs already (make cluster-up cluster-sync)")
 
 // world is what the programs run against.
 type world struct {
@@ -85,12 +86,17 @@ func begin() (world, error) {
 	if err != nil {
 		return world{}, err
 	}
-	w := world{programs: dir + "-bin", kubeconfig: *given, own: *given == ""}
-	if w.own {
-		w.kubeconfig = dir + "/kubeconfig"
-		w.environment = []string{"DEMO_DIR=" + dir, "DEMO_PORT=18443", "NODES_DIR=" + dir + "/nodes", "NODES_PREFIX=ce-"}
-	} else if os.Getenv("NODES_DIR") == "" {
-		return w, errors.New("with -kubeconfig, say by NODES_DIR and NODES_PREFIX where the nodes are")
+	w := world{
+		programs: dir + "-bin", kubeconfig: dir + "/kubeconfig", own: true,
+		environment: []string{"DEMO_DIR=" + dir, "DEMO_PORT=18443", "NODES_DIR=" + dir + "/nodes", "NODES_PREFIX=ce-"},
+	}
+	if *onCluster {
+		cluster, err := filepath.Abs(cmp.Or(os.Getenv("CLUSTER_DIR"), root+"/_output/cluster"))
+		if err != nil {
+			return world{}, err
+		}
+		w.own, w.kubeconfig = false, cluster+"/kubeconfig"
+		w.environment = []string{"NODES_DIR=" + cluster + "/run/nodes", "NODES_PREFIX=" + cmp.Or(os.Getenv("NODES_PREFIX"), "nnc-")}
 	}
 	if err := os.MkdirAll(w.programs, 0o755); err != nil {
 		return w, err

@@ -46,6 +46,7 @@ const long = 60 * time.Second
 
 var (
 	form       = flag.String("form", "standalone", "which form to test: standalone or cluster")
+	rounds     = flag.Int("rounds", 9, "how many faults the storm has, with -form=cluster, and as many rollouts")
 	kubeconfig = flag.String("kubeconfig", "", "way into the cluster, with -form=cluster; default $CLUSTER_DIR/kubeconfig")
 )
 
