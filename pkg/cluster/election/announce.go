@@ -151,7 +151,7 @@ func (e *Election) moveLabel(ctx context.Context) error {
 		switch {
 		case !e.isMislabelled(pod):
 		case own:
-			err = e.label(ctx, pod.Name, new("true"))
+			err = e.label(ctx, pod.Name, true)
 		default:
 			others = append(others, pod.Name)
 		}
@@ -161,16 +161,25 @@ func (e *Election) moveLabel(ctx context.Context) error {
 	}
 	errs := []error{err}
 	for _, name := range others {
-		if err := e.label(ctx, name, nil); !apierrors.IsNotFound(err) {
+		if err := e.label(ctx, name, false); !apierrors.IsNotFound(err) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// label sets the pod's label to value, or takes it off if that is nil.
-func (e *Election) label(ctx context.Context, pod string, value *string) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]*string{ActiveLabel: value}}})
+// label sets the pod's label, or takes it off. With the label goes a cost: a
+// rolling update deletes the standby first, so that only the last step changes
+// which server is active.
+func (e *Election) label(ctx context.Context, pod string, active bool) error {
+	var label, cost *string
+	if active {
+		label, cost = new("true"), new("1")
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"labels":      map[string]*string{ActiveLabel: label},
+		"annotations": map[string]*string{corev1.PodDeletionCost: cost},
+	}})
 	if err != nil {
 		return err
 	}

@@ -72,6 +72,19 @@ func (g *group) labelled(want ...string) {
 	}
 }
 
+// goesLast checks which pod a rolling update is to delete last.
+func (g *group) goesLast(want string) {
+	g.t.Helper()
+	pods, err := g.admin.CoreV1().Pods(namespace).List(g.t.Context(), metav1.ListOptions{})
+	g.admin.must(err)
+	for i := range pods.Items {
+		cost, isCostly := pods.Items[i].Annotations[corev1.PodDeletionCost]
+		if name := pods.Items[i].Name; isCostly != (name == want) || isCostly && cost != "1" {
+			g.t.Errorf("pod %s has the deletion cost %q", name, cost)
+		}
+	}
+}
+
 func (g *group) announce(s *server) {
 	g.t.Helper()
 	if err := s.Announce(g.ctx); err != nil {
@@ -95,6 +108,7 @@ func TestLabelMoves(t *testing.T) {
 		g.labelled("old")
 		g.announce(a)
 		g.labelled("a")
+		g.goesLast("a")
 
 		a.stop()
 		g.awaitLeader(atOnce)
@@ -102,6 +116,7 @@ func TestLabelMoves(t *testing.T) {
 		g.announce(b)
 		g.announce(b)
 		g.labelled("b")
+		g.goesLast("b")
 		if err := a.Announce(g.ctx); !errors.Is(err, ErrStandby) {
 			t.Errorf("after its term a announces: %v", err)
 		}
