@@ -282,7 +282,7 @@ func (s *server) dial(name string, a agent.Agent, address string) (stop func()) 
 		Server: address, ServerName: "localhost", CAFile: filepath.Join(s.folder, "cert.pem"),
 		Credentials: uplink.Files{Token: filepath.Join(s.folder, "token")},
 		Node:        name, Version: "v0.0.0", Agent: a,
-		BackoffMin: 10 * time.Millisecond, BackoffMax: 100 * time.Millisecond,
+		BackoffMin: 10 * time.Millisecond, BackoffMax: 100 * time.Millisecond, BackoffRefused: 100 * time.Millisecond,
 	})
 	go func() {
 		defer close(ended)

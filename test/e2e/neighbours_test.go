@@ -135,8 +135,8 @@ func (c inCluster) webhooks(ctx SpecContext) {
 		case r.URL.Path == "/mutate":
 			response.PatchType = &patchType
 			response.Patch = []byte(`[{"op":"add","path":"/metadata/annotations/` + strings.ReplaceAll(changing, "/", "~1") + `","value":"` + string(review.Request.Operation) + `"}]`)
-		case strings.Contains(string(review.Request.Object.Raw), `"eth3","state":"up"`):
-			response.Allowed, response.Result = false, &metav1.Status{Message: "eth3 is the webhook's"}
+		case strings.Contains(string(review.Request.Object.Raw), `"br-webhook"`):
+			response.Allowed, response.Result = false, &metav1.Status{Message: "br-webhook is the webhook's"}
 		}
 		review.Response = response
 		_ = json.NewEncoder(w).Encode(review)
@@ -171,8 +171,8 @@ webhooks:
 	c.do(ctx, "", "annotate", "nns", node, "e2e=webhook", "--overwrite")
 	Expect(c.get(ctx, node).Annotations).To(HaveKeyWithValue(changing, "UPDATE"))
 	before := c.facts(ctx, node)
-	const touching = `{"spec":{"desiredState":{"interfaces":[{"name":"eth3","state":"up"}]}}}`
-	c.refused(ctx, "eth3 is the webhook's", "", "patch", "nns", node, "--type=merge", "-p", touching)
+	const touching = `{"spec":{"desiredState":{"interfaces":[{"name":"br-webhook","type":"linux-bridge","state":"up"}]}}}`
+	c.refused(ctx, "br-webhook is the webhook's", "", "patch", "nns", node, "--type=merge", "-p", touching)
 	Expect(c.facts(ctx, node)).To(Equal(before))
 
 	By("a webhook that is gone")

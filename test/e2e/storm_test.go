@@ -61,6 +61,7 @@ func (c inCluster) storm(ctx SpecContext) {
 		if felt[f.name] == nil {
 			felt[f.name] = &feeling{}
 		}
+		GinkgoWriter.Printf("felt for %v by reads, %v by writes\n", reads, writes)
 		felt[f.name].reads = append(felt[f.name].reads, reads)
 		felt[f.name].writes = append(felt[f.name].writes, writes)
 		Expect(reads).To(BeNumerically("<", f.bound), "%s: %s", f.name, l.errorTable())

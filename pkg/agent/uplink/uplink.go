@@ -61,8 +61,10 @@ type Config struct {
 	// is asked whether it is there, KeepaliveTimeout how long it has to answer.
 	// 0 means 10 s and 4 s. gRPC takes a time below 10 s for 10 s.
 	KeepaliveTime, KeepaliveTimeout time.Duration
-	// BackoffMin and BackoffMax bound the time between two attempts to connect; 0 means 200 ms and 5 s.
-	BackoffMin, BackoffMax time.Duration
+	// BackoffMin and BackoffMax bound the time between two attempts to connect; 0
+	// means 200 ms and 2 s, so that a server that takes over after a crash has its
+	// agents soon. BackoffRefused is that after a refusal; 0 means 5 s.
+	BackoffMin, BackoffMax, BackoffRefused time.Duration
 }
 
 // dialTimeout bounds each attempt to connect, up to the server's Welcome.
@@ -76,7 +78,8 @@ func New(config Config) *Uplink {
 	setDefault(&config.KeepaliveTime, 10*time.Second)
 	setDefault(&config.KeepaliveTimeout, 4*time.Second)
 	setDefault(&config.BackoffMin, 200*time.Millisecond)
-	setDefault(&config.BackoffMax, 5*time.Second)
+	setDefault(&config.BackoffMax, 2*time.Second)
+	setDefault(&config.BackoffRefused, 5*time.Second)
 	return &Uplink{config: config}
 }
 
@@ -90,18 +93,14 @@ func setDefault(value *time.Duration, otherwise time.Duration) {
 func (u *Uplink) Run(ctx context.Context) error {
 	logger := klog.FromContext(ctx).WithValues("node", u.config.Node, "server", u.config.Server)
 	ctx = klog.NewContext(ctx, logger)
-	delay := u.config.BackoffMin
+	var delay time.Duration
 	for {
-		begin := time.Now()
-		err := u.connect(ctx)
+		served, err := u.connect(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if time.Since(begin) > u.config.BackoffMax+dialTimeout {
-			delay = u.config.BackoffMin
-		}
+		delay = u.backoff(delay, served, err)
 		if refused(err) {
-			delay = u.config.BackoffMax
 			logger.Error(err, "The API server refuses this agent: check its credentials and the node's name", "retryIn", delay)
 		} else {
 			logger.Info("No stream to the API server", "err", err, "retryIn", delay)
@@ -109,8 +108,21 @@ func (u *Uplink) Run(ctx context.Context) error {
 		if !wait(ctx, delay) {
 			return ctx.Err()
 		}
-		delay = min(2*delay, u.config.BackoffMax)
 	}
+}
+
+// backoff returns the time until the next attempt, after the last one was made
+// that long after the one before, and was served that long. It begins anew when a
+// stream was worth its while, also if that was not for long: while one server
+// after the other takes over nobody is to wait for the agents.
+func (u *Uplink) backoff(last, served time.Duration, err error) time.Duration {
+	switch {
+	case refused(err):
+		return u.config.BackoffRefused
+	case served > last:
+		return u.config.BackoffMin
+	}
+	return min(max(2*last, u.config.BackoffMin), u.config.BackoffMax)
 }
 
 // refused tells whether trying again is of no use until somebody has done something.
@@ -136,8 +148,8 @@ func wait(ctx context.Context, delay time.Duration) bool {
 }
 
 // connect dials the API server and serves the agent until the stream ends; it
-// always returns an error.
-func (u *Uplink) connect(ctx context.Context) error {
+// returns for how long it did, and always an error.
+func (u *Uplink) connect(ctx context.Context) (served time.Duration, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(dialTimeout, func() {
@@ -146,20 +158,22 @@ func (u *Uplink) connect(ctx context.Context) error {
 	defer timer.Stop()
 	conn, err := u.dial()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer conn.Close()
 	stream, err := agentpb.NewFleetClient(conn).Connect(ctx)
 	if err != nil {
-		return causeOf(ctx, err)
+		return 0, causeOf(ctx, err)
 	}
 	welcome, err := hello(stream, u.config)
 	if err != nil {
-		return causeOf(ctx, err)
+		return 0, causeOf(ctx, err)
 	}
 	timer.Stop()
 	klog.FromContext(ctx).Info("Connected to the API server")
-	return causeOf(ctx, serve(ctx, cancel, stream, welcome.GetObjectHash(), u.config))
+	begin := time.Now()
+	err = serve(ctx, cancel, stream, welcome.GetObjectHash(), u.config)
+	return time.Since(begin), causeOf(ctx, err)
 }
 
 // causeOf returns why ctx was cancelled, if it was, rather than what came of that.
