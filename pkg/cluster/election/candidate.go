@@ -17,6 +17,7 @@ limitations under the License.
 package election
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,8 @@ type candidate struct {
 	held        bool
 	closed      bool
 	seen        string
+	// blind counts the reads that failed.
+	blind int
 	expiry      *time.Timer
 	fence       *time.Timer
 	// proposed is the term that is being recorded.
@@ -145,18 +148,27 @@ func (c *candidate) wake() {
 	}
 }
 
-// Get implements resourcelock.Interface.
+// Get implements resourcelock.Interface. client-go takes the Lease when it has
+// known the same record for as long as that lasts. What was not renewed while it
+// could not be seen counts for nothing: after each read that failed the record
+// is another one, by a blank at its end. Otherwise an outage of the Kubernetes
+// API would make the standby the active server before the one that was active,
+// and is, could renew.
 func (c *candidate) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	c.mu.Lock()
 	c.busy = true
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	record, raw, err := c.LeaseLock.Get(ctx)
+	record, raw, err := c.LeaseLock.Get(bounded)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	own := err == nil && record.HolderIdentity == c.Identity()
+	if err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
+		c.blind++
+	}
+	raw = append(raw, bytes.Repeat([]byte(" "), c.blind)...)
 	if c.held && err == nil && !own {
 		c.lose(heldBy(record.HolderIdentity))
 	}

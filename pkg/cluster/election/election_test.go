@@ -146,6 +146,44 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
+// TestOutage: a standby that could not see renewals does not take their absence
+// for a crash. The server that was active is again, with the label that it has,
+// unless it stays away.
+func TestOutage(t *testing.T) {
+	for name, want := range map[string]string{"comes back": "a", "stays away": "b"} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T, g *group) {
+				a := g.start("a")
+				g.awaitLeader(atOnce)
+				b := g.start("b")
+				time.Sleep(aWhile)
+				a.client.down.Store(true)
+				b.client.down.Store(true)
+				if err := g.awaitEnd(a, 15*time.Second); !errors.Is(err, ErrLost) {
+					t.Errorf("Run: %v", err)
+				}
+				time.Sleep(aWhile)
+				a.client.down.Store(false)
+				b.client.down.Store(false)
+				time.Sleep(leaseDuration / 2)
+				if leaders := g.leaders(); len(leaders) > 0 {
+					t.Errorf("%v leads before the other one had time to come back", leaders)
+				}
+				if want == "a" {
+					g.restart(a)
+				}
+				if l := g.awaitLeader(leaseDuration); l.name != want {
+					t.Errorf("%s leads, not %s", l.name, want)
+				}
+				time.Sleep(aWhile)
+				if leaders := g.leaders(); !slices.Equal(leaders, []string{want}) {
+					t.Errorf("%v lead in the end", leaders)
+				}
+			})
+		})
+	}
+}
+
 // TestStuck: no request has to return for a server to know that its time is up,
 // as when the process was suspended.
 func TestStuck(t *testing.T) {
