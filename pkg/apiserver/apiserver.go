@@ -65,6 +65,9 @@ type Config struct {
 	// Scheme and Codecs are those that Generic was made with.
 	Scheme *runtime.Scheme
 	Codecs serializer.CodecFactory
+	// CallersKnown, if there is one, returns once it is known what tells callers
+	// apart, or when ctx ends.
+	CallersKnown func(ctx context.Context) error
 	// Elector says when this server is the active one.
 	Elector Elector
 	// Directory says who is a node, Authenticator who is an agent.
@@ -89,6 +92,8 @@ type Server struct {
 	// nodesKnown is closed once the nodes are known: before, a list would lack
 	// them, and a client would take that for their deletion.
 	nodesKnown <-chan struct{}
+	// callersKnown is Config.CallersKnown.
+	callersKnown func(ctx context.Context) error
 	// watchCache is there once the resource is installed.
 	watchCache atomic.Pointer[cacher.Cacher]
 }
@@ -103,10 +108,10 @@ func New(config Config) (*Server, error) {
 		log:      livestore.NewLog(clock.RealClock{}),
 		listener: config.AgentListener,
 		tls:      config.AgentTLS,
+
+		callersKnown: config.CallersKnown,
 	}
-	config.Generic.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(refuseStrategic(s.gate.guard(handler), config.Codecs), c)
-	}
+	config.Generic.BuildHandlerChainFunc = s.chain(config.Codecs)
 	var err error
 	if s.generic, err = config.Generic.Complete().New("nmstate-apiserver", genericapiserver.NewEmptyDelegate()); err != nil {
 		return nil, fmt.Errorf("making the generic server: %w", err)
@@ -125,6 +130,13 @@ func New(config Config) (*Server, error) {
 		return nil, err
 	}
 	return s, s.generic.AddReadyzChecks(healthz.NamedCheck("take-over", s.gate.check))
+}
+
+// chain returns what builds the handlers that a request passes: upstream's, and ours.
+func (s *Server) chain(codecs serializer.CodecFactory) func(http.Handler, *genericapiserver.Config) http.Handler {
+	return func(handler http.Handler, c *genericapiserver.Config) http.Handler {
+		return s.gate.guard(c.RequestInfoResolver, genericapiserver.DefaultBuildHandlerChain(refuseStrategic(handler, codecs), c))
+	}
 }
 
 // announcing is a Directory that tells when it has first delivered the nodes.
@@ -167,7 +179,14 @@ func (s *Server) installResource(config Config) error {
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.generic.PrepareRun().RunWithContext(ctx) })
-	group.Go(func() error { return ignoreEnd(ctx, s.elector.Run(ctx, s.lead)) })
+	group.Go(func() error {
+		err := ignoreEnd(ctx, s.elector.Run(ctx, s.lead))
+		if err != nil {
+			// Another server need not be waited for: there may be none, but this one once it is started again.
+			s.generic.ShutdownDelayDuration = 0
+		}
+		return err
+	})
 	return group.Wait()
 }
 

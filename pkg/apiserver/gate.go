@@ -34,7 +34,8 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
-// gate stands before the resource. While another server is the active one it
+// gate stands before the resource, and before anybody asks who the caller is: what
+// tells that may not be known yet. While another server is the active one it
 // refuses requests; while this one takes over it holds them up, since what they
 // would see is not there yet; after that it lets them through.
 type gate struct {
@@ -142,14 +143,14 @@ func refusal() error {
 }
 
 // guard is the handler of requests that have to pass the gate on their way to next.
-func (g *gate) guard(next http.Handler) http.Handler {
+func (g *gate) guard(resolver apirequest.RequestInfoResolver, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		info, ok := apirequest.RequestInfoFrom(r.Context())
-		if !ok || !info.IsResourceRequest || info.APIGroup != nmstate.GroupName {
+		info, err := resolver.NewRequestInfo(r)
+		if err != nil || !info.IsResourceRequest || info.APIGroup != nmstate.GroupName {
 			next.ServeHTTP(w, r)
 			return
 		}
-		err := g.enter(r.Context())
+		err = g.enter(r.Context())
 		switch {
 		case err != nil:
 		case info.Verb == "watch":

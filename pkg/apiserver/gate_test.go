@@ -27,8 +27,18 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/authentication/request/anonymous"
+	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/component-base/tracing"
 )
+
+// resolved is what a request is taken for, whatever it is.
+type resolved struct{ info *apirequest.RequestInfo }
+
+func (r resolved) NewRequestInfo(*http.Request) (*apirequest.RequestInfo, error) { return r.info, nil }
 
 // through sends a request of the verb through the gate and returns the answer; inside is what the handler does.
 func through(t *testing.T, g *gate, group, verb string, inside func()) *httptest.ResponseRecorder {
@@ -39,14 +49,14 @@ func through(t *testing.T, g *gate, group, verb string, inside func()) *httptest
 // throughWith is through for a handler that looks at its context.
 func throughWith(t *testing.T, g *gate, group, verb string, inside func(context.Context)) *httptest.ResponseRecorder {
 	t.Helper()
-	handler := g.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	info := &apirequest.RequestInfo{IsResourceRequest: true, APIGroup: group, APIVersion: "v1alpha1", Resource: "nodenetworkstates", Verb: verb}
+	handler := g.guard(resolved{info}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		inside(r.Context())
 		w.WriteHeader(http.StatusTeapot)
 	}))
-	info := &apirequest.RequestInfo{IsResourceRequest: true, APIGroup: group, APIVersion: "v1alpha1", Resource: "nodenetworkstates", Verb: verb}
 	request := httptest.NewRequest(http.MethodGet, "/", nil)
 	answer := httptest.NewRecorder()
-	handler.ServeHTTP(answer, request.WithContext(apirequest.WithRequestInfo(t.Context(), info)))
+	handler.ServeHTTP(answer, request.WithContext(t.Context()))
 	return answer
 }
 
@@ -191,4 +201,35 @@ func TestLeavingWaitsForThoseInside(t *testing.T) {
 			t.Errorf("leaving took %s", took)
 		}
 	})
+}
+
+// TestGateIsBeforeAuthentication: a server that has just begun may not know yet
+// who may call, and would refuse its administrators.
+func TestGateIsBeforeAuthentication(t *testing.T) {
+	g := testGate(t)
+	codecs := g.codecs.(serializer.CodecFactory)
+	config := genericapiserver.NewConfig(codecs)
+	config.RequestInfoResolver = genericapiserver.NewRequestInfoResolver(config)
+	config.FeatureGate = feature.DefaultFeatureGate
+	config.TracerProvider = tracing.NewNoopTracerProvider()
+	config.Authentication.Authenticator = anonymous.NewAuthenticator(nil)
+	config.Authorization.Authorizer = authorizerfactory.NewAlwaysDenyAuthorizer()
+	handler := (&Server{gate: g}).chain(codecs)(http.NotFoundHandler(), config)
+	get := func(path string) int {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+		return answer.Code
+	}
+	const list = "/apis/nmstate.io/v1alpha1/nodenetworkstates"
+	if code := get(list); code != http.StatusServiceUnavailable {
+		t.Errorf("a standby answers %d", code)
+	}
+	if code := get("/apis/nmstate.io/v1alpha1"); code != http.StatusForbidden {
+		t.Errorf("discovery without a right is answered with %d", code)
+	}
+	g.takeOver()
+	g.open()
+	if code := get(list); code != http.StatusForbidden {
+		t.Errorf("a list without a right is answered with %d", code)
+	}
 }

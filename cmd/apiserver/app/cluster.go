@@ -29,7 +29,9 @@ import (
 	"google.golang.org/grpc/credentials"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/wait"
 	mutatingadmissionpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
+	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/apiserver/pkg/util/feature"
@@ -156,6 +158,7 @@ func (l *leading) Run(ctx context.Context, lead func(ctx context.Context, term u
 // serve applies what the generic server's options say.
 func (f *clusterForm) serve(context.Context) error {
 	config := &f.config.Generic.Config
+	f.config.CallersKnown = func(ctx context.Context) error { return proxyKnown(ctx, config.Authentication.RequestHeaderConfig) }
 	for _, apply := range []func() error{
 		func() error { return f.ServerRun.ApplyTo(config) },
 		func() error { return f.Tracing.ApplyTo(nil, config) },
@@ -170,6 +173,22 @@ func (f *clusterForm) serve(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// proxyPoll is how often it is looked whether kube-apiserver can prove who it is.
+const proxyPoll = 10 * time.Millisecond
+
+// proxyKnown returns once the CA is known by which kube-apiserver proves that it
+// speaks for somebody. Upstream begins without, and would take everybody for
+// anonymous.
+func proxyKnown(ctx context.Context, headers *authenticatorfactory.RequestHeaderConfig) error {
+	if headers == nil {
+		return nil
+	}
+	return wait.PollUntilContextCancel(ctx, proxyPoll, true, func(context.Context) (bool, error) {
+		_, known := headers.CAContentProvider.VerifyOptions()
+		return known, nil
+	})
 }
 
 // admit sets the admission chain: the cluster's webhooks and policies decide on our objects too.

@@ -62,9 +62,9 @@ type candidate struct {
 	closed      bool
 	seen        string
 	// blind counts the reads that failed.
-	blind int
-	expiry      *time.Timer
-	fence       *time.Timer
+	blind  int
+	expiry *time.Timer
+	fence  *time.Timer
 	// proposed is the term that is being recorded.
 	proposed uint64
 }
