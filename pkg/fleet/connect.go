@@ -34,7 +34,7 @@ import (
 func (f *Fleet) Connect(stream agentpb.Fleet_ConnectServer) error {
 	logger := klog.FromContext(stream.Context())
 	if p, ok := peer.FromContext(stream.Context()); ok {
-		f.greeters.add(p.Addr)
+		f.greeters.greeted(p.Addr)
 		logger = logger.WithValues("peer", p.Addr.String())
 	}
 	n, hello, err := f.admit(stream)

@@ -17,11 +17,11 @@ limitations under the License.
 package fleet
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -29,6 +29,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/fake"
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
@@ -156,11 +157,11 @@ func TestGarbageOnThePort(t *testing.T) {
 	all.Wait()
 	s.join("node01")
 	// They may hear of it a moment before it is counted.
-	for deadline := time.Now().Add(timeout); s.count(eventNoGreeting) < 8 && time.Now().Before(deadline); {
-		runtime.Gosched()
-	}
-	if got := s.count(eventNoGreeting); got != 8 {
-		t.Errorf("%v connections without a greeting were counted, not 8", got)
+	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, timeout, true, func(context.Context) (bool, error) {
+		return s.count(eventNoGreeting) == 8, nil
+	})
+	if err != nil {
+		t.Errorf("%v connections without a greeting were counted, not 8", s.count(eventNoGreeting))
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // doorListener knows the connections that it has accepted. It closes them when
@@ -33,15 +34,23 @@ type doorListener struct {
 	stranger func()
 }
 
-// greeters are the addresses of those who have made a greeting and are still connected.
-type greeters struct{ addresses sync.Map }
+// greeters tell of each open connection whether an agent has made a greeting on
+// it. gRPC gives a stream no more of its connection than the peer's address.
+type greeters struct{ connections sync.Map }
 
-func (g *greeters) add(address net.Addr) { g.addresses.Store(address.String(), nil) }
+func (g *greeters) open(peer net.Addr) { g.connections.Store(peer.String(), new(atomic.Bool)) }
 
-// remove tells whether the address was there.
-func (g *greeters) remove(address net.Addr) bool {
-	_, was := g.addresses.LoadAndDelete(address.String())
-	return was
+// greeted notes a greeting, unless the connection is closed already.
+func (g *greeters) greeted(peer net.Addr) {
+	if has, ok := g.connections.Load(peer.String()); ok {
+		has.(*atomic.Bool).Store(true)
+	}
+}
+
+// closed returns whether there was a greeting.
+func (g *greeters) closed(peer net.Addr) bool {
+	had, ok := g.connections.LoadAndDelete(peer.String())
+	return ok && had.(*atomic.Bool).Load()
 }
 
 // Accept implements net.Listener.
@@ -50,10 +59,11 @@ func (l doorListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.greeters.open(conn.RemoteAddr())
 	forget := context.AfterFunc(l.ctx, func() { conn.Close() })
 	return doorConn{conn, sync.OnceFunc(func() {
 		forget()
-		if !l.greeters.remove(conn.RemoteAddr()) && l.ctx.Err() == nil {
+		if !l.greeters.closed(conn.RemoteAddr()) && l.ctx.Err() == nil {
 			l.stranger()
 		}
 	})}, nil
