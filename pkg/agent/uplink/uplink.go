@@ -111,15 +111,16 @@ func (u *Uplink) Run(ctx context.Context) error {
 	}
 }
 
-// backoff returns the time until the next attempt, after the last one was made
-// that long after the one before, and was served that long. It begins anew when a
-// stream was worth its while, also if that was not for long: while one server
-// after the other takes over nobody is to wait for the agents.
+// backoff returns how long to wait before the next attempt, where last is how
+// long the agent had waited before this one, and served how long its stream was.
+// It begins anew after a stream that was worth the wait: while one server after
+// the other takes over nobody is to wait for the agents. An agent whose place
+// another one has taken waits longer and longer, or the two would do nothing else.
 func (u *Uplink) backoff(last, served time.Duration, err error) time.Duration {
 	switch {
 	case refused(err):
 		return u.config.BackoffRefused
-	case served > last:
+	case served > last && status.Code(err) != codes.Aborted:
 		return u.config.BackoffMin
 	}
 	return min(max(2*last, u.config.BackoffMin), u.config.BackoffMax)

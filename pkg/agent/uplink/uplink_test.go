@@ -381,6 +381,7 @@ func TestBackoff(t *testing.T) {
 		{"a server that had its term", 2 * time.Second, 6 * time.Second, 200 * time.Millisecond, lost},
 		{"a short one, soon after", 200 * time.Millisecond, time.Second, 200 * time.Millisecond, lost},
 		{"ended as soon as it had begun", 400 * time.Millisecond, 100 * time.Millisecond, 800 * time.Millisecond, lost},
+		{"replaced", time.Second, time.Hour, 2 * time.Second, status.Error(codes.Aborted, "replaced")},
 		{"refused", 0, 0, 5 * time.Second, denied},
 		{"refused in the end", 0, time.Hour, 5 * time.Second, denied},
 	} {
