@@ -37,6 +37,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/cacher"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate"
@@ -179,15 +180,28 @@ func (s *Server) installResource(config Config) error {
 func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.generic.PrepareRun().RunWithContext(ctx) })
+	group.Go(func() error { return ignoreEnd(ctx, s.learnCallers(ctx)) })
 	group.Go(func() error {
 		err := ignoreEnd(ctx, s.elector.Run(ctx, s.lead))
 		if err != nil {
-			// Another server need not be waited for: there may be none, but this one once it is started again.
+			// The sooner it is started again the better: it may be the one that takes over from itself.
 			s.generic.ShutdownDelayDuration = 0
 		}
 		return err
 	})
 	return group.Wait()
+}
+
+// learnCallers lets requests as far as the gate once callers can be told apart.
+func (s *Server) learnCallers(ctx context.Context) error {
+	if s.callersKnown != nil {
+		if err := s.callersKnown(ctx); err != nil {
+			return err
+		}
+	}
+	klog.FromContext(ctx).Info("Callers can be told apart")
+	s.gate.learn()
+	return nil
 }
 
 // ignoreEnd returns err, unless it only says that ctx has ended.

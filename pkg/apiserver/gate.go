@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,8 +35,8 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
-// gate stands before the resource, and before anybody asks who the caller is: what
-// tells that may not be known yet. While another server is the active one it
+// gate stands before all else. Until callers can be told apart it refuses whatever
+// is not a health check. From then on it stands before the resource: while another server is the active one it
 // refuses requests; while this one takes over it holds them up, since what they
 // would see is not there yet; after that it lets them through.
 type gate struct {
@@ -45,8 +46,9 @@ type gate struct {
 
 	mu    sync.Mutex
 	state gateState
-	// opened is closed once requests are let through, closed when they are refused again.
-	opened, closed chan struct{}
+	// known is closed once callers can be told apart, opened once requests are let
+	// through, closed when they are refused again.
+	known, opened, closed chan struct{}
 }
 
 type gateState int
@@ -59,8 +61,11 @@ const (
 )
 
 func newGate(codecs runtime.NegotiatedSerializer) *gate {
-	return &gate{codecs: codecs, opened: make(chan struct{}), closed: make(chan struct{})}
+	return &gate{codecs: codecs, known: make(chan struct{}), opened: make(chan struct{}), closed: make(chan struct{})}
 }
+
+// learn is called once, when callers can be told apart.
+func (g *gate) learn() { close(g.known) }
 
 // takeOver begins to hold requests up instead of refusing them.
 func (g *gate) takeOver() { g.to(takingOver) }
@@ -110,7 +115,13 @@ func (g *gate) is(state gateState) bool {
 }
 
 // errHeldUp makes /readyz fail while the server takes over.
-var errHeldUp = errors.New("taking over: agents are coming back")
+var errHeldUp = errors.New("taking over")
+
+// inactive is why a server refuses requests that is not the active one.
+const inactive = "this API server is not the active one"
+
+// heldUp is how long a request is held up at the most.
+const heldUp = 10 * time.Second
 
 // check is a health check: a server is ready that takes no part, or all of it.
 func (g *gate) check(*http.Request) error {
@@ -123,6 +134,8 @@ func (g *gate) check(*http.Request) error {
 // enter returns once a request may pass, or why it may not.
 func (g *gate) enter(ctx context.Context) error {
 	if g.is(takingOver) {
+		ctx, cancel := context.WithTimeout(ctx, heldUp)
+		defer cancel()
 		select {
 		case <-g.opened:
 		case <-g.closed:
@@ -132,12 +145,12 @@ func (g *gate) enter(ctx context.Context) error {
 	if g.is(active) {
 		return nil
 	}
-	return refusal()
+	return refusal(inactive)
 }
 
 // refusal has clients try again, by themselves.
-func refusal() error {
-	err := apierrors.NewServiceUnavailable("this API server is not the active one: try again")
+func refusal(reason string) error {
+	err := apierrors.NewServiceUnavailable(reason + ": try again")
 	err.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
 	return err
 }
@@ -146,36 +159,64 @@ func refusal() error {
 func (g *gate) guard(resolver apirequest.RequestInfoResolver, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, err := resolver.NewRequestInfo(r)
-		if err != nil || !info.IsResourceRequest || info.APIGroup != nmstate.GroupName {
-			next.ServeHTTP(w, r)
-			return
-		}
-		err = g.enter(r.Context())
 		switch {
 		case err != nil:
-		case info.Verb == "watch":
-			// It would show no change any more.
-			ctx, cancel := context.WithCancel(r.Context())
-			defer cancel()
-			go func() {
-				select {
-				case <-g.closed:
-					cancel()
-				case <-ctx.Done():
-				}
-			}()
-			r = r.WithContext(ctx)
-		default:
-			if g.inside.Add(1) == nil {
-				defer g.inside.Done()
-			} else {
-				err = refusal() // it was left just now
+			next.ServeHTTP(w, r) // where it fails, too
+			return
+		case !g.knowsCallers() && !isHealthCheck(r.URL.Path):
+			err = refusal("this API server does not know yet who may call")
+		case info.IsResourceRequest && info.APIGroup == nmstate.GroupName:
+			var leave func()
+			if r, leave, err = g.admit(r, info.Verb); err == nil {
+				defer leave()
 			}
 		}
 		if err != nil {
+			// The next connection may lead to the active server; and it is made with what
+			// this one knows then of those who may call.
+			w.Header().Set("Connection", "close")
 			responsewriters.ErrorNegotiated(err, g.codecs, v1alpha1.SchemeGroupVersion, w, r)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// admit lets a request for the resource in. It returns the request as it goes on,
+// and what is to be called at its end.
+func (g *gate) admit(r *http.Request, verb string) (*http.Request, func(), error) {
+	if err := g.enter(r.Context()); err != nil {
+		return r, nil, err
+	}
+	if verb != "watch" {
+		if g.inside.Add(1) != nil {
+			return r, nil, refusal(inactive) // it was left just now
+		}
+		return r, g.inside.Done, nil
+	}
+	// It would show no change any more once the gate is closed.
+	ctx, cancel := context.WithCancel(r.Context())
+	go func() {
+		select {
+		case <-g.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return r.WithContext(ctx), cancel, nil
+}
+
+// knowsCallers tells whether callers can be told apart.
+func (g *gate) knowsCallers() bool {
+	select {
+	case <-g.known:
+		return true
+	default:
+		return false
+	}
+}
+
+// isHealthCheck tells whether a path is one that kubelets ask, who prove nothing.
+func isHealthCheck(path string) bool {
+	return slices.Contains([]string{"/healthz", "/livez", "/readyz"}, path)
 }

@@ -66,7 +66,9 @@ func testGate(t *testing.T) *gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newGate(serializer.NewCodecFactory(scheme))
+	g := newGate(serializer.NewCodecFactory(scheme))
+	g.learn()
+	return g
 }
 
 func TestStandbyRefuses(t *testing.T) {
@@ -78,7 +80,7 @@ func TestStandbyRefuses(t *testing.T) {
 		if err := json.Unmarshal(answer.Body.Bytes(), status); err != nil || status.Reason != metav1.StatusReasonServiceUnavailable {
 			t.Errorf("%s: %v, %s", what, err, answer.Body)
 		}
-		if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") != "1" {
+		if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") != "1" || answer.Header().Get("Connection") != "close" {
 			t.Errorf("%s: %d, %v", what, answer.Code, answer.Header())
 		}
 	}
@@ -120,6 +122,19 @@ func TestTakeOverHoldsUp(t *testing.T) {
 			if code := <-answers; code != http.StatusTeapot {
 				t.Errorf("a request that was held up got %d", code)
 			}
+		}
+	})
+}
+
+// TestTakeOverHoldsUpForAWhile: nobody is kept by a take-over that does not end.
+func TestTakeOverHoldsUpForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := testGate(t)
+		g.takeOver()
+		begin := time.Now()
+		code := through(t, g, "nmstate.io", "get", func() {}).Code
+		if took := time.Since(begin); code != http.StatusServiceUnavailable || took != heldUp {
+			t.Errorf("a request got %d after %s", code, took)
 		}
 	})
 }
@@ -204,10 +219,11 @@ func TestLeavingWaitsForThoseInside(t *testing.T) {
 }
 
 // TestGateIsBeforeAuthentication: a server that has just begun may not know yet
-// who may call, and would refuse its administrators.
+// who may call, and would refuse its administrators, for as long as a connection
+// lasts that was made then.
 func TestGateIsBeforeAuthentication(t *testing.T) {
-	g := testGate(t)
-	codecs := g.codecs.(serializer.CodecFactory)
+	codecs := testGate(t).codecs.(serializer.CodecFactory)
+	g := newGate(codecs)
 	config := genericapiserver.NewConfig(codecs)
 	config.RequestInfoResolver = genericapiserver.NewRequestInfoResolver(config)
 	config.FeatureGate = feature.DefaultFeatureGate
@@ -215,21 +231,22 @@ func TestGateIsBeforeAuthentication(t *testing.T) {
 	config.Authentication.Authenticator = anonymous.NewAuthenticator(nil)
 	config.Authorization.Authorizer = authorizerfactory.NewAlwaysDenyAuthorizer()
 	handler := (&Server{gate: g}).chain(codecs)(http.NotFoundHandler(), config)
-	get := func(path string) int {
+	answers := func(when, path string, want int) {
+		t.Helper()
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
-		return answer.Code
+		if answer.Code != want {
+			t.Errorf("%s: %s is answered with %d, not %d", when, path, answer.Code, want)
+		}
 	}
-	const list = "/apis/nmstate.io/v1alpha1/nodenetworkstates"
-	if code := get(list); code != http.StatusServiceUnavailable {
-		t.Errorf("a standby answers %d", code)
-	}
-	if code := get("/apis/nmstate.io/v1alpha1"); code != http.StatusForbidden {
-		t.Errorf("discovery without a right is answered with %d", code)
-	}
+	const list, discovery = "/apis/nmstate.io/v1alpha1/nodenetworkstates", "/apis/nmstate.io/v1alpha1"
+	answers("at first", list, http.StatusServiceUnavailable)
+	answers("at first", discovery, http.StatusServiceUnavailable)
+	answers("at first", "/livez", http.StatusForbidden)
+	g.learn()
+	answers("standby", list, http.StatusServiceUnavailable)
+	answers("standby", discovery, http.StatusForbidden)
 	g.takeOver()
 	g.open()
-	if code := get(list); code != http.StatusForbidden {
-		t.Errorf("a list without a right is answered with %d", code)
-	}
+	answers("active", list, http.StatusForbidden)
 }

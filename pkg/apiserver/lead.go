@@ -78,9 +78,6 @@ func (s *Server) takeOver(ctx context.Context) error {
 	err := wait.PollUntilContextCancel(ctx, cachePoll, true, func(context.Context) (bool, error) {
 		return s.watchCache.Load().Ready(), nil
 	})
-	if err == nil && s.callersKnown != nil {
-		err = s.callersKnown(ctx)
-	}
 	if err != nil {
 		return err
 	}
