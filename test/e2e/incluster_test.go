@@ -18,6 +18,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -119,8 +120,8 @@ metadata: {name: e2e-leave-eth3-alone}
 spec: {policyName: e2e-leave-eth3-alone, validationActions: [Deny]}
 `
 	const node, touching = "node01", `{"spec":{"desiredState":{"interfaces":[{"name":"eth3","type":"ethernet","state":"up"}]}}}`
-	c.do(ctx, policy, "apply", "-f", "-")
-	DeferCleanup(func(ctx SpecContext) { c.do(ctx, policy, "delete", "-f", "-") }, NodeTimeout(long))
+	DeferCleanup(func(ctx SpecContext) { c.admitted(ctx, node, touching) }, NodeTimeout(long))
+	c.create(ctx, policy)
 	before := c.facts(ctx, node)
 	// The policy is in force as soon as the server has heard of it.
 	Eventually(func(ctx context.Context) (string, error) {
@@ -132,6 +133,19 @@ spec: {policyName: e2e-leave-eth3-alone, validationActions: [Deny]}
 	c.refused(ctx, "eth3 is not to be touched", manifest, "replace", "-f", "-")
 	c.refused(ctx, "eth3 is not to be touched", manifest, "apply", "--server-side", "--force-conflicts", "-f", "-")
 	Expect(c.facts(ctx, node)).To(Equal(before))
+}
+
+// admitted waits until a change is admitted: what was taken away that forbade it
+// is so a moment later for the server.
+func (c inCluster) admitted(ctx context.Context, node, change string) {
+	GinkgoHelper()
+	Eventually(func() error {
+		out, err := c.suite.kubectl(ctx, "", "patch", "nns", node, "--type=merge", "--dry-run=server", "-p", change)
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	}).WithContext(ctx).WithTimeout(long).Should(Succeed())
 }
 
 func (c inCluster) nodesComeAndGo(ctx SpecContext) {

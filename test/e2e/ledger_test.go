@@ -49,7 +49,11 @@ const (
 	readTimeout, writeTimeout = 5 * time.Second, 40 * time.Second
 )
 
-var errUnreachable = errors.New("the agent is said to be unreachable")
+// What a write may be told although nothing is wrong.
+var (
+	errUnreachable = errors.New("the agent is said to be unreachable")
+	errConflict    = errors.New("the node's state has changed meanwhile")
+)
 
 // ledger is a load of reads of all nodes, and of writes to each, that goes on
 // until it is stopped. As each node has one writer, which numbers what it writes,
@@ -104,7 +108,7 @@ func desired(number int) string {
 		`"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"` + address(number) + `","prefix-length":32}]}}]}`
 }
 
-// startLedger takes over the nodes' specs; they are as before when the spec is over.
+// startLedger takes over the nodes' desired states; eth1 has no address when the spec is over.
 func (s *suite) startLedger(ctx context.Context) *ledger {
 	GinkgoHelper()
 	l := &ledger{nns: s.nns(), reader: worker{pace: 20}, errors: map[string]int{}}
@@ -133,11 +137,15 @@ func (s *suite) startLedger(ctx context.Context) *ledger {
 func (l *ledger) work(ctx context.Context, w *worker, do func(context.Context) error) {
 	pace := rate.NewLimiter(w.pace, 1)
 	l.workers.Go(func() {
+		defer GinkgoRecover()
 		for pace.Wait(l.stopping) == nil {
 			begin := time.Now()
 			err := do(ctx)
 			if ctx.Err() != nil {
 				return
+			}
+			if errors.Is(err, errConflict) {
+				continue // no answer to what was asked, and no failure
 			}
 			w.note(begin, err)
 			if err != nil {
@@ -240,23 +248,25 @@ func (l *ledger) read(ctx context.Context) error {
 			continue
 		}
 		inFlight[a.node] = inFlight[a.node] || most != least[a.node]
-		if number := l.check(a, obj, least[a.node], most); !inFlight[a.node] && !lost(obj) &&
+		number, ok := l.check(a, obj, least[a.node], most)
+		if ok && !inFlight[a.node] && isTrue(v1alpha1.ConditionAvailable)(obj) &&
 			(!shows(obj, address(number)) || number >= perState && shows(obj, address(number-perState))) {
-			l.complain("with write %d nothing else on its way, the current state of %s is %s", number, a.node, obj.Status.CurrentState.Raw)
+			l.complain("at write %d, with nothing on its way, %s is %+v", number, a.node, obj.Status)
 		}
 	}
 	return nil
 }
 
-// check checks all of an answer that does not change by itself, and returns the
-// number of the last write that it shows. What is said of a node that a server
-// has not yet heard of may be nothing.
-func (l *ledger) check(a *account, obj *v1alpha1.NodeNetworkState, least, most int) int {
+// check checks all of an answer that does not change by itself. It returns the
+// number of the last write that it shows, and whether it is right. What is said
+// of a node that a server has not yet heard of may be nothing.
+func (l *ledger) check(a *account, obj *v1alpha1.NodeNetworkState, least, most int) (number int, ok bool) {
 	text, has := obj.Annotations[numberAnnotation]
 	if !has && lost(obj) {
-		return least
+		return least, true
 	}
 	number, err := strconv.Atoi(text)
+	generation := a.generation + int64(number/perState)
 	switch {
 	case err != nil:
 		l.complain("%s has no number: %v", a.node, obj.Annotations)
@@ -264,12 +274,14 @@ func (l *ledger) check(a *account, obj *v1alpha1.NodeNetworkState, least, most i
 		l.complain("%s has write %d although %d was made before: stale, or lost", a.node, number, least)
 	case number > most:
 		l.complain("%s has write %d although %d was the last one", a.node, number, most)
-	case obj.Generation != a.generation+int64(number/perState):
-		l.complain("%s has generation %d at write %d, not %d: one was lost, or made twice", a.node, obj.Generation, number, a.generation+int64(number/perState))
+	case obj.Generation != generation:
+		l.complain("%s has generation %d at write %d, not %d: one was lost, or made twice", a.node, obj.Generation, number, generation)
 	case !v1alpha1.SameState(obj.Spec.DesiredState, v1alpha1.NewState([]byte(desired(number)))):
-		l.complain("%s has at write %d the desired state %s", a.node, number, obj.Spec.DesiredState.Raw)
+		l.complain("%s has at write %d the spec %+v", a.node, number, obj.Spec)
+	default:
+		return number, true
 	}
-	return number
+	return number, false
 }
 
 // write makes the next write, or the last one again if it was not made.
@@ -284,8 +296,11 @@ func (l *ledger) write(ctx context.Context, a *account) error {
 		return fmt.Errorf("GET: %w", err)
 	}
 	tried, done := a.numbers()
-	number := l.check(a, obj, done, tried)
-	if lost(obj) {
+	number, ok := l.check(a, obj, done, tried)
+	switch {
+	case !ok:
+		return errors.New("a wrong answer")
+	case lost(obj):
 		return errUnreachable
 	}
 	if number > done && a.denied {
@@ -300,10 +315,12 @@ func (l *ledger) write(ctx context.Context, a *account) error {
 	change.Annotations[numberAnnotation] = strconv.Itoa(next)
 	change.Spec.DesiredState = v1alpha1.NewState([]byte(desired(next)))
 	got, err := l.nns.Update(ctx, change, metav1.UpdateOptions{})
-	if apierrors.IsConflict(err) {
-		return nil // the node's state has changed since the GET
-	}
-	if err != nil {
+	switch {
+	case apierrors.IsConflict(err):
+		return errConflict
+	case apierrors.IsServiceUnavailable(err) && strings.HasPrefix(err.Error(), `node "`):
+		return errUnreachable // nothing was sent to it
+	case err != nil:
 		a.denied = false
 		return fmt.Errorf("PUT: %w", err)
 	}
@@ -322,7 +339,7 @@ func (l *ledger) informed() cache.ResourceEventHandler {
 		for _, a := range l.accounts {
 			if a.node == state.Name {
 				most, _ := a.numbers()
-				last[a.node] = l.check(a, state, last[a.node], most)
+				last[a.node], _ = l.check(a, state, last[a.node], most)
 			}
 		}
 	}

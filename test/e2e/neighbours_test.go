@@ -162,16 +162,25 @@ webhooks:
 ---
 `, kind, policy, listener.Addr(), path, base64.StdEncoding.EncodeToString(certificate))
 	}
+	DeferCleanup(func(ctx SpecContext) {
+		c.admitted(ctx, node, `{"metadata":{"annotations":{"e2e":"none"}}}`)
+		c.do(ctx, "", "annotate", "nns", node, changing+"-", "e2e-")
+	}, NodeTimeout(long))
 	c.create(ctx, hook("Mutating", "/mutate", "Fail")+hook("Validating", "/validate", "Fail"))
 	// They are in force as soon as the server has heard of them.
-	Eventually(func() string {
-		return c.do(ctx, "", "annotate", "nns", node, "e2e=webhook", "--overwrite", "--dry-run=server", "-o", "jsonpath={.metadata.annotations}")
-	}).WithTimeout(long).Should(ContainSubstring(changing))
+	const touching = `{"spec":{"desiredState":{"interfaces":[{"name":"br-webhook","type":"linux-bridge","state":"up"}]}}}`
+	tried := func(args ...string) func() (string, error) {
+		return func() (string, error) {
+			out, _ := c.suite.kubectl(ctx, "", append([]string{args[0], "nns", node, "--dry-run=server"}, args[1:]...)...)
+			return out, nil
+		}
+	}
+	Eventually(tried("annotate", "e2e=webhook", "--overwrite", "-o", "yaml")).WithTimeout(long).Should(ContainSubstring(changing))
+	Eventually(tried("patch", "--type=merge", "-p", touching)).WithTimeout(long).Should(ContainSubstring("br-webhook is the webhook's"))
 	Expect(c.get(ctx, node).Annotations).NotTo(HaveKey(changing), "that was a dry run")
 	c.do(ctx, "", "annotate", "nns", node, "e2e=webhook", "--overwrite")
 	Expect(c.get(ctx, node).Annotations).To(HaveKeyWithValue(changing, "UPDATE"))
 	before := c.facts(ctx, node)
-	const touching = `{"spec":{"desiredState":{"interfaces":[{"name":"br-webhook","type":"linux-bridge","state":"up"}]}}}`
 	c.refused(ctx, "br-webhook is the webhook's", "", "patch", "nns", node, "--type=merge", "-p", touching)
 	Expect(c.facts(ctx, node)).To(Equal(before))
 
