@@ -81,8 +81,7 @@ TEST_CLUSTER := CLUSTER_DIR=$(OUTPUT)/test-cluster CLUSTER_PORT=17543 NODES_PREF
 
 .PHONY: test
 test: verify test-unit test-integration test-e2e test-release ## Run all tests; this is what CI runs.
-	$(MAKE) test-cluster $(TEST_CLUSTER)
-	$(MAKE) cluster-down $(TEST_CLUSTER)
+	$(MAKE) test-cluster $(TEST_CLUSTER) && result=0 || result=$$?; $(MAKE) cluster-down $(TEST_CLUSTER) && exit $$result
 
 .PHONY: test-unit
 test-unit: libnmstate ## Run the tests of the packages, with the race detector.

@@ -23,6 +23,9 @@ limitations under the License.
 //   - A standby watches the Lease. When it is released or deleted it tries at
 //     once, and it knows to the moment when the holder's time is up: polling
 //     alone takes up to 19 s to notice a crash.
+//   - A standby that could not read the Lease begins to count anew: what was not
+//     renewed while nobody could renew it is no crash. So one that fails to read
+//     it in the midst of a crash is late by as much.
 //   - Who has lost the Lease hears of it at once, from the watch, from any read
 //     of the Lease or from its own clock, also after the process was suspended.
 //   - The Lease is released when the server's work has ended and never before,
@@ -36,9 +39,10 @@ limitations under the License.
 // resourceVersion back.
 //
 // The active server labels its pod nmstate.io/active=true once it calls
-// Announce, and takes the label off the other pods. It does not take off its own:
-// a Service that selects no server refuses connections, one that is about to end
-// has clients try again.
+// Announce, and takes the label off the other pods. With the label goes the
+// annotation that has a rolling update delete the pod last. It does not take off
+// its own: a Service that selects no server refuses connections, one that is about
+// to end has clients try again.
 //
 // Rights needed, in the servers' namespace:
 //

@@ -48,7 +48,7 @@ const (
 )
 
 // The election's times: one write in 2 s by the holder, and a crashed holder is
-// replaced 10 s after its last one.
+// replaced 10 s after its last one, by a standby that can read the Lease.
 const (
 	leaseDuration = 10 * time.Second
 	renewDeadline = 7 * time.Second
