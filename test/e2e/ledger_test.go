@@ -192,7 +192,7 @@ func (l *ledger) settle(ctx context.Context) {
 	Eventually(func() bool {
 		return l.reader.succeededSince(now) &&
 			!slices.ContainsFunc(l.accounts, func(a *account) bool { return !a.succeededSince(now) })
-	}).WithContext(ctx).WithTimeout(2*time.Minute).Should(BeTrue(), l.errorTable)
+	}).WithContext(ctx).WithTimeout(3*time.Minute).Should(BeTrue(), l.errorTable)
 }
 
 // take returns how long reads and writes were without an answer since the last call.

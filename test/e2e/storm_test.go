@@ -107,8 +107,8 @@ func (c inCluster) faults() []fault {
 		{"an agent is killed", c.killAgents("node02"), 10 * time.Second},
 		{"all agents are killed", c.killAgents("node01", "node02", "node03"), 10 * time.Second},
 		{"an agent and the active server are cut off", c.cutOffAgent, 10 * time.Second},
-		{"kube-apiserver is killed, and started 5 s later", c.killComponent("kube-apiserver"), 45 * time.Second},
-		{"etcd is killed, and started 5 s later", c.killComponent("etcd"), 45 * time.Second},
+		{"kube-apiserver is killed, and started 5 s later", c.killComponent("kube-apiserver"), 90 * time.Second},
+		{"etcd is killed, and started 5 s later", c.killComponent("etcd"), 90 * time.Second},
 	}
 }
 
