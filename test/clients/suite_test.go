@@ -112,7 +112,19 @@ func begin() (world, error) {
 	if w.own {
 		return w, w.script("hack/demo/up.sh")
 	}
-	return w, nil
+	return w, w.disown()
+}
+
+// disown takes the nodes' desired states from whoever owns them: the programs
+// would be in conflict with those who used the cluster before.
+func (w world) disown() error {
+	for _, node := range nodes {
+		err := w.script("_output/bin/kubectl", "--kubeconfig", w.kubeconfig, "patch", "nns", node, "--type=merge", "-p", `{"spec":{"desiredState":null}}`)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // end takes away what begin has made.
