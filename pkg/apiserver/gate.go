@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -43,12 +44,13 @@ type gate struct {
 	codecs runtime.NegotiatedSerializer
 	// inside has the requests, but for watches, that were let through.
 	inside waitgroup.SafeWaitGroup
+	// knowsCallers tells that callers can be told apart.
+	knowsCallers atomic.Bool
 
 	mu    sync.Mutex
 	state gateState
-	// known is closed once callers can be told apart, opened once requests are let
-	// through, closed when they are refused again.
-	known, opened, closed chan struct{}
+	// opened is closed once requests are let through, closed when they are refused again.
+	opened, closed chan struct{}
 }
 
 type gateState int
@@ -61,11 +63,11 @@ const (
 )
 
 func newGate(codecs runtime.NegotiatedSerializer) *gate {
-	return &gate{codecs: codecs, known: make(chan struct{}), opened: make(chan struct{}), closed: make(chan struct{})}
+	return &gate{codecs: codecs, opened: make(chan struct{}), closed: make(chan struct{})}
 }
 
-// learn is called once, when callers can be told apart.
-func (g *gate) learn() { close(g.known) }
+// learn is called when callers can be told apart.
+func (g *gate) learn() { g.knowsCallers.Store(true) }
 
 // takeOver begins to hold requests up instead of refusing them.
 func (g *gate) takeOver() { g.to(takingOver) }
@@ -163,7 +165,7 @@ func (g *gate) guard(resolver apirequest.RequestInfoResolver, next http.Handler)
 		case err != nil:
 			next.ServeHTTP(w, r) // where it fails, too
 			return
-		case !g.knowsCallers() && !isHealthCheck(r.URL.Path):
+		case !g.knowsCallers.Load() && !isHealthCheck(r.URL.Path):
 			err = refusal("this API server does not know yet who may call")
 		case info.IsResourceRequest && info.APIGroup == nmstate.GroupName:
 			var leave func()
@@ -204,16 +206,6 @@ func (g *gate) admit(r *http.Request, verb string) (*http.Request, func(), error
 		}
 	}()
 	return r.WithContext(ctx), cancel, nil
-}
-
-// knowsCallers tells whether callers can be told apart.
-func (g *gate) knowsCallers() bool {
-	select {
-	case <-g.known:
-		return true
-	default:
-		return false
-	}
 }
 
 // isHealthCheck tells whether a path is one that kubelets ask, who prove nothing.
