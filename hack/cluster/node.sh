@@ -47,10 +47,9 @@ remove_groups() {
 	# All that ran in the node has ended with it. Outside, nsenter has stopped together with a program that somebody stopped, and
 	# does not go on by itself.
 	while read -r path; do
-		[[ ! -d $path/$group ]] || xargs -r kill -KILL <"$path/$group/cgroup.procs" 2>/dev/null || true
-	done < <(each_cgroup)
-	while read -r path; do
-		[[ ! -d $path/$group ]] || await 60 "the processes of $name to end" find "$path/$group" -depth -type d -exec rmdir {} +
+		[[ -d $path/$group ]] || continue
+		xargs -r kill -KILL <"$path/$group/cgroup.procs" 2>/dev/null || true
+		await 60 "the processes of $name to end" find "$path/$group" -depth -type d -exec rmdir {} +
 	done < <(each_cgroup)
 }
 
