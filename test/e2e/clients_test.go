@@ -161,6 +161,14 @@ func (s *suite) available(ctx context.Context, node string) *v1alpha1.NodeNetwor
 	return s.waitFor(ctx, node, "", long, isTrue(v1alpha1.ConditionAvailable))
 }
 
+// allAvailable waits until all nodes are.
+func (s *suite) allAvailable(ctx context.Context) {
+	GinkgoHelper()
+	for _, n := range s.nodes() {
+		s.available(ctx, n.name)
+	}
+}
+
 func isTrue(conditionType string) func(*v1alpha1.NodeNetworkState) bool {
 	return func(obj *v1alpha1.NodeNetworkState) bool {
 		return apimeta.IsStatusConditionTrue(obj.Status.Conditions, conditionType)

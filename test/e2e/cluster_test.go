@@ -33,6 +33,8 @@ import (
 const (
 	namespace    = "nmstate-system"
 	activeServer = "nmstate.io/active=true"
+	// serverName is what agents take a server for.
+	serverName = "nmstate-apiserver." + namespace + ".svc"
 )
 
 // cluster is one that runs already, of hack/cluster. All its nodes have

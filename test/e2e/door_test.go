@@ -104,13 +104,12 @@ func (c inCluster) agentPod(ctx context.Context, node string) (name, uid string)
 const refusals = "nmstate_agent_events_total refused"
 
 func (c inCluster) door(ctx SpecContext) {
-	ip, err := c.active(ctx, "{.items[0].status.podIP}")
-	Expect(err).NotTo(HaveOccurred())
+	_, ip, _ := c.activeServer(ctx)
 	address := ip + ":6444"
 	ca := c.do(ctx, "", "-n", namespace, "get", "configmap", "nmstate-apiserver-ca", "-o", `jsonpath={.data.ca\.crt}`)
 	file := GinkgoT().TempDir() + "/ca.crt"
 	Expect(os.WriteFile(file, []byte(ca), 0o600)).To(Succeed())
-	tls, err := credentials.NewClientTLSFromFile(file, "nmstate-apiserver."+namespace+".svc")
+	tls, err := credentials.NewClientTLSFromFile(file, serverName)
 	Expect(err).NotTo(HaveOccurred())
 	token := func(account string, args ...string) string {
 		GinkgoHelper()
@@ -177,9 +176,7 @@ func (c inCluster) door(ctx SpecContext) {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(all.Items).To(HaveLen(3))
 	}
-	for _, n := range c.suite.nodes() {
-		c.available(ctx, n.name)
-	}
+	c.allAvailable(ctx)
 	const strangers = "nmstate_agent_events_total no-greeting"
 	Eventually(func() float64 { return c.measure(ctx)[strangers] - before[strangers] }).WithContext(ctx).WithTimeout(long).
 		Should(BeNumerically(">", len(idle)), "each of those is counted, too")

@@ -85,8 +85,7 @@ metadata: {name: e2e-viewer}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: nodenetworkstates-viewer}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: bert}]
 `
-	c.do(ctx, grants, "apply", "-f", "-")
-	DeferCleanup(func(ctx SpecContext) { c.do(ctx, grants, "delete", "-f", "-") }, NodeTimeout(long))
+	c.create(ctx, grants)
 	annotate := func(user, node string) []string {
 		return []string{"annotate", "nns", node, "e2e=" + user, "--overwrite", "--as=" + user}
 	}
@@ -178,13 +177,11 @@ func (c inCluster) absence(ctx SpecContext) {
 	scale := func(ctx context.Context, replicas string) {
 		GinkgoHelper()
 		c.do(ctx, "", "-n", namespace, "scale", "deployment/nmstate-apiserver", "--replicas="+replicas)
-		c.do(ctx, "", "-n", namespace, "rollout", "status", "deployment/nmstate-apiserver", "--timeout=120s")
+		c.awaitRollout(ctx)
 	}
 	DeferCleanup(func(ctx SpecContext) {
 		scale(ctx, "2")
-		for _, n := range c.suite.nodes() {
-			c.available(ctx, n.name)
-		}
+		c.allAvailable(ctx)
 	}, NodeTimeout(3*time.Minute))
 	scale(ctx, "0")
 	Eventually(func() string {
@@ -213,8 +210,6 @@ func (c inCluster) absence(ctx SpecContext) {
 	By("with it again")
 	scale(ctx, "2")
 	c.do(ctx, "", "wait", "--for=condition=Available", "apiservice/v1alpha1.nmstate.io", "--timeout=60s")
-	for _, n := range c.suite.nodes() {
-		c.available(ctx, n.name)
-	}
+	c.allAvailable(ctx)
 	c.restIsAsBefore(ctx)
 }

@@ -32,9 +32,7 @@ func (s *suite) metricsSpecs() {
 	It("tell what agents do", NodeTimeout(2*time.Minute), func(ctx SpecContext) {
 		const node = "node03"
 		nodes := float64(len(s.nodes()))
-		for _, n := range s.nodes() {
-			s.available(ctx, n.name)
-		}
+		s.allAvailable(ctx)
 		before := s.measure(ctx)
 		Expect(before["nmstate_agents_connected"]).To(Equal(nodes))
 		Expect(before["nmstate_agent_state_bytes"]).To(BeNumerically(">", 1000*nodes))

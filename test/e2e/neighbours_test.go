@@ -146,7 +146,7 @@ func (c inCluster) webhooks(ctx SpecContext) {
 	server.StartTLS()
 	DeferCleanup(server.Close)
 
-	hook := func(kind, path, policy string) string {
+	hook := func(kind, path string) string {
 		return fmt.Sprintf(`
 apiVersion: admissionregistration.k8s.io/v1
 kind: %sWebhookConfiguration
@@ -155,18 +155,18 @@ webhooks:
 - name: e2e.nmstate.io
   admissionReviewVersions: [v1]
   sideEffects: None
-  failurePolicy: %s
+  failurePolicy: Fail
   timeoutSeconds: 5
   clientConfig: {url: "https://%s%s", caBundle: %s}
   rules: [{apiGroups: [nmstate.io], apiVersions: [v1alpha1], operations: [UPDATE], resources: [nodenetworkstates]}]
 ---
-`, kind, policy, listener.Addr(), path, base64.StdEncoding.EncodeToString(certificate))
+`, kind, listener.Addr(), path, base64.StdEncoding.EncodeToString(certificate))
 	}
 	DeferCleanup(func(ctx SpecContext) {
 		c.admitted(ctx, node, `{"metadata":{"annotations":{"e2e":"none"}}}`)
 		c.do(ctx, "", "annotate", "nns", node, changing+"-", "e2e-")
 	}, NodeTimeout(long))
-	c.create(ctx, hook("Mutating", "/mutate", "Fail")+hook("Validating", "/validate", "Fail"))
+	c.create(ctx, hook("Mutating", "/mutate")+hook("Validating", "/validate"))
 	// They are in force as soon as the server has heard of them.
 	const touching = `{"spec":{"desiredState":{"interfaces":[{"name":"br-webhook","type":"linux-bridge","state":"up"}]}}}`
 	tried := func(args ...string) func() (string, error) {
@@ -195,12 +195,9 @@ func (c inCluster) restIsAsBefore(ctx context.Context) {
 	GinkgoHelper()
 	const name = "e2e-rest"
 	c.do(ctx, "", "create", "namespace", name)
-	gone := false
-	defer func() {
-		if !gone {
-			_, _ = c.suite.kubectl(context.WithoutCancel(ctx), "", "delete", "namespace", name, "--wait=false")
-		}
-	}()
+	DeferCleanup(func(ctx SpecContext) {
+		c.do(ctx, "", "delete", "namespace", name, "--ignore-not-found", "--wait=false")
+	}, NodeTimeout(long))
 	c.do(ctx, "", "-n", name, "create", "quota", "two", "--hard=count/secrets=2")
 	c.do(ctx, "", "-n", name, "create", "configmap", "owner")
 	uid := c.do(ctx, "", "-n", name, "get", "configmap", "owner", "-o", "jsonpath={.metadata.uid}")
@@ -215,13 +212,11 @@ func (c inCluster) restIsAsBefore(ctx context.Context) {
 	for _, secret := range []string{"one", "two"} {
 		Eventually(func() (string, error) {
 			return c.suite.kubectl(ctx, "", "-n", name, "create", "secret", "generic", secret)
-		}).
-			WithTimeout(long).Should(ContainSubstring("created"))
+		}).WithTimeout(long).Should(ContainSubstring("created"))
 	}
 	c.refused(ctx, "exceeded quota", "", "-n", name, "create", "secret", "generic", "three")
 
 	By("all of a namespace, and its end")
 	Expect(c.do(ctx, "", "-n", name, "get", "all")).To(ContainSubstring("No resources found"))
 	c.do(ctx, "", "delete", "namespace", name, "--timeout=60s")
-	gone = true
 }

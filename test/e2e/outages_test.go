@@ -151,9 +151,7 @@ func (s *suite) killTheServer(ctx SpecContext) {
 		WithTimeout(s.outage()).WithPolling(100 * time.Millisecond).Should(MatchRegexp(node + ` +True`))
 	Expect(time.Since(begin)).To(BeNumerically("<", s.outage()))
 
-	for _, n := range s.nodes() {
-		s.available(ctx, n.name)
-	}
+	s.allAvailable(ctx)
 	after := s.get(ctx, node)
 	Expect(after.Annotations).To(Equal(before.Annotations))
 	Expect(after.UID).To(Equal(before.UID))

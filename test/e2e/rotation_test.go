@@ -61,13 +61,8 @@ func (c inCluster) rotateServing(ctx SpecContext) {
 func (c inCluster) rotateCA(ctx SpecContext) {
 	rollOut := func(ctx context.Context, args ...string) {
 		GinkgoHelper()
-		pod, _, _ := c.activeServer(ctx)
-		c.do(ctx, "", append([]string{"-n", namespace}, args...)...)
-		c.awaitAnother(ctx, pod)
-		c.awaitRollout(ctx)
-		for _, n := range c.suite.nodes() {
-			c.available(ctx, n.name)
-		}
+		c.handOver(ctx, func(string) { c.do(ctx, "", append([]string{"-n", namespace}, args...)...) })
+		c.allAvailable(ctx)
 	}
 	DeferCleanup(func(ctx SpecContext) { rollOut(ctx, "rollout", "undo", "deployment/nmstate-apiserver") }, NodeTimeout(5*time.Minute))
 	rollOut(ctx, "patch", "deployment", "nmstate-apiserver", "--type=json", "-p",
@@ -146,5 +141,5 @@ func (c inCluster) shakeHands(address, caFile string) error {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(long))
-	return tls.Client(conn, &tls.Config{RootCAs: pool, ServerName: "nmstate-apiserver." + namespace + ".svc", NextProtos: []string{"h2"}}).Handshake()
+	return tls.Client(conn, &tls.Config{RootCAs: pool, ServerName: serverName, NextProtos: []string{"h2"}}).Handshake()
 }

@@ -137,18 +137,24 @@ func (c inCluster) awaitRollout(ctx context.Context) {
 	c.do(ctx, "", "-n", namespace, "rollout", "status", "deployment/nmstate-apiserver", "--timeout=120s")
 }
 
-func (c inCluster) rollOut(ctx context.Context) {
+// handOver does what has another pod become the active one, and waits until all
+// are as they should be again.
+func (c inCluster) handOver(ctx context.Context, do func(active string)) {
+	GinkgoHelper()
 	pod, _, _ := c.activeServer(ctx)
-	c.do(ctx, "", "-n", namespace, "rollout", "restart", "deployment/nmstate-apiserver")
+	do(pod)
 	c.awaitAnother(ctx, pod)
 	c.awaitRollout(ctx)
 }
 
+func (c inCluster) rollOut(ctx context.Context) {
+	c.handOver(ctx, func(string) {
+		c.do(ctx, "", "-n", namespace, "rollout", "restart", "deployment/nmstate-apiserver")
+	})
+}
+
 func (c inCluster) deleteActive(ctx context.Context) {
-	pod, _, _ := c.activeServer(ctx)
-	c.do(ctx, "", "-n", namespace, "delete", "pod", pod, "--wait=true")
-	c.awaitAnother(ctx, pod)
-	c.awaitRollout(ctx)
+	c.handOver(ctx, func(active string) { c.do(ctx, "", "-n", namespace, "delete", "pod", active, "--wait=true") })
 }
 
 // killActive has the container started again, which takes up the Lease that its pod holds.
