@@ -4,6 +4,11 @@
 # plugins and the pause image from Go modules, containerd, runc and nft from Debian's packages, which are not installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+# Told before minutes are spent on building.
+grep -q ' cgroup ' /proc/mounts || {
+	echo "cluster: its nodes need control groups of version 1, which this machine has not mounted: boot it with systemd.unified_cgroup_hierarchy=0" >&2
+	exit 1
+}
 out=$(cd ../../.. && pwd)/_output/cluster
 mkdir -p "$out"
 exec 9>"$out/build.lock"
@@ -29,8 +34,8 @@ programs() {
 	rm -rf "${out:?}/bin" "$out/cni" "$out/images"
 	mkdir -p "$out/bin" "$out/cni" "$out/images"
 	echo "cluster: building Kubernetes $version and etcd, which takes minutes the first time"
-	# Two at a time: the compiler takes up to 2 GB for each. Paths are not trimmed, so that what make build has compiled is used.
-	CGO_ENABLED=0 go build -p 2 -tags grpcnotrace -ldflags "$flags" -o "$out/bin/components" .
+	# Two at a time: the compiler takes up to 2 GB for each. As make build compiles, so that what both need is compiled once.
+	CGO_ENABLED=0 go build -p 2 -tags grpcnotrace,netgo,osusergo -ldflags "$flags" -o "$out/bin/components" .
 	for name in etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet; do
 		ln -sf components "$out/bin/$name"
 	done
