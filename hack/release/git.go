@@ -100,15 +100,22 @@ func (g git) repository(ctx context.Context, remote string) (string, error) {
 	return match[1] + "/" + match[2], nil
 }
 
-// pushTag tags HEAD and pushes the tag. If that fails, there is no tag.
-func (g git) pushTag(ctx context.Context, remote, tag, message string) error {
-	if _, err := g.run(ctx, "tag", "--annotate", "--cleanup=whitespace", "--message", message, tag); err != nil {
+// pushTag tags the commit and pushes the tag. If that fails, there is no tag. A push whose answer is lost has not failed.
+func (g git) pushTag(ctx context.Context, remote, tag, message, commit string) error {
+	if _, err := g.run(ctx, "tag", "--annotate", "--cleanup=whitespace", "--message", message, tag, commit); err != nil {
 		return err
 	}
-	_, err := g.run(ctx, "push", remote, "refs/tags/"+tag)
-	if err != nil {
-		_, undone := g.run(context.WithoutCancel(ctx), "tag", "--delete", tag)
-		return errors.Join(err, undone)
+	ref := "refs/tags/" + tag
+	_, err := g.run(ctx, "push", remote, ref)
+	if err == nil {
+		return nil
 	}
-	return nil
+	ctx = context.WithoutCancel(ctx)
+	if refs, unknown := g.remoteRefs(ctx, remote, ref); unknown != nil {
+		return fmt.Errorf("%w; whether %s has the tag is not known: %w", err, remote, unknown)
+	} else if refs[ref] != "" {
+		return nil
+	}
+	_, undone := g.run(ctx, "tag", "--delete", tag)
+	return errors.Join(err, undone)
 }

@@ -63,7 +63,7 @@ func (r *release) make(ctx context.Context) error {
 	}
 	r.log.Printf("tagging")
 	message := r.version.name + "\n\n" + r.version.description
-	if err := r.git.pushTag(ctx, r.remote, r.version.name, message); err != nil {
+	if err := r.git.pushTag(ctx, r.remote, r.version.name, message, r.commit); err != nil {
 		return r.hub.remove(ctx, draft, fmt.Errorf("tagging: %w", err))
 	}
 	// From here on others may have seen the version.

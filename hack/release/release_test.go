@@ -36,6 +36,8 @@ func TestRelease(t *testing.T) {
 	t.Run("publishes", func(t *testing.T) { testPublishes(t, p) })
 	t.Run("refuses", func(t *testing.T) { testRefuses(t, p) })
 	t.Run("publishes a prerelease", func(t *testing.T) { testPublishesPrerelease(t, p) })
+	t.Run("stays with its commit", func(t *testing.T) { testStaysWithItsCommit(t, p) })
+	t.Run("loses an answer", func(t *testing.T) { testLosesAnAnswer(t, p) })
 	t.Run("fails", func(t *testing.T) { testFails(t, p) })
 	t.Run("fails late", func(t *testing.T) { testFailsLate(t, p) })
 }
@@ -103,6 +105,38 @@ func testPublishesPrerelease(t *testing.T, programs programs) {
 	}
 	if !p.hub.releases[0].Prerelease {
 		t.Error("it is not marked as one")
+	}
+}
+
+// testStaysWithItsCommit: what is committed while it builds is not what is tagged.
+func testStaysWithItsCommit(t *testing.T, programs programs) {
+	p := newProject(t, programs)
+	commit := p.git("rev-parse", "HEAD")
+	meanwhile := filepath.Join(t.TempDir(), "images")
+	write(t, meanwhile, "#!/bin/sh -e\ngit commit --quiet --allow-empty --message=meanwhile\nexec "+programs.images+" \"$@\"\n", 0o755)
+	t.Setenv("IMAGES", meanwhile)
+	if output, err := p.release(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	if p.git("rev-parse", "HEAD") == commit {
+		t.Fatal("nothing was committed meanwhile")
+	}
+	if got := run(t, p.bare, "git", "rev-parse", "v1.2.3^{commit}"); got != commit {
+		t.Errorf("the remote's tag is at %s, want %s", got, commit)
+	}
+}
+
+// testLosesAnAnswer: a tag that has been pushed cannot be taken back, whatever git thinks of the push.
+func testLosesAnAnswer(t *testing.T, programs programs) {
+	p := newProject(t, programs)
+	receive := filepath.Join(t.TempDir(), "receive")
+	write(t, receive, "#!/bin/sh\ngit-receive-pack \"$@\"\nexit 1\n", 0o755)
+	p.git("config", "remote.origin.receivepack", receive)
+	if output, err := p.release(); err != nil {
+		t.Errorf("%v\n%s", err, output)
+	}
+	if len(p.hub.releases) != 1 || p.hub.releases[0].Draft {
+		t.Errorf("releases %+v", p.hub.releases)
 	}
 }
 
