@@ -70,6 +70,17 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// TestServerOfEitherFamily: brackets, which IPv6 needs, may be put around any address.
+func TestServerOfEitherFamily(t *testing.T) {
+	for _, server := range []string{"[fd00::5]:6444", "[10.0.0.1]:6444", "10.0.0.1:6444", "host:6444"} {
+		options := NewOptions()
+		options.Server, options.CAFile, options.TokenFile, options.StateDir = server, "ca", "token", "dir"
+		if errs := options.Validate(); len(errs) > 0 {
+			t.Errorf("%s: %v", server, errs)
+		}
+	}
+}
+
 var invalid = map[string]string{
 	"--node-name=A":                      "--node-name",
 	"--server=x":                         "--server \"x\" must be HOST:PORT",

@@ -19,6 +19,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -72,7 +73,7 @@ func (d *detector) detect() backend {
 		return backend{name: v1alpha1.BackendKernel}
 	}
 	version, err := d.networkManager()
-	if err != nil && d.choice == BackendAuto {
+	if err != nil && d.choice == BackendAuto && !isDenied(err) {
 		return backend{name: v1alpha1.BackendKernel}
 	}
 	return backend{name: v1alpha1.BackendNetworkManager, version: version}
@@ -97,6 +98,14 @@ func (d *detector) networkManager() (string, error) {
 	}
 	text, _ := version.Value().(string)
 	return text, nil
+}
+
+// isDenied tells that the bus does not speak to this agent, by AppArmor's word, say.
+// Who cannot ask must not take NetworkManager for absent: a change that passed it
+// by would be gone with the next reboot.
+func isDenied(err error) bool {
+	var refusal dbus.Error
+	return errors.Is(err, fs.ErrPermission) || errors.As(err, &refusal) && refusal.Name == "org.freedesktop.DBus.Error.AccessDenied"
 }
 
 // connect returns the connection to the bus, a new one if there is none that works.

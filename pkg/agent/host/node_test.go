@@ -206,3 +206,39 @@ func TestManagedWorkerThatDies(t *testing.T) {
 	_, err := h.Apply(t.Context(), desire(t, h, managedState(3)))
 	unchanged(t, h, before, err)
 }
+
+// TestManagedBusThatRefuses: a bus that does not speak to the agent says nothing about NetworkManager.
+func TestManagedBusThatRefuses(t *testing.T) {
+	if os.Getenv(onNode) == "" {
+		t.Skip("TestOnANodeWithNetworkManager runs it on a node")
+	}
+	address := "unix:path=" + filepath.Join(t.TempDir(), "socket")
+	config := filepath.Join(t.TempDir(), "bus.conf")
+	if err := os.WriteFile(config, []byte(`<busconfig><type>system</type><listen>`+address+`</listen><auth>EXTERNAL</auth>
+		<policy context="default"><allow user="*"/><allow send_type="method_call"/><allow send_requested_reply="true"/>
+		<allow receive_type="method_return"/><allow receive_type="error"/>
+		<deny send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus" send_member="NameHasOwner"/></policy></busconfig>`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bus := exec.Command("dbus-daemon", "--config-file="+config, "--nofork", "--nopidfile", "--print-address")
+	listens, err := bus.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := bus.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = bus.Process.Kill()
+		_ = bus.Wait()
+	})
+	if _, err := listens.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+	d := &detector{choice: BackendAuto}
+	defer d.close()
+	if found := d.detect(); found.name != v1alpha1.BackendNetworkManager {
+		t.Errorf("the backend is taken for %q", found.name)
+	}
+}

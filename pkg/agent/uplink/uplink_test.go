@@ -238,6 +238,24 @@ func TestIntroductionAndObjects(t *testing.T) {
 	}
 }
 
+// TestAddressInBrackets: manifests write it so, whatever its family is.
+func TestAddressInBrackets(t *testing.T) {
+	for _, loopback := range []string{"127.0.0.1", "::1"} {
+		s := startServer(t, secrets(t), net.JoinHostPort(loopback, "0"))
+		stop := s.start(fake.New(), func(config *Config) {
+			_, port, err := net.SplitHostPort(config.Server)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config.Server = "[" + loopback + "]:" + port
+		})
+		if hello := s.receive(s.next()).GetHello(); hello.GetNode() != "node01" {
+			t.Errorf("the agent says %v", hello)
+		}
+		_ = stop()
+	}
+}
+
 func TestObjectsComeBeforeTheReply(t *testing.T) {
 	s := startServer(t, secrets(t), "127.0.0.1:0")
 	node := fake.New()
