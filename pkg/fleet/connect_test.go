@@ -31,6 +31,7 @@ import (
 	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/fake"
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
@@ -64,6 +65,34 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("%v refusals were counted, not 6", got)
 	}
 	s.join("node01")
+}
+
+// TestTokensAreShort: nobody is listened to for long before it is known who it is.
+func TestTokensAreShort(t *testing.T) {
+	s := startServer(t, nil, "node01")
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	stream, err := agentpb.NewFleetClient(s.connection(strings.Repeat("x", 100<<10))).Connect(ctx)
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	if err == nil || !strings.Contains(err.Error(), "header list size") {
+		t.Errorf("a token of 100 kB: %v", err)
+	}
+}
+
+// TestTalkativeAgentsAreSlowedDown: what they say is kept in memory for a while.
+func TestTalkativeAgentsAreSlowedDown(t *testing.T) {
+	s := startServer(t, nil, "node01")
+	r := s.admitted("node01")
+	s.node("node01").budget.ReserveN(time.Now(), agent.MaxMessageSize)
+	begin := time.Now()
+	state := `{"hostname":"` + strings.Repeat("x", talk/2) + `"}`
+	r.object(objectText(t, state))
+	s.sink.until(t, "node01", "a large object", shows(state))
+	if took := time.Since(begin); took < 400*time.Millisecond {
+		t.Errorf("2 MiB were taken in %s", took)
+	}
 }
 
 func TestTooManyGreetings(t *testing.T) {

@@ -122,6 +122,8 @@ func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credential
 		grpc.MaxRecvMsgSize(agent.MaxMessageSize),
 		grpc.MaxSendMsgSize(agent.MaxMessageSize),
 		grpc.MaxConcurrentStreams(4),
+		// It is read before it is known who sends it: a token has a thousand bytes or two.
+		grpc.MaxHeaderListSize(64<<10),
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: 2 * f.config.HelloTimeout,

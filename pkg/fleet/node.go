@@ -22,9 +22,11 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
@@ -33,6 +35,8 @@ import (
 type node struct {
 	fleet *Fleet
 	name  string
+	// budget is what its agents may say, in bytes.
+	budget *rate.Limiter
 
 	mu   sync.Mutex
 	info Node
@@ -53,9 +57,17 @@ type node struct {
 	moved chan struct{}
 }
 
+// talk is how many bytes a second an agent may say for long. What was said is
+// kept for watches that are behind, for minutes: a node that somebody has taken
+// over is not to fill the memory of the server of all.
+const talk = 4 << 20
+
 // newNode returns a node that was never heard of, and shows it so.
 func newNode(f *Fleet, info Node) *node {
-	n := &node{fleet: f, name: info.Name, info: info, since: time.Now(), moved: make(chan struct{})}
+	n := &node{
+		fleet: f, name: info.Name, info: info, since: time.Now(), moved: make(chan struct{}),
+		budget: rate.NewLimiter(talk, agent.MaxMessageSize),
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.show()

@@ -43,8 +43,8 @@ type raw struct {
 	close func()
 }
 
-// raw connects to the server with the given token.
-func (s *server) raw(token string) *raw {
+// connection returns a connection to the server whose streams have the given token.
+func (s *server) connection(token string) *grpc.ClientConn {
 	s.t.Helper()
 	tls, err := credentials.NewClientTLSFromFile(filepath.Join(s.folder, "cert.pem"), "localhost")
 	if err != nil {
@@ -58,6 +58,13 @@ func (s *server) raw(token string) *raw {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// raw connects to the server with the given token.
+func (s *server) raw(token string) *raw {
+	s.t.Helper()
+	conn := s.connection(token)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	s.t.Cleanup(cancel)
 	stream, err := agentpb.NewFleetClient(conn).Connect(ctx)

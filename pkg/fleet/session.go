@@ -25,6 +25,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
@@ -131,6 +132,9 @@ func (s *session) receive() error {
 	for {
 		message, err := s.stream.Recv()
 		if err != nil {
+			return err
+		}
+		if err := s.node.budget.WaitN(s.stream.Context(), min(proto.Size(message), agent.MaxMessageSize)); err != nil {
 			return err
 		}
 		switch m := message.Message.(type) {

@@ -42,6 +42,8 @@ func (s *slow) Send(message *agentpb.ServerMessage) error {
 	return nil
 }
 
+func (s *slow) Context() context.Context { return context.Background() }
+
 func (s *slow) Recv() (*agentpb.AgentMessage, error) {
 	select {
 	case id := <-s.asked:
