@@ -54,6 +54,9 @@ type Elector interface {
 	// it ceases to be. It returns when ctx has ended, or when this server is to
 	// end because it is not the active one any more.
 	Run(ctx context.Context, lead func(ctx context.Context, term uint64) error) error
+	// IsActive returns whether this server is the active one: after lead was called
+	// to end it is until lead returns, unless that is because it has ceased to be.
+	IsActive() bool
 	// Announce has traffic sent to this server, the active one, until ctx ends.
 	Announce(ctx context.Context) error
 }

@@ -37,13 +37,15 @@ import (
 )
 
 // gate stands before all else. Until callers can be told apart it refuses whatever
-// is not a health check. From then on it stands before the resource: while another server is the active one it
-// refuses requests; while this one takes over it holds them up, since what they
-// would see is not there yet; after that it lets them through.
+// is not a health check. From then on it stands before the resource: while another
+// server is the active one it refuses requests; while this one takes over it holds
+// them up, since what they would see is not there yet; after that it lets them
+// through. When this server is about to cease to be the active one it refuses
+// writes, and once those inside have ended, the rest.
 type gate struct {
 	codecs runtime.NegotiatedSerializer
-	// inside has the requests, but for watches, that were let through.
-	inside waitgroup.SafeWaitGroup
+	// writes and reads have the requests, but for watches, that were let through.
+	writes, reads waitgroup.SafeWaitGroup
 	// knowsCallers tells that callers can be told apart.
 	knowsCallers atomic.Bool
 
@@ -59,6 +61,7 @@ const (
 	standby gateState = iota
 	takingOver
 	active
+	draining
 	left
 )
 
@@ -79,22 +82,34 @@ func (g *gate) open() {
 	}
 }
 
-// leave refuses requests again, for good, ends the watches, and returns once the
-// requests inside have ended, or had the given time to.
-func (g *gate) leave(patience time.Duration) {
+// drain refuses writes, for good, and returns once those inside have ended, or ctx.
+// Until then this server is the active one, and shows what they change.
+func (g *gate) drain(ctx context.Context) {
+	if g.to(draining) {
+		await(ctx, &g.writes)
+	}
+}
+
+// leave refuses all requests, for good, ends the watches, and returns once the
+// requests inside have ended, or ctx.
+func (g *gate) leave(ctx context.Context) {
 	if g.to(left) {
 		close(g.closed)
 	}
+	await(ctx, &g.reads) // first, since some writes take longer than anybody waits
+	await(ctx, &g.writes)
+}
+
+// await waits for the requests of the group, no longer than until ctx ends.
+func await(ctx context.Context, requests *waitgroup.SafeWaitGroup) {
 	done := make(chan struct{})
 	go func() {
-		g.inside.Wait()
+		requests.Wait()
 		close(done)
 	}()
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
 	select {
 	case <-done:
-	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -134,7 +149,7 @@ func (g *gate) check(*http.Request) error {
 }
 
 // enter returns once a request may pass, or why it may not.
-func (g *gate) enter(ctx context.Context) error {
+func (g *gate) enter(ctx context.Context, reads bool) error {
 	if g.is(takingOver) {
 		ctx, cancel := context.WithTimeout(ctx, heldUp)
 		defer cancel()
@@ -144,7 +159,7 @@ func (g *gate) enter(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
-	if g.is(active) {
+	if g.is(active) || reads && g.is(draining) {
 		return nil
 	}
 	return refusal(inactive)
@@ -187,14 +202,19 @@ func (g *gate) guard(resolver apirequest.RequestInfoResolver, next http.Handler)
 // admit lets a request for the resource in. It returns the request as it goes on,
 // and what is to be called at its end.
 func (g *gate) admit(r *http.Request, verb string) (*http.Request, func(), error) {
-	if err := g.enter(r.Context()); err != nil {
+	reads := verb == "get" || verb == "list" || verb == "watch"
+	if err := g.enter(r.Context(), reads); err != nil {
 		return r, nil, err
 	}
 	if verb != "watch" {
-		if g.inside.Add(1) != nil {
+		inside := &g.writes
+		if reads {
+			inside = &g.reads
+		}
+		if inside.Add(1) != nil {
 			return r, nil, refusal(inactive) // it was left just now
 		}
-		return r, g.inside.Done, nil
+		return r, inside.Done, nil
 	}
 	// It would show no change any more once the gate is closed.
 	ctx, cancel := context.WithCancel(r.Context())

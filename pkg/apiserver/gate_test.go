@@ -99,7 +99,7 @@ func TestStandbyRefuses(t *testing.T) {
 	if code := through(t, g, "nmstate.io", "list", func() {}).Code; code != http.StatusTeapot {
 		t.Errorf("an active server answers %d", code)
 	}
-	g.leave(time.Minute)
+	g.leave(t.Context())
 	refused("left")
 	g.open()
 	refused("opened after it was left")
@@ -149,7 +149,7 @@ func TestLeavingEndsTheTakeOver(t *testing.T) {
 			go func() { answers <- through(t, g, "nmstate.io", verb, func() {}).Code }()
 		}
 		synctest.Wait()
-		g.leave(time.Minute)
+		g.leave(t.Context())
 		for range 2 {
 			if code := <-answers; code != http.StatusServiceUnavailable {
 				t.Errorf("a request that was held up got %d", code)
@@ -163,7 +163,7 @@ func TestHeldUpRequestEndsWithItsContext(t *testing.T) {
 	g.takeOver()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := g.enter(ctx); err == nil {
+	if err := g.enter(ctx, true); err == nil {
 		t.Error("a request passes before the gate is open")
 	}
 }
@@ -180,7 +180,7 @@ func TestLeavingEndsWatches(t *testing.T) {
 			close(ended)
 		})
 		synctest.Wait()
-		g.leave(time.Minute)
+		g.leave(t.Context())
 		<-ended
 	})
 }
@@ -197,7 +197,7 @@ func TestLeavingWaitsForThoseInside(t *testing.T) {
 		go through(t, g, "nmstate.io", "update", func() { time.Sleep(time.Second) })
 		synctest.Wait()
 		begin := time.Now()
-		g.leave(time.Minute)
+		g.leave(t.Context())
 		if took := time.Since(begin); took != time.Second {
 			t.Errorf("leaving took %s, the request inside a second", took)
 		}
@@ -211,9 +211,47 @@ func TestLeavingWaitsForThoseInside(t *testing.T) {
 		go through(t, g, "nmstate.io", "update", func() { <-forever })
 		synctest.Wait()
 		begin := time.Now()
-		g.leave(farewell)
+		ctx, cancel := context.WithTimeout(t.Context(), farewell)
+		defer cancel()
+		g.leave(ctx)
 		if took := time.Since(begin); took != farewell {
 			t.Errorf("leaving took %s", took)
+		}
+	})
+}
+
+// TestReadsGoOnWhileWritesDrain: for as long as a write takes, nobody else can answer.
+func TestReadsGoOnWhileWritesDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := testGate(t)
+		g.takeOver()
+		g.open()
+		go through(t, g, "nmstate.io", "patch", func() { time.Sleep(time.Second) })
+		synctest.Wait()
+		drained := make(chan time.Duration)
+		begin := time.Now()
+		go func() {
+			g.drain(t.Context())
+			drained <- time.Since(begin)
+		}()
+		synctest.Wait()
+		for verb, want := range map[string]int{
+			"get": http.StatusTeapot, "list": http.StatusTeapot, "watch": http.StatusTeapot,
+			"update": http.StatusServiceUnavailable, "patch": http.StatusServiceUnavailable,
+		} {
+			if code := through(t, g, "nmstate.io", verb, func() {}).Code; code != want {
+				t.Errorf("%s: %d", verb, code)
+			}
+		}
+		if took := <-drained; took != time.Second {
+			t.Errorf("draining took %s, the write inside a second", took)
+		}
+		if code := through(t, g, "nmstate.io", "get", func() {}).Code; code != http.StatusTeapot {
+			t.Errorf("a read before it was left: %d", code)
+		}
+		g.leave(t.Context())
+		if code := through(t, g, "nmstate.io", "get", func() {}).Code; code != http.StatusServiceUnavailable {
+			t.Errorf("a read after it was left: %d", code)
 		}
 	})
 }

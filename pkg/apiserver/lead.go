@@ -29,9 +29,11 @@ const (
 	// agentsGrace is how long a server that takes over waits for the nodes' agents
 	// before it serves without those that are missing.
 	agentsGrace = 3 * time.Second
-	// farewell is how long a server that ceases to be the active one lets the
-	// requests go on that are under way, with the agents that they need.
-	farewell = 2 * time.Second
+	// farewell is how long a server that is to end lets the writes go on that are
+	// under way, and lastWords, how long it then does reads: with the agents that
+	// they need, while no other server is the active one.
+	farewell  = 2 * time.Second
+	lastWords = time.Second / 2
 	// cachePoll is how often the watch cache is asked whether it is filled.
 	cachePoll = 10 * time.Millisecond
 )
@@ -53,13 +55,27 @@ func (s *Server) lead(ctx context.Context, term uint64) error {
 		defer stop()
 		select {
 		case <-ctx.Done():
-			s.gate.leave(farewell)
+			s.leave(ctx)
 		case <-serving.Done():
-			s.gate.leave(0)
+			s.gate.leave(serving)
 		}
 		return nil
 	})
 	return group.Wait()
+}
+
+// leave ends a term, whose ctx has ended: reads go on as long as this server is
+// the active one.
+func (s *Server) leave(term context.Context) {
+	term = context.WithoutCancel(term)
+	if s.elector.IsActive() {
+		ctx, cancel := context.WithTimeout(term, farewell)
+		s.gate.drain(ctx)
+		cancel()
+	}
+	ctx, cancel := context.WithTimeout(term, lastWords)
+	defer cancel()
+	s.gate.leave(ctx)
 }
 
 // takeOver lets requests in as soon as they can be answered as if no other

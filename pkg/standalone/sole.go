@@ -27,5 +27,8 @@ func (s Sole) Run(ctx context.Context, lead func(ctx context.Context, term uint6
 	return lead(ctx, uint64(s))
 }
 
+// IsActive is always true.
+func (Sole) IsActive() bool { return true }
+
 // Announce has nobody to tell.
 func (Sole) Announce(context.Context) error { return nil }

@@ -102,8 +102,10 @@ type Election struct {
 
 // office is one term of this server as the active one.
 type office struct {
-	ctx  context.Context
-	term uint64
+	ctx context.Context
+	// tenure ends when the Lease is lost: later than ctx when the server was asked to end.
+	tenure context.Context
+	term   uint64
 	// announce is closed when the server wants the traffic, announced when its
 	// pod has the label.
 	announce, announced chan struct{}
@@ -141,9 +143,13 @@ func identity(podName string) string {
 func (e *Election) Identity() string { return e.identity }
 
 // IsActive returns whether this server is the active one: lead has been called
-// and its context has not ended.
-func (e *Election) IsActive() bool { return e.active() != nil }
+// and has not returned, and the Lease is not lost.
+func (e *Election) IsActive() bool {
+	o := e.office.Load()
+	return o != nil && o.tenure.Err() == nil
+}
 
+// active is the office of the active server that was not asked to end.
 func (e *Election) active() *office {
 	if o := e.office.Load(); o != nil && o.ctx.Err() == nil {
 		return o
@@ -217,7 +223,7 @@ func (e *Election) serve(ctx context.Context, c *candidate, lead func(context.Co
 }
 
 func (e *Election) lead(ctx context.Context, end context.CancelCauseFunc, c *candidate, term uint64, lead func(context.Context, uint64) error) error {
-	o := &office{ctx: ctx, term: term, announce: make(chan struct{}), announced: make(chan struct{})}
+	o := &office{ctx: ctx, tenure: c.tenure, term: term, announce: make(chan struct{}), announced: make(chan struct{})}
 	e.office.Store(o)
 	defer e.office.Store(nil)
 	var keepers sync.WaitGroup
