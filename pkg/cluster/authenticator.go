@@ -97,9 +97,9 @@ func (a *Authenticator) nodeOf(review *authenticationv1.TokenReviewStatus) (stri
 	case review.User.Username != a.user:
 		return "", fmt.Errorf("the token is that of %q, agents run as %q", review.User.Username, a.user)
 	}
-	nodes := review.User.Extra[serviceaccount.NodeNameKey]
-	if len(nodes) != 1 || nodes[0] == "" {
-		return "", errors.New("the token names no node: it must be bound to the agent's pod, by a projected volume")
+	nodes, pods := review.User.Extra[serviceaccount.NodeNameKey], review.User.Extra[serviceaccount.PodNameKey]
+	if len(nodes) != 1 || nodes[0] == "" || len(pods) != 1 {
+		return "", errors.New("the token names no pod and node: it must be bound to the agent's pod, by a projected volume")
 	}
 	return nodes[0], nil
 }

@@ -43,7 +43,9 @@ func review() authenticationv1.TokenReviewStatus {
 		Audiences:     []string{AgentAudience},
 		User: authenticationv1.UserInfo{
 			Username: agentUser,
-			Extra:    map[string]authenticationv1.ExtraValue{"authentication.kubernetes.io/node-name": {"node01"}},
+			Extra: map[string]authenticationv1.ExtraValue{
+				"authentication.kubernetes.io/node-name": {"node01"}, "authentication.kubernetes.io/pod-name": {"agent"},
+			},
 		},
 	}
 }
@@ -90,13 +92,16 @@ func TestTokensThatAreRefused(t *testing.T) {
 		}, "does not accept"},
 		"no audience":  {func(r *authenticationv1.TokenReviewStatus) { r.Audiences = nil }, AgentAudience},
 		"another user": {func(r *authenticationv1.TokenReviewStatus) { r.User.Username = "system:serviceaccount:default:x" }, "agents run as"},
-		"no node":      {func(r *authenticationv1.TokenReviewStatus) { r.User.Extra = nil }, "names no node"},
+		"no node":      {func(r *authenticationv1.TokenReviewStatus) { r.User.Extra = nil }, "names no pod and node"},
 		"empty node": {func(r *authenticationv1.TokenReviewStatus) {
 			r.User.Extra["authentication.kubernetes.io/node-name"] = authenticationv1.ExtraValue{""}
-		}, "names no node"},
+		}, "names no pod and node"},
+		"no pod": {func(r *authenticationv1.TokenReviewStatus) {
+			delete(r.User.Extra, "authentication.kubernetes.io/pod-name")
+		}, "names no pod and node"},
 		"two nodes": {func(r *authenticationv1.TokenReviewStatus) {
 			r.User.Extra["authentication.kubernetes.io/node-name"] = authenticationv1.ExtraValue{"a", "b"}
-		}, "names no node"},
+		}, "names no pod and node"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer := review()

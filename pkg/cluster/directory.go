@@ -26,15 +26,18 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
-
-	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
 )
@@ -45,15 +48,29 @@ var _ fleet.Directory = &Directory{}
 type Directory struct {
 	informer cache.SharedIndexInformer
 	lister   corelisters.NodeLister
+	// live is what the cluster says at the moment.
+	live metadata.Getter
 	// changed has an entry when the nodes may have changed since they were delivered.
 	changed chan struct{}
 }
 
+const (
+	// lookTimeout is for one look at the nodes of the moment.
+	lookTimeout = 3 * time.Second
+	// lag is how far a watch may be behind: longer than a reflector pauses.
+	lag = time.Minute
+	// lagPoll is how often it is looked whether it still is.
+	lagPoll = 50 * time.Millisecond
+)
+
 // NewDirectory returns the Directory of a cluster; it knows no node until Run runs.
 // It needs to list and watch nodes.
-func NewDirectory(client kubernetes.Interface) (*Directory, error) {
+func NewDirectory(client kubernetes.Interface, live metadata.Interface) (*Directory, error) {
 	nodes := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(essence)).Core().V1().Nodes()
-	d := &Directory{informer: nodes.Informer(), lister: nodes.Lister(), changed: make(chan struct{}, 1)}
+	d := &Directory{
+		informer: nodes.Informer(), lister: nodes.Lister(),
+		live: live.Resource(corev1.SchemeGroupVersion.WithResource("nodes")), changed: make(chan struct{}, 1),
+	}
 	_, err := d.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { d.poke() },
 		UpdateFunc: func(before, now any) {
@@ -77,23 +94,66 @@ func (d *Directory) Watch(ctx context.Context, deliver func([]fleet.Node)) error
 	if !cache.WaitForCacheSync(ctx.Done(), d.informer.HasSynced) {
 		return ctx.Err()
 	}
+	// A standby's watch may have been behind for long. A list without a node that
+	// was in one before would be taken for its deletion.
+	if missing := d.missing(ctx); len(missing) > 0 {
+		deliver(d.nodes(missing))
+		d.awaitAll(ctx, missing)
+	}
 	for {
-		nodes, err := d.lister.List(labels.Everything())
-		if err != nil {
-			return fmt.Errorf("listing the cluster's nodes: %w", err)
-		}
-		infos := make([]fleet.Node, 0, len(nodes))
-		for _, node := range nodes {
-			infos = append(infos, infoOf(node))
-		}
-		slices.SortFunc(infos, func(a, b fleet.Node) int { return strings.Compare(a.Name, b.Name) })
-		deliver(infos)
+		deliver(d.nodes(nil))
 		select {
 		case <-d.changed:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// nodes returns what is known of the nodes, and of the missing ones what can be.
+func (d *Directory) nodes(missing []metav1.PartialObjectMetadata) []fleet.Node {
+	nodes, err := d.lister.List(labels.Everything())
+	if err != nil {
+		panic(err) // it has no error
+	}
+	for _, node := range missing {
+		nodes = slices.DeleteFunc(nodes, func(old *corev1.Node) bool { return old.Name == node.Name })
+		nodes = append(nodes, &corev1.Node{ObjectMeta: node.ObjectMeta})
+	}
+	infos := make([]fleet.Node, 0, len(nodes))
+	for _, node := range nodes {
+		infos = append(infos, infoOf(node))
+	}
+	slices.SortFunc(infos, func(a, b fleet.Node) int { return strings.Compare(a.Name, b.Name) })
+	return infos
+}
+
+// missing returns the cluster's nodes that are not known yet.
+func (d *Directory) missing(ctx context.Context) []metav1.PartialObjectMetadata {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	all, err := d.live.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "The nodes of the moment are not to be had; beginning with those that are known")
+		return nil
+	}
+	return slices.DeleteFunc(all.Items, d.knows)
+}
+
+func (d *Directory) knows(node metav1.PartialObjectMetadata) bool {
+	known, err := d.lister.Get(node.Name)
+	return err == nil && known.UID == node.UID
+}
+
+// awaitAll waits until the watch has come up to the missing nodes, or has had the
+// time to: some may be gone again.
+func (d *Directory) awaitAll(ctx context.Context, missing []metav1.PartialObjectMetadata) {
+	ctx, cancel := context.WithTimeout(ctx, lag)
+	defer cancel()
+	_ = wait.PollUntilContextCancel(ctx, lagPoll, true, func(context.Context) (bool, error) {
+		missing = slices.DeleteFunc(missing, d.knows)
+		return len(missing) == 0, nil
+	})
 }
 
 func (d *Directory) poke() {

@@ -24,7 +24,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
+	metadatafake "k8s.io/client-go/metadata/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
 )
@@ -33,7 +39,7 @@ const timeout = time.Minute
 
 func clusterNode(name string) *corev1.Node {
 	return &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: name, UID: "uid-of-" + "node", Labels: map[string]string{"zone": "a"}, Annotations: map[string]string{"large": "one"}},
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-of-" + name), Labels: map[string]string{"zone": "a"}, Annotations: map[string]string{"large": "one"}},
 		Status: corev1.NodeStatus{
 			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}, {Type: corev1.NodeDiskPressure}},
 			Images:     []corev1.ContainerImage{{Names: []string{"large"}}},
@@ -55,7 +61,7 @@ func next(t *testing.T, delivered <-chan []fleet.Node) []fleet.Node {
 
 func TestDirectoryFollowsTheNodes(t *testing.T) {
 	client := fake.NewClientset(clusterNode("node02"), clusterNode("node01"))
-	directory, err := NewDirectory(client)
+	directory, err := NewDirectory(client, metadataOf(t, client))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +101,62 @@ func TestDirectoryFollowsTheNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	until("one less", func(n []fleet.Node) bool { return len(n) == 1 })
+}
+
+// metadataOf is a client of the metadata of the nodes that the other one has.
+func metadataOf(t *testing.T, client *fake.Clientset) *metadatafake.FakeMetadataClient {
+	t.Helper()
+	result := metadatafake.NewSimpleMetadataClient(metadatafake.NewTestScheme())
+	result.PrependReactor("list", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+		nodes, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			return true, nil, err
+		}
+		// This is what the fake makes a PartialObjectMetadataList from.
+		list := &metav1.List{}
+		for _, node := range nodes.Items {
+			list.Items = append(list.Items, runtime.RawExtension{Object: &metav1.PartialObjectMetadata{ObjectMeta: node.ObjectMeta}})
+		}
+		return true, list, nil
+	})
+	return result
+}
+
+// TestDirectoryBeginsWithTheNodesOfTheMoment, however far its watch is behind.
+func TestDirectoryBeginsWithTheNodesOfTheMoment(t *testing.T) {
+	client := fake.NewClientset(clusterNode("node01"))
+	// Nothing comes of the watch until it is let go.
+	events := make(chan watch.Event)
+	client.PrependWatchReactor("nodes", func(clienttesting.Action) (bool, watch.Interface, error) {
+		return true, watch.NewProxyWatcher(events), nil
+	})
+	directory, err := NewDirectory(client, metadataOf(t, client))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go directory.Run(ctx)
+	if !cache.WaitForCacheSync(ctx.Done(), directory.informer.HasSynced) {
+		t.Fatal("the nodes were not listed")
+	}
+	late := clusterNode("node02")
+	if _, err := client.CoreV1().Nodes().Create(ctx, late, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	delivered := make(chan []fleet.Node)
+	go func() { _ = directory.Watch(ctx, func(nodes []fleet.Node) { delivered <- nodes }) }()
+	if first := next(t, delivered); len(first) != 2 || first[1].Name != "node02" || first[1].UID != late.UID || first[1].Labels["zone"] != "a" {
+		t.Errorf("the nodes are %+v", first)
+	}
+	select {
+	case nodes := <-delivered:
+		t.Errorf("before the watch has come up: %+v", nodes)
+	case events <- watch.Event{Type: watch.Added, Object: late}:
+	}
+	if second := next(t, delivered); len(second) != 2 {
+		t.Errorf("the nodes are %+v", second)
+	}
 }
 
 // TestWhatNodesDoAllDayIsPassedOver: heartbeats and images are no news.

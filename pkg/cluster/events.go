@@ -126,16 +126,23 @@ func (s *EventSink) tellApply(obj *v1alpha1.NodeNetworkState, apply *v1alpha1.La
 	if apply.Outcome != v1alpha1.ApplyCommitted {
 		kind, note = corev1.EventTypeWarning, "the change that "+apply.User+" asked for was not made: "+apply.Reason+": "+apply.Message
 	}
-	s.tell(obj, kind, "Apply"+string(apply.Outcome), "Apply", note)
+	// client-go counts like Events on what is called the same, and keeps the first's
+	// note: each apply is a story of its own.
+	s.tellOf(obj, obj.ResourceVersion, kind, "Apply"+string(apply.Outcome), "Apply", note)
 }
 
-// tell records an Event on the object and one on its node.
+// tell records an Event on the object, and one on its node.
 func (s *EventSink) tell(obj *v1alpha1.NodeNetworkState, kind, reason, action, note string) {
+	s.tellOf(obj, "", kind, reason, action, note)
+}
+
+// tellOf is tell of one version of the object.
+func (s *EventSink) tellOf(obj *v1alpha1.NodeNetworkState, version, kind, reason, action, note string) {
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-3], "") + "..."
 	}
 	own := &corev1.ObjectReference{
-		APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "NodeNetworkState", Name: obj.Name, UID: obj.UID,
+		APIVersion: v1alpha1.SchemeGroupVersion.String(), Kind: "NodeNetworkState", Name: obj.Name, UID: obj.UID, ResourceVersion: version,
 	}
 	s.recorder.Eventf(own, nil, kind, reason, action, "%s", note)
 	for _, owner := range obj.OwnerReferences {

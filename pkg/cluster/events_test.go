@@ -17,12 +17,18 @@ limitations under the License.
 package cluster
 
 import (
+	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -94,6 +100,40 @@ func TestEvents(t *testing.T) {
 	sink.Set(shown(true, old))
 	if got := told(recorder); got != nil {
 		t.Errorf("a new node of the name: told %q", got)
+	}
+}
+
+// TestEachApplyHasAnEvent: client-go makes one of Events that are called the same.
+func TestEachApplyHasAnEvent(t *testing.T) {
+	client := fake.NewClientset()
+	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: client.EventsV1()})
+	defer broadcaster.Shutdown()
+	if err := broadcaster.StartRecordingToSinkWithContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sink := NewEventSink(sinkOfNothing{}, broadcaster.NewRecorder(scheme.Scheme, "test"))
+	sink.Set(shown(true, nil))
+	want := []string{"because of a", "because of b", "because of c"}
+	for i, message := range want {
+		obj := shown(true, apply(int64(i+1), v1alpha1.ApplyRejected, message))
+		obj.ResourceVersion = strconv.Itoa(i + 1)
+		sink.Set(obj)
+	}
+	for _, kind := range []string{"Node", "NodeNetworkState"} {
+		err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
+			all, err := client.EventsV1().Events(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+			if err != nil {
+				return false, err
+			}
+			return !slices.ContainsFunc(want, func(message string) bool {
+				return !slices.ContainsFunc(all.Items, func(event eventsv1.Event) bool {
+					return event.Regarding.Kind == kind && strings.HasSuffix(event.Note, message)
+				})
+			}), nil
+		})
+		if err != nil {
+			t.Errorf("%s: not all is told: %v", kind, err)
+		}
 	}
 }
 

@@ -53,6 +53,28 @@ func verify(ca *CA, cert *x509.Certificate, use x509.ExtKeyUsage, host string) e
 	return err
 }
 
+// TestServerTLS shows what is current, once there is something.
+func TestServerTLS(t *testing.T) {
+	var cert, key []byte
+	config := ServerTLS(func() ([]byte, []byte) { return cert, key })
+	if _, err := config.GetCertificate(nil); err == nil {
+		t.Error("a certificate before there is one")
+	}
+	ca := newCA(t, "mine")
+	for _, host := range []string{"a", "b"} {
+		var err error
+		if cert, key, err = ca.Server([]string{host}, From(time.Now(), time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			shown, err := config.GetCertificate(nil)
+			if err != nil || shown.Leaf.DNSNames[0] != host {
+				t.Errorf("shown is %v, %v", shown, err)
+			}
+		}
+	}
+}
+
 func TestACASignsForServersAndClients(t *testing.T) {
 	made := newCA(t, "mine")
 	ca, err := ParseCA(made.PEM(), made.Key())

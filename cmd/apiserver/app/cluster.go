@@ -18,8 +18,6 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -27,18 +25,20 @@ import (
 	"time"
 
 	"google.golang.org/grpc/credentials"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
 	mutatingadmissionpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
+	"k8s.io/apiserver/pkg/admission/plugin/webhook/initializer"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/apiserver/pkg/util/feature"
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/klog/v2"
 
@@ -47,6 +47,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/cluster/certificates"
 	"github.com/nmstate/kubernetes-nmstate/pkg/cluster/election"
 	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
+	"github.com/nmstate/kubernetes-nmstate/pkg/pki"
 )
 
 // certificatePatience is how long the server waits for its first certificate.
@@ -81,8 +82,8 @@ func (o *Options) clusterConfig(ctx context.Context) (*apiserver.Config, []task,
 	return f.config, f.tasks, nil
 }
 
-// connect makes the clients of the cluster's API.
-func (f *clusterForm) connect(context.Context) error {
+// connect makes the clients of the cluster's API, and waits until it answers.
+func (f *clusterForm) connect(ctx context.Context) error {
 	if err := f.CoreAPI.ApplyTo(f.config.Generic); err != nil {
 		return fmt.Errorf("connecting to the cluster: %w (give --kubeconfig outside of a pod)", err)
 	}
@@ -90,8 +91,37 @@ func (f *clusterForm) connect(context.Context) error {
 	// make agents that come back together wait for each other.
 	f.config.Generic.ClientConfig.QPS = -1
 	var err error
-	f.client, err = kubernetes.NewForConfig(f.config.Generic.ClientConfig)
-	return err
+	if f.client, err = kubernetes.NewForConfig(f.config.Generic.ClientConfig); err != nil {
+		return err
+	}
+	return awaitAPI(ctx, f.client.Discovery().RESTClient())
+}
+
+const (
+	// apiPoll is how often it is looked whether kube-apiserver is there.
+	apiPoll = time.Second
+	// apiPatience is for one look.
+	apiPatience = 5 * time.Second
+)
+
+// awaitAPI returns once kube-apiserver is ready, or when ctx ends. To end instead,
+// and to be started again, would take longer each time.
+func awaitAPI(ctx context.Context, client rest.Interface) error {
+	told := false
+	return wait.PollUntilContextCancel(ctx, apiPoll, true, func(ctx context.Context) (bool, error) {
+		ctx, cancel := context.WithTimeout(ctx, apiPatience)
+		defer cancel()
+		err := client.Get().AbsPath("/readyz").MaxRetries(0).Do(ctx).Error()
+		// Who may not ask has been answered.
+		if err == nil || apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) {
+			return true, nil
+		}
+		if !told {
+			klog.FromContext(ctx).Error(err, "The cluster's API is not ready; waiting for it")
+			told = true
+		}
+		return false, nil
+	})
 }
 
 // elect sets who is the active server.
@@ -206,15 +236,16 @@ func (f *clusterForm) admit(ctx context.Context) error {
 		return err
 	}
 	config := &f.config.Generic.Config
-	return f.Admission.ApplyTo(config, f.config.Generic.SharedInformerFactory, f.client, resources,
-		feature.DefaultFeatureGate, config.EffectiveVersion)
+	informers := f.config.Generic.SharedInformerFactory
+	webhooks := initializer.NewPluginInitializer(nil, cluster.NewServiceResolver(informers.Core().V1().Services().Lister()))
+	return f.Admission.ApplyTo(config, informers, f.client, resources, feature.DefaultFeatureGate, config.EffectiveVersion, webhooks)
 }
 
 // missingPlugins returns the admission plugins that would wait for ever for an API that the cluster lacks.
 func (f *clusterForm) missingPlugins() ([]string, error) {
 	const group = "admissionregistration.k8s.io/v1"
 	list, err := f.client.Discovery().ServerResourcesForGroupVersion(group)
-	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
+	if err != nil {
 		return nil, fmt.Errorf("asking the cluster for what it has of %s: %w", group, err)
 	}
 	served := sets.New[string]()
@@ -229,7 +260,11 @@ func (f *clusterForm) missingPlugins() ([]string, error) {
 
 // follow sets who is a node, who is an agent, where agents connect, and who is told of what happens to them.
 func (f *clusterForm) follow(context.Context) error {
-	directory, err := cluster.NewDirectory(f.client)
+	live, err := metadata.NewForConfig(f.config.Generic.ClientConfig)
+	if err != nil {
+		return err
+	}
+	directory, err := cluster.NewDirectory(f.client, live)
 	if err != nil {
 		return err
 	}
@@ -250,24 +285,9 @@ func (f *clusterForm) follow(context.Context) error {
 			}
 			return nil
 		})
-	f.config.AgentTLS = credentials.NewTLS(agentTLS(f.config.Generic.SecureServing.Cert))
+	f.config.AgentTLS = credentials.NewTLS(pki.ServerTLS(f.config.Generic.SecureServing.Cert.CurrentCertKeyContent))
 	f.config.AgentListener, err = f.listenForAgents()
 	return err
-}
-
-// agentTLS shows agents the certificate of the moment, the one that clients are shown.
-func agentTLS(cert dynamiccertificates.CertKeyContentProvider) *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			certPEM, keyPEM := cert.CurrentCertKeyContent()
-			if len(certPEM) == 0 {
-				return nil, errors.New("there is no serving certificate yet")
-			}
-			pair, err := tls.X509KeyPair(certPEM, keyPEM)
-			return &pair, err
-		},
-	}
 }
 
 // listenForAgents listens where agents connect.

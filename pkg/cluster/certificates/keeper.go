@@ -18,7 +18,6 @@ package certificates
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -71,10 +70,6 @@ func New(config Config) (*Keeper, error) {
 // Provider returns the serving certificate for the generic server, which it tells
 // of each new one. It has none before Wait has returned.
 func (k *Keeper) Provider() dynamiccertificates.CertKeyContentProvider { return k.serving }
-
-// TLSConfig returns the configuration of a listener that shows, at each handshake,
-// the serving certificate of the moment.
-func (k *Keeper) TLSConfig() *tls.Config { return k.serving.tlsConfig() }
 
 // Wait returns when there is a serving certificate, which takes no active server.
 // If ctx ends first, the error says what is wrong.

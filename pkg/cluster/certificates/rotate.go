@@ -48,7 +48,8 @@ func (r rules) renew(s *state, now time.Time) (did []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.serving != nil && s.request != rotateServing && slices.Equal(s.serving.parsed.Leaf.DNSNames, r.hosts) && now.Before(r.servingDue(s)) {
+	if s.serving != nil && s.request != rotateServing && slices.Equal(s.serving.parsed.Leaf.DNSNames, r.hosts) &&
+		holds(s.serving.parsed.Leaf, now) && now.Before(r.servingDue(s)) {
 		return did, nil
 	}
 	if s.request == rotateServing {
@@ -64,10 +65,10 @@ func (r rules) renewCA(s *state, now time.Time) (did []string, err error) {
 		did = append(did, "made the first CA")
 		s.ca, err = r.newCA(now)
 		return did, err
-	case !now.Before(s.ca.Certificate().NotAfter):
-		did = append(did, "replaced the CA, which had expired")
+	case !holds(s.ca.Certificate(), now):
+		did = append(did, "replaced the CA, which had expired or is not valid yet")
 		next := s.next
-		if next == nil || !now.Before(next.Certificate().NotAfter) {
+		if next == nil || !holds(next.Certificate(), now) {
 			if next, err = r.newCA(now); err != nil {
 				return nil, err
 			}
@@ -144,6 +145,12 @@ func (r rules) sign(s *state, now time.Time) error {
 // newCA gives each CA a name of its own, because there may be several in a bundle.
 func (r rules) newCA(now time.Time) (*pki.CA, error) {
 	return pki.NewCA(fmt.Sprintf("nmstate-apiserver-ca@%d", now.UnixMicro()), pki.From(now, r.CAValidity))
+}
+
+// holds tells whether a certificate is valid now: one that was made while the
+// clock was ahead is not.
+func holds(cert *x509.Certificate, now time.Time) bool {
+	return !now.Before(cert.NotBefore) && now.Before(cert.NotAfter)
 }
 
 // unknown tells whether a time is none that something can have begun at.

@@ -32,6 +32,25 @@ func trusts(bundle []byte, cert *x509.Certificate, now time.Time) error {
 	return err
 }
 
+// TestClockThatWasAhead: what was made in what is the future now is of no use to anybody.
+func TestClockThatWasAhead(t *testing.T) {
+	r, s := testRules(), &state{}
+	ahead := start.Add(48 * time.Hour)
+	renew(t, r, s, ahead)
+	serving := s.serving
+	renew(t, r, s, start)
+	if s.serving == serving || !holds(s.ca.Certificate(), start) || !holds(s.serving.parsed.Leaf, start) {
+		t.Errorf("the CA holds from %s on, the certificate from %s on", s.ca.Certificate().NotBefore, s.serving.parsed.Leaf.NotBefore)
+	}
+	ca := s.ca
+	s.request = rotateServing
+	renew(t, r, s, ahead)
+	renew(t, r, s, start)
+	if s.ca != ca || !holds(s.serving.parsed.Leaf, start) {
+		t.Errorf("the certificate holds from %s on, and another CA: %v", s.serving.parsed.Leaf.NotBefore, s.ca != ca)
+	}
+}
+
 // TestYears: without anybody's doing, over ten lives of a CA, a client that is
 // behind by the overlap, and a server that is behind by the other, still get on.
 func TestYears(t *testing.T) {

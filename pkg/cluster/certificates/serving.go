@@ -19,7 +19,6 @@ package certificates
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"sync"
@@ -102,16 +101,4 @@ func (s *serving) wait(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return fmt.Errorf("waiting for the serving certificate: %w", errors.Join(context.Cause(ctx), s.problem))
-}
-
-func (s *serving) tlsConfig() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			if current := s.get(); current != nil {
-				return current.parsed, nil
-			}
-			return nil, errors.New("there is no serving certificate yet")
-		},
-	}
 }

@@ -31,6 +31,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/sets"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/pki"
 )
 
 // front is a server as others see it: the generic server's port and the agents'.
@@ -59,7 +61,7 @@ func (c *cluster) startFront() *front {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := plain.Serve(tls.NewListener(agents, f.TLSConfig())); !errors.Is(err, http.ErrServerClosed) {
+		if err := plain.Serve(tls.NewListener(agents, pki.ServerTLS(f.Provider().CurrentCertKeyContent))); !errors.Is(err, http.ErrServerClosed) {
 			c.t.Error(err)
 		}
 	}()
