@@ -3,7 +3,7 @@
 # Adds us to the cluster of the current kubeconfig, or takes us away again.
 #
 #   deploy.sh up [COMPONENT…]   checks first that nobody else serves v1alpha1.nmstate.io; returns when all is there
-#   deploy.sh down
+#   deploy.sh down           takes away nothing that is somebody else's
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -17,33 +17,60 @@ refuse() {
 	exit 1
 }
 
+# server_of_api prints NAMESPACE/NAME of the Service that serves our group and version, only a slash if kube-apiserver does
+# itself, and nothing if nobody does.
+server_of_api() {
+	"$kubectl" get apiservice "$apiservice" --ignore-not-found -o jsonpath='{.spec.service.namespace}/{.spec.service.name}' ||
+		refuse "the cluster does not answer; is KUBECONFIG the right one?"
+}
+
 # An APIService takes a whole group and version: there can be one of it.
 preflight() {
 	local service
-	service=$("$kubectl" get apiservice "$apiservice" --ignore-not-found \
-		-o jsonpath='{.metadata.name}{" "}{.spec.service.namespace}/{.spec.service.name}') ||
-		refuse "the cluster does not answer; is KUBECONFIG the right one?"
-	[[ -z $service || $service == "$apiservice $ours" || $service == "$apiservice /" ]] ||
-		refuse "$apiservice is already served by Service ${service#* }: take that away first (kubectl delete apiservice $apiservice)"
+	service=$(server_of_api)
+	[[ -z $service || $service == "$ours" || $service == / ]] ||
+		refuse "$apiservice is already served by Service $service: take that away first (kubectl delete apiservice $apiservice)"
 	local crds
 	crds=$("$kubectl" get crd -o jsonpath='{range .items[?(@.spec.group=="nmstate.io")]}{.metadata.name}{" "}{.spec.versions[?(@.served==true)].name}{"\n"}{end}' |
 		awk '{for (i = 2; i <= NF; i++) if ($i == "v1alpha1") print $1}')
 	[[ -z $crds ]] || refuse "v1alpha1 of nmstate.io is already served by the CRDs ${crds//$'\n'/, }: take that version out of them first"
 }
 
+# await waits for what is said in the first words, and if it does not come prints the states of pods and nodes.
+await() {
+	local what=$1
+	shift
+	"$@" --timeout="$timeout" >/dev/null && return
+	echo "deploy: all is applied, but $what not Available after $timeout:" >&2
+	"$kubectl" -n nmstate-system get pods -o wide >&2 || true
+	"$kubectl" get nodenetworkstates.v1alpha1.nmstate.io >&2 || true
+	exit 1
+}
+
 up() {
 	preflight
 	"$here/render.sh" "$@" | "$kubectl" apply --server-side --force-conflicts -f - >/dev/null
-	"$kubectl" -n nmstate-system rollout status deployment/nmstate-apiserver --timeout="$timeout" >/dev/null
-	"$kubectl" wait --for=condition=Available "apiservice/$apiservice" --timeout="$timeout" >/dev/null
-	"$kubectl" -n nmstate-system rollout status daemonset/nmstate-node-agent --timeout="$timeout" >/dev/null
-	"$kubectl" wait --for=condition=Available nodenetworkstates.v1alpha1.nmstate.io --all --timeout="$timeout" >/dev/null
+	await "the servers are" "$kubectl" -n nmstate-system rollout status deployment/nmstate-apiserver
+	await "the API is" "$kubectl" wait --for=condition=Available "apiservice/$apiservice"
+	await "some agents are" "$kubectl" -n nmstate-system rollout status daemonset/nmstate-node-agent
+	# Of those alone that have an agent.
+	local nodes
+	mapfile -t nodes < <("$kubectl" -n nmstate-system get pods -l app.kubernetes.io/name=nmstate-node-agent \
+		-o jsonpath='{range .items[*]}{.spec.nodeName}{"\n"}{end}' | sort -u)
+	await "some nodes are" "$kubectl" wait --for=condition=Available nodenetworkstates.v1alpha1.nmstate.io "${nodes[@]}"
 }
 
 # The APIService goes first: one whose server is gone makes namespaces hang when they are deleted.
 down() {
-	"$kubectl" delete apiservice "$apiservice" --ignore-not-found >/dev/null
-	"$here/render.sh" "$@" | "$kubectl" delete --ignore-not-found --timeout="$timeout" -f - >/dev/null
+	local service
+	service=$(server_of_api)
+	if [[ $service == "$ours" ]]; then
+		"$kubectl" delete apiservice "$apiservice" --ignore-not-found >/dev/null
+	elif [[ -n $service ]]; then
+		echo "deploy: $apiservice stays, since it is not ours" >&2
+	fi
+	"$here/render.sh" "$@" | awk -v RS='---\n' -v ORS='---\n' '!/(^|\n)kind: APIService\n/' |
+		"$kubectl" delete --ignore-not-found --timeout="$timeout" -f - >/dev/null
 }
 
 command=${1:-}

@@ -45,13 +45,20 @@ import (
 	typed "github.com/nmstate/kubernetes-nmstate/pkg/generated/clientset/versioned/typed/nmstate/v1alpha1"
 )
 
-// clients returns the typed clients, without a limit of their own; warnings of
-// the server go to the handler, if there is one.
-func (s *suite) clients(warnings rest.WarningHandler) versioned.Interface {
+// restConfig is for clients without a limit of their own.
+func (s *suite) restConfig() *rest.Config {
 	GinkgoHelper()
 	config, err := clientcmd.BuildConfigFromFlags("", s.kubeconfig())
 	Expect(err).NotTo(HaveOccurred())
 	config.QPS = -1
+	return config
+}
+
+// clients returns the typed clients; warnings of the server go to the handler, if
+// there is one.
+func (s *suite) clients(warnings rest.WarningHandler) versioned.Interface {
+	GinkgoHelper()
+	config := s.restConfig()
 	config.WarningHandler = warnings
 	if warnings == nil {
 		config.WarningHandler = rest.NoWarnings{}

@@ -24,7 +24,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -38,6 +40,8 @@ type inCluster struct {
 func (c inCluster) specs() {
 	It("rights are plain RBAC, by the node's name if wanted", NodeTimeout(2*time.Minute), c.rights)
 	It("an admission policy of the cluster is obeyed by PUT, PATCH and apply", NodeTimeout(2*time.Minute), c.policy)
+	It("the server may change its pods' labels, nothing else of any pod", NodeTimeout(2*time.Minute), c.labelsOnly)
+	It("each apply is told of by Events of its own", NodeTimeout(2*time.Minute), c.events)
 	It("webhooks of the cluster change and refuse", NodeTimeout(2*time.Minute), c.webhooks)
 	It("stands beside the CRDs of kubernetes-nmstate", NodeTimeout(2*time.Minute), c.besideCRDs)
 	It("is not deployed where somebody else serves the version", NodeTimeout(2*time.Minute), c.preflight)
@@ -48,6 +52,7 @@ func (c inCluster) specs() {
 	It("rollouts, kills and cuts under load: no wrong answer, no write lost or made twice",
 		NodeTimeout(5*time.Minute+time.Duration(*rounds)*2*time.Minute), c.storm)
 	It("without any server the rest of the cluster is as before", NodeTimeout(5*time.Minute), c.absence)
+	It("is taken away, but for what is somebody else's, and added again", NodeTimeout(10*time.Minute), c.takenAway)
 }
 
 // do runs kubectl, which must succeed; input is its standard input.
@@ -171,6 +176,42 @@ func (c inCluster) nodesComeAndGo(ctx SpecContext) {
 		event := <-w.ResultChan()
 		return event.Type
 	}).WithTimeout(long).Should(Equal(watch.Deleted))
+}
+
+// labelsOnly: who could change the image of an agent's pod would be root on its node.
+func (c inCluster) labelsOnly(ctx SpecContext) {
+	config := c.suite.restConfig()
+	config.Impersonate.UserName = "system:serviceaccount:" + namespace + ":nmstate-apiserver"
+	server, err := kubernetes.NewForConfig(config)
+	Expect(err).NotTo(HaveOccurred())
+	patch := func(app, patch string) error {
+		GinkgoHelper()
+		pod := c.do(ctx, "", "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/name="+app, "-o", "jsonpath={.items[0].metadata.name}")
+		_, err := server.CoreV1().Pods(namespace).Patch(ctx, pod, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+		return err
+	}
+	const label, unlabel = `{"metadata":{"labels":{"e2e":"label"}}}`, `{"metadata":{"labels":{"e2e":null}}}`
+	Expect(patch("nmstate-apiserver", `{"spec":{"activeDeadlineSeconds":100000}}`)).
+		To(MatchError(ContainSubstring("may change a pod's labels and annotations, nothing else")))
+	Expect(patch("nmstate-node-agent", label)).To(MatchError(ContainSubstring("may change its own pods, no others")))
+	Expect(patch("nmstate-apiserver", label)).To(Succeed())
+	Expect(patch("nmstate-apiserver", unlabel)).To(Succeed())
+}
+
+// events of one reason are not counted as one: each has a user and words of its own.
+func (c inCluster) events(ctx SpecContext) {
+	const node = "node02"
+	for _, user := range []string{"anna", "bert"} {
+		c.do(ctx, "", "create", "clusterrolebinding", "e2e-"+user, "--clusterrole=nodenetworkstates-editor", "--user="+user)
+		DeferCleanup(func(ctx SpecContext) { c.do(ctx, "", "delete", "clusterrolebinding", "e2e-"+user) }, NodeTimeout(long))
+		c.refused(ctx, "no-such-"+user, "", "patch", "nns", node, "--as="+user, "--type=merge",
+			"-p", `{"spec":{"desiredState":{"interfaces":[{"name":"no-such-`+user+`","type":"linux-bridge","state":"up","bridge":{"port":[{"name":"no-such-`+user+`-port"}]}}]}}}`)
+	}
+	for _, about := range []string{"Node", "NodeNetworkState"} {
+		Eventually(func() (string, error) {
+			return c.suite.kubectl(ctx, "", "get", "events.v1.events.k8s.io", "-A", "-o", `jsonpath={range .items[?(@.regarding.kind=="`+about+`")]}{.regarding.name} {.note}{"\n"}{end}`)
+		}).WithTimeout(long).Should(And(ContainSubstring(node+" the change that anna"), ContainSubstring(node+" the change that bert")), about)
+	}
 }
 
 func (c inCluster) absence(ctx SpecContext) {

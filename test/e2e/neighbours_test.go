@@ -25,10 +25,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"strings"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -85,41 +82,13 @@ func (c inCluster) besideCRDs(ctx SpecContext) {
 	c.do(ctx, "", "annotate", "nns", "node01", "e2e=beside", "--overwrite")
 }
 
-// preflight is what make deploy begins with.
-func (c inCluster) preflight(ctx SpecContext) {
-	refuses := func(words string) {
-		GinkgoHelper()
-		cmd := exec.CommandContext(ctx, c.suite.root+"/hack/artifacts/deploy.sh", "up")
-		cmd.Env = append(os.Environ(), "KUBECONFIG="+c.suite.kubeconfig(), "IMAGE_REGISTRY=nowhere", "IMAGE_REPO=none", "IMAGE_TAG=none")
-		out, err := cmd.CombinedOutput()
-		Expect(err).To(HaveOccurred())
-		Expect(string(out)).To(ContainSubstring(words))
-	}
-	By("a CRD that has the version")
-	c.create(ctx, crd("nodenetworkstates", "NodeNetworkState", "nns", "v1alpha1"))
-	refuses("v1alpha1 of nmstate.io is already served by the CRDs nodenetworkstates.nmstate.io: take that version out of them first")
-	c.do(ctx, "", "delete", "crd", "nodenetworkstates.nmstate.io")
-
-	By("an APIService of somebody else")
-	service := func(ctx context.Context, name string) {
-		GinkgoHelper()
-		c.do(ctx, "", "patch", "apiservice", "v1alpha1.nmstate.io", "--type=merge", "-p", `{"spec":{"service":{"name":"`+name+`"}}}`)
-	}
-	DeferCleanup(func(ctx SpecContext) {
-		service(ctx, "nmstate-apiserver")
-		c.do(ctx, "", "wait", "--for=condition=Available", "apiservice/v1alpha1.nmstate.io", "--timeout=60s")
-		c.get(ctx, "node01")
-	}, NodeTimeout(2*time.Minute))
-	service(ctx, "somebody")
-	refuses("v1alpha1.nmstate.io is already served by Service nmstate-system/somebody: take that away first")
-}
-
-// webhooks are served from where the control plane is.
+// webhooks are served from where the control plane is: one at its address, the
+// other one as a Service, whose name nobody resolves here.
 func (c inCluster) webhooks(ctx SpecContext) {
-	const node, changing = "node01", "webhook.nmstate.io/seen"
+	const node, changing, service = "node01", "webhook.nmstate.io/seen", "e2e-webhook"
 	listener, err := inHub(c.cluster, func() (net.Listener, error) { return net.Listen("tcp", controlPlane+":0") })
 	Expect(err).NotTo(HaveOccurred())
-	certificate, key, err := cert.GenerateSelfSignedCertKey(controlPlane, []net.IP{net.ParseIP(controlPlane)}, nil)
+	certificate, key, err := cert.GenerateSelfSignedCertKey(controlPlane, []net.IP{net.ParseIP(controlPlane)}, []string{service + ".default.svc"})
 	Expect(err).NotTo(HaveOccurred())
 	pair, err := tls.X509KeyPair(certificate, key)
 	Expect(err).NotTo(HaveOccurred())
@@ -146,7 +115,21 @@ func (c inCluster) webhooks(ctx SpecContext) {
 	server.StartTLS()
 	DeferCleanup(server.Close)
 
-	hook := func(kind, path string) string {
+	port := listener.Addr().(*net.TCPAddr).Port
+	c.create(ctx, fmt.Sprintf(`
+apiVersion: v1
+kind: Service
+metadata: {name: %[1]s, namespace: default}
+spec: {ports: [{port: 443}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: %[1]s, namespace: default, labels: {kubernetes.io/service-name: %[1]s}}
+addressType: IPv4
+ports: [{port: %[2]d}]
+endpoints: [{addresses: [%[3]s]}]
+`, service, port, controlPlane))
+	hook := func(kind, client string) string {
 		return fmt.Sprintf(`
 apiVersion: admissionregistration.k8s.io/v1
 kind: %sWebhookConfiguration
@@ -157,18 +140,19 @@ webhooks:
   sideEffects: None
   failurePolicy: Fail
   timeoutSeconds: 5
-  clientConfig: {url: "https://%s%s", caBundle: %s}
+  clientConfig: {%s, caBundle: %s}
   rules: [{apiGroups: [nmstate.io], apiVersions: [v1alpha1], operations: [UPDATE], resources: [nodenetworkstates]}]
 ---
-`, kind, listener.Addr(), path, base64.StdEncoding.EncodeToString(certificate))
+`, kind, client, base64.StdEncoding.EncodeToString(certificate))
 	}
 	DeferCleanup(func(ctx SpecContext) {
 		c.admitted(ctx, node, `{"metadata":{"annotations":{"e2e":"none"}}}`)
 		c.do(ctx, "", "annotate", "nns", node, changing+"-", "e2e-")
 	}, NodeTimeout(long))
-	c.create(ctx, hook("Mutating", "/mutate")+hook("Validating", "/validate"))
+	c.create(ctx, hook("Mutating", fmt.Sprintf("url: 'https://%s/mutate'", listener.Addr()))+
+		hook("Validating", fmt.Sprintf("service: {namespace: default, name: %s, path: /validate}", service)))
 	// They are in force as soon as the server has heard of them.
-	const touching = `{"spec":{"desiredState":{"interfaces":[{"name":"br-webhook","type":"linux-bridge","state":"up"}]}}}`
+	const touching = `{"metadata":{"annotations":{"e2e":"webhook"}},"spec":{"desiredState":{"interfaces":[{"name":"br-webhook","type":"linux-bridge","state":"up"}]}}}`
 	tried := func(args ...string) func() (string, error) {
 		return func() (string, error) {
 			out, _ := c.suite.kubectl(ctx, "", append([]string{args[0], "nns", node, "--dry-run=server"}, args[1:]...)...)
