@@ -16,6 +16,9 @@ VERSION_FLAGS := $(foreach package,k8s.io/component-base/version k8s.io/client-g
 	-X $(package).gitVersion=$(KUBERNETES_VERSION) -X $(package).gitMajor=1 -X $(package).gitMinor=37)
 LDFLAGS := -s -w $(VERSION_FLAGS)
 
+# Vetting goes through all that is imported, which takes minutes: once, with the tests.
+GO_TEST := go test -vet=all
+
 .PHONY: help
 help: ## Say what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,38 +97,38 @@ test: test-builds verify test-unit test-integration test-e2e test-release ## Run
 .PHONY: test-unit
 test-unit: libnmstate ## Run the tests of the packages, with the race detector.
 	@hack/nodes/packages.sh
-	go test -race -timeout 15m ./cmd/... ./pkg/... ./test/rules
+	$(GO_TEST) -race -timeout 15m ./cmd/... ./pkg/... ./test/rules
 
 .PHONY: test-integration
 test-integration: build ## Run the server with agents in memory against client-go and controller-runtime.
-	KUBE_WATCHLIST_INCONSISTENCY_DETECTOR=true KUBE_FEATURE_WatchListClient=true go test -count=1 -timeout 10m ./test/integration/...
-	KUBE_FEATURE_WatchListClient=false go test -count=1 -timeout 10m -run Informers ./test/integration/...
+	KUBE_WATCHLIST_INCONSISTENCY_DETECTOR=true KUBE_FEATURE_WatchListClient=true $(GO_TEST) -count=1 -timeout 10m ./test/integration/...
+	KUBE_FEATURE_WatchListClient=false $(GO_TEST) -count=1 -timeout 10m -run Informers ./test/integration/...
 
 .PHONY: test-e2e
 test-e2e: build kubectl ## Run the real binaries on nodes of their own, driven by kubectl.
-	go test -count=1 -timeout 30m ./test/e2e/...
+	$(GO_TEST) -count=1 -timeout 30m ./test/e2e/...
 
 .PHONY: test-clients
 test-clients: build kubectl ## Run the examples of docs/clients.md on nodes of their own.
-	go test -count=1 -timeout 30m ./test/clients
+	$(GO_TEST) -count=1 -timeout 30m ./test/clients
 
 .PHONY: test-release
 test-release: libnmstate ## Test how images are written and releases are made.
-	cd hack/images && go mod tidy -diff && go vet ./... && go test -count=1 ./...
-	cd hack/release && go mod tidy -diff && go vet ./... && go test -count=1 ./...
+	cd hack/images && go mod tidy -diff && $(GO_TEST) -count=1 ./...
+	cd hack/release && go mod tidy -diff && $(GO_TEST) -count=1 ./...
 
 # How many faults the storm of test-cluster has, with a rolling restart before each.
 ROUNDS ?= 9
 
 .PHONY: test-cluster
 test-cluster: cluster-sync ## Run the specs of test-e2e, those of a cluster, and test-clients, through a real kube-apiserver.
-	go test -count=1 -timeout 120m ./test/e2e -form=cluster -rounds=$(ROUNDS) -ginkgo.timeout=115m
-	go test -count=1 -timeout 30m ./test/clients -cluster
+	$(GO_TEST) -count=1 -timeout 120m ./test/e2e -form=cluster -rounds=$(ROUNDS) -ginkgo.timeout=115m
+	$(GO_TEST) -count=1 -timeout 30m ./test/clients -cluster
 
 .PHONY: bench
 bench: build ## Measure against what a user would use instead; print ratios.
 	@hack/libnmstate/nmstatectl.sh
-	go test -count=1 -timeout 60m -run '^$$' -bench . ./test/bench/...
+	$(GO_TEST) -count=1 -timeout 60m -run '^$$' -bench . ./test/bench/...
 
 # What images are called: $(IMAGE_REGISTRY)/$(IMAGE_REPO)/nmstate-apiserver:$(IMAGE_TAG).
 export IMAGE_REGISTRY ?= localhost

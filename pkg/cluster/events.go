@@ -43,7 +43,7 @@ const maxNote = 1024
 // EventSink is a fleet.Sink that tells by Events, on the node and on its
 // NodeNetworkState, what happens there: how each apply ended, and that an agent
 // was lost and found. What was so before this server became the active one was
-// told by the one before.
+// told by the one before; what happens while no server is the active one, by none.
 type EventSink struct {
 	next     fleet.Sink
 	recorder events.EventRecorder
