@@ -57,7 +57,7 @@ cluster-components: setup ## Build what a cluster is made of: Kubernetes, etcd, 
 	@hack/cluster/components/build.sh
 
 .PHONY: cluster-up
-cluster-up: cluster-components demo-kubectl ## Run a real cluster of three nodes; print how to use it.
+cluster-up: cluster-components kubectl ## Run a real cluster of three nodes; print how to use it.
 	@hack/cluster/up.sh
 
 .PHONY: cluster-check
