@@ -3,7 +3,7 @@
 # Adds us to the cluster of the current kubeconfig, or takes us away again.
 #
 #   deploy.sh up [COMPONENT…]   checks first that nobody else serves v1alpha1.nmstate.io; returns when all is there
-#   deploy.sh down           takes away nothing that is somebody else's
+#   deploy.sh down [COMPONENT…] takes away nothing that is somebody else's
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)

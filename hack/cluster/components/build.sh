@@ -34,8 +34,9 @@ programs() {
 	rm -rf "${out:?}/bin" "$out/cni" "$out/images"
 	mkdir -p "$out/bin" "$out/cni" "$out/images"
 	echo "cluster: building Kubernetes $version and etcd, which takes minutes the first time"
-	# Two at a time: the compiler takes up to 2 GB for each. As make build compiles, so that what both need is compiled once.
-	CGO_ENABLED=0 go build -p 2 -tags grpcnotrace,netgo,osusergo -ldflags "$flags" -o "$out/bin/components" .
+	# Two at a time: the compiler takes up to 2 GB for each. The tags are those of the Makefile, so that what make build needs,
+	# too, is compiled once.
+	CGO_ENABLED=0 go build -p 2 -ldflags "$flags" -o "$out/bin/components" .
 	for name in etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet; do
 		ln -sf components "$out/bin/$name"
 	done
