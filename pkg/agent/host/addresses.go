@@ -44,7 +44,7 @@ func (s *snapshot) noteAddresses(links []netlink.Link) error {
 			continue
 		}
 		for family, title := range map[int]string{unix.AF_INET: "IPv4", unix.AF_INET6: "IPv6"} {
-			found, err := netlink.AddrList(l, family)
+			found, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, family) })
 			if err != nil {
 				return fmt.Errorf("listing the addresses of %s: %w", name, err)
 			}

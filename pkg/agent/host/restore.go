@@ -42,6 +42,9 @@ const settleTime = 5 * time.Second
 // without NetworkManager, and with it leaves alone what NetworkManager never knew.
 func (s *snapshot) restore(ctx context.Context, b backend) string {
 	logger := klog.FromContext(ctx)
+	if now, err := takeSnapshot(s.scope, nil); err == nil {
+		s.disturbed = s.disturbances(now)
+	}
 	if s.scope.managed {
 		if err := s.mendHostname(ctx, b); err != nil {
 			logger.Error(s.withoutSecrets(err), "Putting the hostname back")
@@ -112,11 +115,12 @@ func (s *snapshot) makeLinks(ctx context.Context, now *snapshot, b backend) erro
 	if err != nil {
 		return err
 	}
+	lasting := s.lasting(now)
 	var gone []any
 	for _, item := range list(tree, "interfaces") {
 		iface, _ := item.(map[string]any)
 		name, _ := iface["name"].(string)
-		_, was := s.links[name]
+		_, was := lasting[name]
 		// With a mask for a secret it would not be what it was.
 		if _, is := now.links[name]; was && !is && !hasMask(iface) {
 			gone = append(gone, item)
@@ -224,8 +228,9 @@ func (s *snapshot) mendRoutes(_ context.Context, now *snapshot, _ backend) error
 			errs = append(errs, fmt.Errorf("removing route %s: %w", key, err))
 		}
 	}
+	due := s.due(now)
 	for _, viaHop := range []bool{false, true} {
-		for key, was := range s.routes {
+		for key, was := range due {
 			hasHop := len(was.Gw) > 0 || len(was.MultiPath) > 0
 			if _, is := now.routes[key]; is || hasHop != viaHop {
 				continue

@@ -40,11 +40,12 @@ const (
 type scope struct {
 	// all means everything, links that are not named included.
 	all bool
-	// links are those that the state means, and those that hang on them.
-	links map[string]bool
-	// absentRoutes are the entries that take routes away wherever they go, rules
-	// all entries of rules: what matches none of them is others'.
-	absentRoutes, rules []map[string]any
+	// links are those that the state means, and those that hang on them; meant
+	// are the former alone.
+	links, meant map[string]bool
+	// routes and rules are all entries of such, absentRoutes those that take
+	// routes away wherever they go: what matches none of them is others'.
+	routes, rules, absentRoutes []map[string]any
 	// dns and hostname tell whether the state has such a section.
 	dns, hostname bool
 	// files are those that the apply may write.
@@ -62,6 +63,12 @@ func (s scope) has(link string) bool { return s.all || s.links[link] }
 // hasRule tells whether a rule is in the scope.
 func (s scope) hasRule(r netlink.Rule) bool {
 	return s.all || slices.ContainsFunc(s.rules, func(entry map[string]any) bool { return matchesRule(entry, r) })
+}
+
+// hasNowhere tells whether a route that is over no link, such as a blackhole, is
+// in the scope.
+func (s scope) hasNowhere(r netlink.Route) bool {
+	return s.all || slices.ContainsFunc(s.routes, func(entry map[string]any) bool { return matchesNowhere(entry, r) })
 }
 
 // takesAway tells whether the state may take away a route over any link.
@@ -86,17 +93,17 @@ func scopeOf(desired, full []byte) (scope, error) {
 	for _, section := range []string{"interfaces", "routes"} {
 		s.name(wanted[section])
 	}
-	for _, entry := range entries(wanted, "routes") {
+	s.routes = entries(wanted, "routes")
+	for _, entry := range s.routes {
 		if entry["state"] == "absent" && entry["next-hop-interface"] == nil {
 			s.absentRoutes = append(s.absentRoutes, entry)
 		}
 	}
 	s.rules = entries(wanted, "route-rules")
 	s.resolve(list(wanted, "interfaces"), list(there, "interfaces"))
+	s.meant = maps.Clone(s.links)
 	s.hangOn(list(there, "interfaces"))
 	s.noteFiles(wanted)
-	// A route that goes nowhere, such as a blackhole, is over no link.
-	_, s.links[""] = wanted["routes"]
 	return s, nil
 }
 

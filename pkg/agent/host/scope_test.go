@@ -55,7 +55,6 @@ func TestScopeHasAllThatAStateMeans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			delete(s.links, "")
 			if got := strings.Join(slices.Sorted(maps.Keys(s.links)), ","); got != c.want || s.all {
 				t.Errorf("links are %s, all %v, want %s", got, s.all, c.want)
 			}
@@ -101,6 +100,23 @@ func TestMatchesRoute(t *testing.T) {
 		`{"destination":"198.18.50.0/24x"}`: {true, true},
 	} {
 		if got := [2]bool{matchesRoute(entryOf(t, entry), r), matchesRoute(entryOf(t, entry), blackhole)}; got != want {
+			t.Errorf("%s: %v, want %v", entry, got, want)
+		}
+	}
+}
+
+// TestMatchesNowhere: an entry for a link means no route that is over none.
+func TestMatchesNowhere(t *testing.T) {
+	r := netlink.Route{Dst: network(t, "198.18.50.0/24"), Table: 254, Priority: 5, Family: unix.AF_INET, Type: unix.RTN_BLACKHOLE}
+	for entry, want := range map[string]bool{
+		`{"state":"absent","next-hop-interface":"eth1"}`:                             false,
+		`{"state":"absent","destination":"198.18.50.0/24"}`:                          true,
+		`{"destination":"198.18.50.0/24","route-type":"blackhole"}`:                  true,
+		`{"destination":"198.18.50.0/24","route-type":"blackhole","metric":6}`:       false,
+		`{"destination":"198.18.50.0/24","route-type":"prohibit","metric":5}`:        false,
+		`{"destination":"198.18.51.0/24","route-type":"blackhole","table-id":"254"}`: false,
+	} {
+		if got := matchesNowhere(entryOf(t, entry), r); got != want {
 			t.Errorf("%s: %v, want %v", entry, got, want)
 		}
 	}

@@ -35,8 +35,15 @@ type snapshot struct {
 	scope scope
 	// full is the network in nmstate's format, with its secrets, to make links
 	// again from.
-	full      []byte
-	links     map[string]link
+	full  []byte
+	links map[string]link
+	// indexes are the kernel's of the links: one that was made again has another.
+	indexes map[string]int
+	// disturbed are the links that lost something after the snapshot was taken; see disturbances.
+	disturbed map[string]bool
+	// pods are veths whose other ends are in other namespaces, and which the state
+	// does not mean: ports of a bridge, say. They end with their pods.
+	pods      map[string]bool
 	addresses map[string]addresses
 	routes    map[string]route
 	rules     map[string]netlink.Rule
@@ -65,7 +72,14 @@ type route struct {
 	// others tells that it goes over links that are out of the scope: the apply
 	// can have taken it away, and cannot have made it.
 	others bool
+	// daemons tells that a routing daemon has made it, which takes its routes away
+	// when it likes.
+	daemons bool
 }
+
+// configured are the protocols of routes that nmstate, NetworkManager or somebody
+// by hand has made; all others are those of routing daemons, see rtnetlink(7).
+var configured = []netlink.RouteProtocol{unix.RTPROT_UNSPEC, unix.RTPROT_BOOT, unix.RTPROT_STATIC, unix.RTPROT_DHCP}
 
 // takeSnapshot notes what is in the scope of the network as it is; full is the
 // same in nmstate's format.
@@ -74,12 +88,14 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 		scope:     in,
 		full:      full,
 		links:     map[string]link{},
+		indexes:   map[string]int{},
+		pods:      map[string]bool{},
 		addresses: map[string]addresses{},
 		routes:    map[string]route{},
 		rules:     map[string]netlink.Rule{},
 		files:     map[string]string{},
 	}
-	links, err := netlink.LinkList()
+	links, err := dump(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("listing links: %w", err)
 	}
@@ -92,6 +108,8 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 		if !in.has(a.Name) {
 			continue
 		}
+		s.indexes[a.Name] = a.Index
+		s.pods[a.Name] = l.Type() == "veth" && a.NetNsID >= 0 && !in.all && !in.meant[a.Name]
 		s.links[a.Name] = link{
 			kind: l.Type(), up: a.Flags&unix.IFF_UP != 0, mtu: a.MTU,
 			mac: a.HardwareAddr.String(), master: names[a.MasterIndex],
@@ -108,11 +126,30 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 	return s, nil
 }
 
+// nowhere are the types of routes that are over no link, although IPv6's have the loopback.
+var nowhere = []int{unix.RTN_BLACKHOLE, unix.RTN_UNREACHABLE, unix.RTN_PROHIBIT}
+
+// dumpTries is how often a list is asked for that others change all the while.
+const dumpTries = 100
+
+// dump returns what list does, asked again while the kernel says that something
+// changed in the midst of its answer (NLM_F_DUMP_INTR).
+func dump[T any](list func() ([]T, error)) ([]T, error) {
+	for range dumpTries - 1 {
+		if found, err := list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return found, err
+		}
+	}
+	return list()
+}
+
 // noteRoutes notes the routes that somebody has set: not those that the kernel
 // or a router's advertisement makes.
 func (s *snapshot) noteRoutes(names map[int]string) error {
 	all := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_ALL, all, netlink.RT_FILTER_TABLE)
+	routes, err := dump(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_ALL, all, netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
 		return fmt.Errorf("listing routes: %w", err)
 	}
@@ -126,7 +163,7 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 		}
 		key := fmt.Sprintf("%s via %s dev %s table %d metric %d proto %d type %d",
 			r.Dst, r.Gw, names[r.LinkIndex], r.Table, r.Priority, r.Protocol, r.Type)
-		noted := route{Route: r, link: names[r.LinkIndex], others: !mine}
+		noted := route{Route: r, link: names[r.LinkIndex], others: !mine, daemons: !slices.Contains(configured, r.Protocol)}
 		for _, hop := range r.MultiPath {
 			noted.hops = append(noted.hops, names[hop.LinkIndex])
 			key += fmt.Sprintf(" nexthop %s dev %s weight %d", hop.Gw, names[hop.LinkIndex], hop.Hops)
@@ -136,18 +173,24 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 	return nil
 }
 
-// hasRoute tells whether a route goes over a link in the scope.
+// hasRoute tells whether a route, or one of its next hops, goes over a link in the scope.
 func (s *snapshot) hasRoute(r netlink.Route, names map[int]string) bool {
-	return s.scope.has(names[r.LinkIndex]) || slices.ContainsFunc(r.MultiPath, func(hop *netlink.NexthopInfo) bool {
-		return s.scope.has(names[hop.LinkIndex])
-	})
+	switch {
+	case len(r.MultiPath) > 0:
+		return slices.ContainsFunc(r.MultiPath, func(hop *netlink.NexthopInfo) bool {
+			return s.scope.has(names[hop.LinkIndex])
+		})
+	case slices.Contains(nowhere, r.Type):
+		return s.scope.hasNowhere(r)
+	}
+	return s.scope.has(names[r.LinkIndex])
 }
 
 func (s *snapshot) noteRules() error {
 	if !s.scope.all && len(s.scope.rules) == 0 {
 		return nil
 	}
-	rules, err := netlink.RuleList(netlink.FAMILY_ALL)
+	rules, err := dump(func() ([]netlink.Rule, error) { return netlink.RuleList(netlink.FAMILY_ALL) })
 	if err != nil {
 		return fmt.Errorf("listing rules: %w", err)
 	}
@@ -181,13 +224,13 @@ func (s *snapshot) noteFiles() error {
 // differences tells what is there now and was not, or the other way round.
 func (s *snapshot) differences(now *snapshot) []string {
 	var found []string
-	found = append(found, differing("link", s.links, now.links, func(a, b link) bool { return a == b })...)
+	found = append(found, differing("link", s.lasting(now), now.links, func(a, b link) bool { return a == b })...)
 	for _, title := range slices.Sorted(maps.Keys(s.addresses)) {
 		if is, there := now.addresses[title]; there {
 			found = append(found, s.addresses[title].differences(title, is)...)
 		}
 	}
-	found = append(found, differing("route", s.routes, s.owned(now.routes), nil)...)
+	found = append(found, differing("route", s.due(now), s.owned(now.routes), nil)...)
 	found = append(found, differing("rule", s.rules, now.rules, nil)...)
 	found = append(found, differing("file", s.texts(), now.texts(), func(a, b string) bool { return a == b })...)
 	if s.hostname != now.hostname {
@@ -196,15 +239,61 @@ func (s *snapshot) differences(now *snapshot) []string {
 	return found
 }
 
+// lasting are the links, without pods' that are gone.
+func (s *snapshot) lasting(now *snapshot) map[string]link {
+	links := maps.Clone(s.links)
+	maps.DeleteFunc(links, func(name string, _ link) bool {
+		_, is := now.links[name]
+		return s.pods[name] && !is
+	})
+	return links
+}
+
 // owned leaves out the routes that the apply cannot have made.
 func (s *snapshot) owned(routes map[string]route) map[string]route {
-	owned := map[string]route{}
-	for key, r := range routes {
-		if _, was := s.routes[key]; was || !r.others {
-			owned[key] = r
-		}
-	}
+	owned := maps.Clone(routes)
+	maps.DeleteFunc(owned, func(key string, r route) bool {
+		_, was := s.routes[key]
+		return !was && (r.others || r.daemons)
+	})
 	return owned
+}
+
+// disturbances returns the links that have lost what makes the kernel flush their
+// routes, whoever has made these: that they were up, an address, their place in a
+// controller such as a VRF, themselves.
+func (s *snapshot) disturbances(now *snapshot) map[string]bool {
+	disturbed := map[string]bool{}
+	for name, was := range s.links {
+		is := now.links[name]
+		disturbed[name] = now.indexes[name] != s.indexes[name] || was.up && !is.up || was.master != is.master
+	}
+	for title, was := range s.addresses {
+		is := now.addresses[title].keys()
+		lost := slices.ContainsFunc(was.keys(), func(key string) bool { return !slices.Contains(is, key) })
+		disturbed[was.link] = disturbed[was.link] || lost
+	}
+	return disturbed
+}
+
+// due leaves out the routes that the apply cannot have taken away: those of
+// daemons over links that it has not disturbed. And those over pods' links that
+// are gone.
+func (s *snapshot) due(now *snapshot) map[string]route {
+	due := maps.Clone(s.routes)
+	maps.DeleteFunc(due, func(key string, r route) bool {
+		if _, is := now.routes[key]; is {
+			return false
+		}
+		disturbed, ended := false, false
+		for _, name := range slices.Concat(r.hops, []string{r.link}) {
+			_, is := now.links[name]
+			disturbed = disturbed || s.disturbed[name]
+			ended = ended || s.pods[name] && !is
+		}
+		return ended || r.daemons && !disturbed
+	})
+	return due
 }
 
 // texts are the files by their meaning: NetworkManager has its own comments and

@@ -19,6 +19,8 @@ package host
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -175,4 +177,127 @@ func TestASwappedOrderIsADifference(t *testing.T) {
 	if found := taken["198.18.4.1/24"].differences(taken["198.18.4.2/24"]); len(found) != 1 || !strings.Contains(found[0], "order") {
 		t.Errorf("differences: %q", found)
 	}
+}
+
+// TestUndoingLeavesDaemonsRoutesAlone, which come and go by their hand, and
+// routes over other links.
+func TestUndoingLeavesDaemonsRoutesAlone(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	for _, n := range []string{"1", "2", "3"} {
+		pair(t, n)
+		netns.Run(t, "ip", "addr", "add", "198.18."+n+".1/24", "dev", "a"+n)
+	}
+	netns.Run(t, "ip", "route", "add", "198.18.60.0/24", "via", "198.18.1.9", "proto", "bird")
+	t.Cleanup(func() { netns.Run(t, "ip", "route", "del", "blackhole", "198.18.62.0/24") })
+	undone(t, h, failing(`"name":"a1"`, `,"routes":{"config":[{"destination":"198.18.64.0/24","next-hop-address":"198.18.1.9","next-hop-interface":"a1"}]}`), func() {
+		netns.Run(t, "ip", "route", "del", "198.18.60.0/24")
+		netns.Run(t, "ip", "route", "add", "198.18.61.0/24", "via", "198.18.1.9", "proto", "bird")
+		netns.Run(t, "ip", "route", "add", "blackhole", "198.18.62.0/24")
+		netns.Run(t, "ip", "route", "add", "198.18.63.0/24", "nexthop", "via", "198.18.2.9", "nexthop", "via", "198.18.3.9")
+	})
+}
+
+// TestDaemonsRoutesThatTheApplyTookAwayArePutBack: the kernel flushes them with the
+// link, and with the addresses.
+func TestDaemonsRoutesThatTheApplyTookAwayArePutBack(t *testing.T) {
+	for name, wanted := range map[string]string{
+		"linkMadeAgain": `"state":"absent"`,
+		"addressGone":   `"type":"veth","state":"up","ipv4":{"enabled":false}`,
+		"linkDown":      `"type":"veth","state":"down"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, t.TempDir())
+			pair(t, "1")
+			pair(t, "2")
+			netns.Run(t, "ip", "addr", "add", "198.18.1.1/24", "dev", "a1")
+			netns.Run(t, "ip", "route", "add", "198.18.60.0/24", "via", "198.18.1.9", "proto", "bird")
+			routes := netns.Run(t, "ip", "route")
+			_, err := h.Apply(t.Context(), desire(t, h, `{"interfaces":[{"name":"a1",`+wanted+`},{"name":"a2","mtu":1400}]}`))
+			if agent.KindOf(err) != agent.Failed || strings.Contains(err.Error(), "could not be put back") {
+				t.Fatalf("the apply ended with %v", err)
+			}
+			if now := netns.Run(t, "ip", "route"); now != routes {
+				t.Errorf("the routes were\n%s\nand are\n%s", routes, now)
+			}
+		})
+	}
+}
+
+// otherNamespace returns the process id of one in a network namespace of its own.
+func otherNamespace(t *testing.T) string {
+	t.Helper()
+	pod := exec.Command("unshare", "--net", "sh", "-c", "echo ready; exec cat")
+	in, err := pod.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := pod.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pod.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		_ = pod.Wait()
+	})
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	return strconv.Itoa(pod.Process.Pid)
+}
+
+// TestAPodThatEndsDuringAnApplyIsNotMissed: its veth, a port of the bridge that
+// is changed, cannot be made again and need not be.
+func TestAPodThatEndsDuringAnApplyIsNotMissed(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	pair(t, "1")
+	pair(t, "-pod")
+	netns.Run(t, "ip", "link", "set", "b-pod", "netns", otherNamespace(t))
+	netns.Run(t, "ip", "link", "add", "br9", "up", "type", "bridge")
+	for _, port := range []string{"a1", "a-pod"} {
+		netns.Run(t, "ip", "link", "set", port, "master", "br9")
+	}
+	undone(t, h, failing(`"name":"br9","type":"linux-bridge","state":"up"`, ""), func() {
+		netns.Run(t, "ip", "link", "del", "a-pod")
+	})
+}
+
+// TestASnapshotWhileLinksComeAndGo: the kernel tells of lists that changed while
+// it made them, and is asked again.
+func TestASnapshotWhileLinksComeAndGo(t *testing.T) {
+	t.Cleanup(func() { clean(t) })
+	pair(t, "1")
+	for i := range 60 {
+		netns.Run(t, "ip", "addr", "add", fmt.Sprintf("198.18.9.%d/32", i+1), "dev", "a1")
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "busy0"}, PeerName: "busy1"}
+			if err := netlink.LinkAdd(link); err != nil {
+				t.Error(err)
+				return
+			}
+			if err := netlink.LinkDel(link); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	for range 300 {
+		if _, err := takeSnapshot(everything, nil); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(stop)
+	<-stopped
 }
