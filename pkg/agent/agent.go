@@ -63,7 +63,8 @@ type Agent interface {
 type Change struct {
 	// Object has the annotations, managedFields and spec that are wanted. Whether
 	// the spec differs from the one before is judged by meaning. A change of
-	// nothing at all applies the spec again if the node has drifted from it.
+	// nothing at all applies the spec again if the node has drifted from it, or if
+	// the last change failed.
 	Object *v1alpha1.NodeNetworkState
 	// Base is the Fingerprint of the object that the change was made from. If the
 	// agent's own has another one, the change fails with kind Conflict.

@@ -70,7 +70,10 @@ func applyRejected(t *testing.T, h Harness) {
 	if !isTrue(after, v1alpha1.ConditionFailing) {
 		t.Error("Failing is not True after a change was rejected")
 	}
-	if after = s.apply(s.desire(h.DesiredState(1))); isTrue(after, v1alpha1.ConditionFailing) {
+	// The same spec again: there is no drift, and yet it is committed.
+	after = s.apply(s.desire(h.DesiredState(0)))
+	checkStory(t, after.Status.LastApply, v1alpha1.ApplyCommitted, before.Generation)
+	if isTrue(after, v1alpha1.ConditionFailing) {
 		t.Error("Failing is still True after a change succeeded")
 	}
 }

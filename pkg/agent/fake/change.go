@@ -86,7 +86,10 @@ func (a *Agent) apply(change agent.Change) (*v1alpha1.NodeNetworkState, error) {
 		return nil, err
 	}
 	specChanges := after.generation != a.record.generation
-	if !specChanges && (!sameMetadata(a.record, after) || a.network.missing(current) == nil) {
+	last := a.record.lastApply
+	failed := last != nil && last.Outcome != v1alpha1.ApplyCommitted
+	again := sameMetadata(a.record, after) && (a.network.missing(current) != nil || failed)
+	if !specChanges && !again {
 		a.record = after
 		a.publish()
 		return a.feed.Last(), nil

@@ -39,8 +39,8 @@ func (h *Host) Validate(ctx context.Context, change agent.Change) (*v1alpha1.Nod
 	if err != nil {
 		return nil, err
 	}
-	if planned.state == nil && after.Desired != nil {
-		return nil, planned.unread()
+	if err := planned.unfit(); err != nil && after.Desired != nil {
+		return nil, err
 	}
 	before := planned.record
 	planned.record = after
@@ -91,6 +91,9 @@ func (h *Host) Apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNe
 // apply carries a change out, to its end.
 func (h *Host) apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
 	t, err := h.begin(change)
+	if err == nil && t == nil {
+		err = h.round(ctx)
+	}
 	if t == nil {
 		return h.answer(err)
 	}
@@ -142,12 +145,13 @@ func (h *Host) begin(change agent.Change) (*transaction, error) {
 		return nil, err
 	}
 	specChanges := after.Generation != before.Generation
-	if after.Desired == nil || !specChanges && (!before.sameMetadata(after) || h.view.difference == nil) {
+	// The same spec again is asked for to end a drift, or the story of a failure.
+	again := before.sameMetadata(after) && (h.view.difference != nil || before.failed())
+	if after.Desired == nil || !specChanges && !again {
 		return nil, h.keep(after)
 	}
 	story := h.story(change, after.Generation)
-	if h.view.state == nil {
-		err := h.view.unread()
+	if err := h.view.unfit(); err != nil {
 		h.tell(before, story, v1alpha1.ApplyRejected, err)
 		return nil, err
 	}
@@ -171,8 +175,9 @@ func (h *Host) start(t *transaction) error {
 	started.LastApply = t.story.DeepCopy()
 	if err := h.save(started); err != nil {
 		h.claimed = false
-		_ = h.publish()
-		return notWritable(err)
+		err = notWritable(err)
+		h.tell(t.previous, t.story, v1alpha1.ApplyRejected, err)
+		return err
 	}
 	h.view.record, h.view.applying = started, true
 	return h.publish()
@@ -252,12 +257,16 @@ func (h *Host) commit(t *transaction) error {
 	if err != nil {
 		return notWritable(err)
 	}
-	if err := t.commit(); err != nil {
-		return err
-	}
+	err = t.commit()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.claimed, h.view.applying = false, false
+	if err != nil {
+		// Undoing takes its time, and the agent may end over it: what is written
+		// down must not say meanwhile that the change holds.
+		_ = h.save(h.view.record)
+		return err
+	}
+	h.end()
 	h.view.leftover, h.view.damage = "", ""
 	h.view.record = committed
 	return nil
@@ -269,7 +278,7 @@ func (h *Host) putBack(ctx context.Context, t *transaction, cause error) error {
 	leftover := t.undo(ctx)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.claimed, h.view.applying = false, false
+	h.end()
 	outcome := v1alpha1.ApplyRolledBack
 	if agent.KindOf(cause) == agent.Invalid {
 		outcome = v1alpha1.ApplyRejected
@@ -283,6 +292,13 @@ func (h *Host) putBack(ctx context.Context, t *transaction, cause error) error {
 	}
 	h.tell(h.view.record, t.story, outcome, cause)
 	return cause
+}
+
+// end ends the transaction. What was read before may be of its midst: nothing is
+// published until the network has been read again. The caller holds the lock.
+func (h *Host) end() {
+	h.claimed, h.view.applying = false, false
+	h.ended++
 }
 
 func notWritable(err error) error {

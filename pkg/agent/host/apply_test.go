@@ -22,7 +22,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,59 +206,6 @@ func TestLinksWithMaskedSecretsAreNotMadeAgain(t *testing.T) {
 	}
 }
 
-// TestAWorkerThatDiesIsAnError, and what it did is undone.
-func TestAWorkerThatDiesIsAnError(t *testing.T) {
-	h := newHost(t, t.TempDir())
-	t.Setenv(dieAfterApply, "yes")
-	_, err := h.Apply(t.Context(), desire(t, h, veth(0)))
-	if agent.KindOf(err) != agent.Failed || !strings.Contains(err.Error(), "this worker was to die") {
-		t.Errorf("the apply ended with %v", err)
-	}
-	if _, err := net.InterfaceByName("v0a"); err == nil {
-		t.Error("what was applied is left")
-	}
-}
-
-// TestADetectorThatIsClosedConnectsNoMore: a round may still be under way when the agent ends.
-func TestADetectorThatIsClosedConnectsNoMore(t *testing.T) {
-	socket := t.TempDir() + "/bus"
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	var connections atomic.Int64
-	connected := make(chan struct{})
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			if connections.Add(1) == 1 {
-				close(connected)
-			}
-			conn.Close()
-		}
-	}()
-	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+socket)
-	d := &detector{choice: BackendAuto}
-	detected := make(chan struct{})
-	go func() {
-		defer close(detected)
-		for range 100 {
-			d.detect()
-		}
-	}()
-	<-connected
-	d.close()
-	<-detected
-	before := connections.Load()
-	if b := d.detect(); b.name != v1alpha1.BackendKernel || connections.Load() != before {
-		t.Errorf("after the end the backend is %s, and there are %d connections more", b.name, connections.Load()-before)
-	}
-}
-
 // TestDamagedRecordThatCannotBeSetAside: a read-only disk does not keep the agent
 // from showing the network, and once it can be written, nothing of it is lost.
 func TestDamagedRecordThatCannotBeSetAside(t *testing.T) {
@@ -281,5 +227,60 @@ func TestDamagedRecordThatCannotBeSetAside(t *testing.T) {
 	}
 	if aside := setAside(t, s.path); len(aside) != 1 {
 		t.Errorf("set aside: %v", aside)
+	}
+}
+
+// TestACommitThatFailsIsNotWrittenDown, not even while it is undone.
+func TestACommitThatFailsIsNotWrittenDown(t *testing.T) {
+	dir := t.TempDir()
+	h := newHost(t, dir)
+	change, err := h.begin(desire(t, h, veth(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(change.check(t.Context()), h.start(change), change.apply(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	change.open = true // as with NetworkManager, which then has a checkpoint
+	change.close()
+	cause := h.commit(change)
+	if cause == nil {
+		t.Fatal("a worker that is gone has committed")
+	}
+	if r, _ := newStore(dir).load(); r.Desired != nil || r.LastApply.Outcome != v1alpha1.ApplyInProgress {
+		t.Errorf("written down: %s, %+v", r.Desired, r.LastApply)
+	}
+	change.open = false
+	_ = h.putBack(t.Context(), change, cause)
+	if r, _ := newStore(dir).load(); r.LastApply.Outcome != v1alpha1.ApplyRolledBack {
+		t.Errorf("written down: %+v", r.LastApply)
+	}
+}
+
+// TestARollbackIsShownWithTheNetworkThatIsPutBack, not with what was read before.
+func TestARollbackIsShownWithTheNetworkThatIsPutBack(t *testing.T) {
+	h, shut := gatedHost(t)
+	open := shut()
+	ended := make(chan error, 1)
+	change := desire(t, h, halfWay)
+	go func() {
+		_, err := h.Apply(t.Context(), change)
+		ended <- err
+	}()
+	for over := false; !over; time.Sleep(time.Millisecond) {
+		h.mu.Lock()
+		last := h.view.record.LastApply
+		over = last != nil && last.Outcome == v1alpha1.ApplyRolledBack
+		h.mu.Unlock()
+	}
+	if shown := h.feed.Last().Status.LastApply; shown.Outcome != v1alpha1.ApplyInProgress {
+		t.Errorf("before the network was read again, %s is shown", shown.Outcome)
+	}
+	open()
+	if err := <-ended; agent.KindOf(err) != agent.Failed {
+		t.Fatalf("the apply ended with %v", err)
+	}
+	if shown := h.feed.Last().Status.LastApply; shown.Outcome != v1alpha1.ApplyRolledBack {
+		t.Errorf("afterwards, %s is shown", shown.Outcome)
 	}
 }

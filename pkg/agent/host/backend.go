@@ -17,6 +17,7 @@ limitations under the License.
 package host
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,6 +36,9 @@ type backend struct {
 	name v1alpha1.Backend
 	// version is NetworkManager's, if it is the backend.
 	version string
+	// away tells that NetworkManager was the backend until a moment ago: the
+	// network can be read without it, and must not be changed yet.
+	away bool
 }
 
 // flags are those that libnmstate takes for the backend.
@@ -57,6 +61,15 @@ const (
 	BackendKernel BackendChoice = "kernel"
 )
 
+const (
+	// absence is how long NetworkManager must have been silent to be taken for
+	// gone: it is started again when it is updated, and what is changed meanwhile
+	// would be in none of its profiles, and gone with the next reboot.
+	absence = time.Minute
+	// busTimeout is how long the bus, and NetworkManager, may take to answer.
+	busTimeout = 5 * time.Second
+)
+
 // detector finds out which backend there is.
 type detector struct {
 	choice BackendChoice
@@ -64,6 +77,8 @@ type detector struct {
 	mu     sync.Mutex
 	bus    *dbus.Conn
 	closed bool
+	// seen is when NetworkManager answered last.
+	seen time.Time
 }
 
 // detect returns the backend that there is now. Which one is asked anew each
@@ -72,61 +87,75 @@ func (d *detector) detect() backend {
 	if d.choice == BackendKernel {
 		return backend{name: v1alpha1.BackendKernel}
 	}
-	version, err := d.networkManager()
-	if err != nil && d.choice == BackendAuto && !isDenied(err) {
-		return backend{name: v1alpha1.BackendKernel}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), busTimeout)
+	defer cancel()
+	version, err := d.networkManager(ctx)
+	if err == nil {
+		d.seen = time.Now()
+	} else if d.choice == BackendAuto && !saysNothing(err) {
+		return backend{name: v1alpha1.BackendKernel, away: time.Since(d.seen) < absence}
 	}
 	return backend{name: v1alpha1.BackendNetworkManager, version: version}
 }
 
-// networkManager returns the version of NetworkManager, an error if it does not answer.
-func (d *detector) networkManager() (string, error) {
-	bus, err := d.connect()
+// networkManager returns the version of NetworkManager, an error if it does not
+// answer. The caller holds the lock.
+func (d *detector) networkManager(ctx context.Context) (string, error) {
+	bus, err := d.connect(ctx)
 	if err != nil {
 		return "", err
 	}
 	var owned bool
-	if err := bus.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, networkManagerName).Store(&owned); err != nil {
+	if err := bus.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, networkManagerName).Store(&owned); err != nil {
 		return "", err
 	}
 	if !owned {
 		return "", fmt.Errorf("%s has no owner on the system's D-Bus", networkManagerName)
 	}
-	version, err := bus.Object(networkManagerName, networkManagerPath).GetProperty(networkManagerName + ".Version")
-	if err != nil {
-		return "", err
-	}
-	text, _ := version.Value().(string)
-	return text, nil
+	var version string
+	err = bus.Object(networkManagerName, networkManagerPath).CallWithContext(ctx,
+		"org.freedesktop.DBus.Properties.Get", 0, networkManagerName, "Version").Store(&version)
+	return version, err
 }
 
-// isDenied tells that the bus does not speak to this agent, by AppArmor's word, say.
-// Who cannot ask must not take NetworkManager for absent: a change that passed it
-// by would be gone with the next reboot.
-func isDenied(err error) bool {
+// saysNothing tells that the error says nothing about NetworkManager: the bus does
+// not speak to this agent, by AppArmor's word, say, or is stuck. Who cannot ask
+// must not take NetworkManager for absent: a change that passed it by would be
+// gone with the next reboot.
+func saysNothing(err error) bool {
 	var refusal dbus.Error
-	return errors.Is(err, fs.ErrPermission) || errors.As(err, &refusal) && refusal.Name == "org.freedesktop.DBus.Error.AccessDenied"
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &refusal) && refusal.Name == "org.freedesktop.DBus.Error.AccessDenied"
 }
 
-// connect returns the connection to the bus, a new one if there is none that works.
-func (d *detector) connect() (*dbus.Conn, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+// connect returns the connection to the bus, a new one if there is none that
+// works. The caller holds the lock.
+func (d *detector) connect(ctx context.Context) (*dbus.Conn, error) {
 	if d.closed {
 		return nil, errors.New("the agent has ended")
 	}
-	if d.bus == nil || !d.bus.Connected() {
-		bus, err := dbus.ConnectSystemBus()
-		if err != nil {
-			return nil, fmt.Errorf("connecting to the system's D-Bus: %w", err)
-		}
-		d.bus = bus
+	if d.bus != nil && d.bus.Connected() {
+		return d.bus, nil
 	}
-	return d.bus, nil
+	// The connection outlives ctx, which bounds only how long making it takes.
+	lasting, cancel := context.WithCancel(context.Background())
+	stop := context.AfterFunc(ctx, cancel)
+	bus, err := dbus.ConnectSystemBus(dbus.WithContext(lasting))
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("connecting to the system's D-Bus: %w", errors.Join(err, ctx.Err()))
+	}
+	d.bus = bus
+	return bus, nil
 }
 
-// close ends the connection to the bus for good. A round may still be at it: its
-// calls then end with an error, and it makes no new connection.
+// close ends the connection to the bus for good. A round may still be at it: it
+// is waited for, and makes no new connection afterwards.
 func (d *detector) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -32,7 +32,7 @@ const (
 	// they come in swarms.
 	debounce = 50 * time.Millisecond
 	// After sendBurst reads in a row there is one a sendInterval: what the
-	// server remembers is the state's size times the changes of the last minute.
+	// server remembers is the state's size times the changes of the last 90 s.
 	sendBurst    = 4
 	sendInterval = time.Second
 	// eventBuffer is the socket's, in bytes; when it overflows the kernel says so.

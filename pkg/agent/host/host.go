@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
@@ -61,6 +62,11 @@ type Host struct {
 	view view
 	// claimed tells that a change has begun and not ended.
 	claimed bool
+	// ended counts the transactions that have ended, known those of them that
+	// had when the network was read last.
+	ended, known int
+	// readAt is when that was.
+	readAt metav1.Time
 	// raw is what libnmstate returned last; view.state was made of it.
 	raw []byte
 	// compared are the desired state and the state that view.difference is of.
@@ -164,15 +170,34 @@ func (h *Host) round(ctx context.Context) error {
 	}
 }
 
-// read reads the network, unless it is proved to be as it was read, and publishes
-// the object if it has changed. A network that cannot be read is no error: the
-// object says so.
+// read reads the network and publishes the object if it has changed. What was
+// read while a transaction ended may be of its midst, and is read again: whoever
+// waits for the read is to see how it ended.
 func (h *Host) read() error {
+	for {
+		h.mu.Lock()
+		ended := h.ended
+		h.mu.Unlock()
+		h.look()
+		h.mu.Lock()
+		if h.known = ended; h.known == h.ended {
+			defer h.mu.Unlock()
+			return h.publish()
+		}
+		h.mu.Unlock()
+	}
+}
+
+// look reads the network, unless it is proved to be as it was read. A network that
+// cannot be read is no error: the object says so.
+func (h *Host) look() {
+	readAt := now()
 	backend := h.detector.detect()
 	if h.proved(backend) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		return h.publish()
+		h.readAt = readAt
+		return
 	}
 	raw, _, err := nmstate.RetrieveNetState(backend.flags())
 	h.mu.Lock()
@@ -188,12 +213,13 @@ func (h *Host) read() error {
 		}
 	}
 	h.view.readError = ""
-	if err != nil {
+	if err == nil {
+		h.readAt = readAt
+	} else {
 		h.witness.forget()
 		h.view.state = nil
 		h.view.readError = scrub("reading the network: "+err.Error(), h.desired())
 	}
-	return h.publish()
 }
 
 // proved tells whether what was read last holds. What NetworkManager adds to a
@@ -217,8 +243,12 @@ func (h *Host) desired() []byte {
 	return h.view.record.Desired.Raw
 }
 
-// publish publishes the object if it has changed. The caller holds the lock.
+// publish publishes the object if it has changed, unless the network is to be
+// read again first. The caller holds the lock.
 func (h *Host) publish() error {
+	if h.known != h.ended {
+		return nil
+	}
 	h.compare()
 	last := h.feed.Last()
 	next, err := compose(h.view, last)
@@ -229,8 +259,7 @@ func (h *Host) publish() error {
 		return nil
 	}
 	if h.view.state != nil {
-		read := now()
-		next.Status.LastSuccessfulUpdateTime = &read
+		next.Status.LastSuccessfulUpdateTime = h.readAt.DeepCopy()
 	}
 	h.feed.Publish(next)
 	return nil

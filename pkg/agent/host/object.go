@@ -78,9 +78,17 @@ func compose(v view, last *v1alpha1.NodeNetworkState) (*v1alpha1.NodeNetworkStat
 	return obj.DeepCopy(), nil
 }
 
-// unread is the error of a node whose network could not be read.
-func (v view) unread() error {
-	return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonReadFailed, Message: v.readError}
+// unfit returns why the network cannot be changed now, nil if it can.
+func (v view) unfit() error {
+	switch {
+	case v.state == nil:
+		return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonReadFailed, Message: v.readError}
+	case v.backend.away:
+		return &agent.Error{Kind: agent.Failed, Reason: "NetworkManagerAway",
+			Message: "NetworkManager, which answered on this node until a moment ago, does not: try again; " +
+				"when it is gone for longer than " + absence.String() + ", changes are made without it"}
+	}
+	return nil
 }
 
 func (v view) conditions() []metav1.Condition {
@@ -125,15 +133,15 @@ func (v view) progressing() metav1.Condition {
 
 func (v view) failing() metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionFailing, Status: metav1.ConditionTrue}
-	last := v.record.LastApply
 	switch {
-	case v.notWritable != "":
+	// A record that is kept as it is cannot be written for the same reason.
+	case v.notWritable != "" && v.notWritable != v.damage:
 		c.Reason, c.Message = v1alpha1.ReasonRecordNotWritable, v.notWritable
 	case v.leftover != "":
 		c.Reason, c.Message = v1alpha1.ReasonRollbackIncomplete, v.leftover
 	case v.damage != "":
 		c.Reason, c.Message = v1alpha1.ReasonRecordDamaged, v.damage
-	case last != nil && last.Outcome != v1alpha1.ApplyCommitted && last.Outcome != v1alpha1.ApplyInProgress:
+	case v.record.failed():
 		c.Reason, c.Message = v1alpha1.ReasonApplyFailed, "the last change failed, status.lastApply tells why"
 	default:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonNoFailure, "nothing has failed"

@@ -79,6 +79,12 @@ func (r record) sameMetadata(other record) bool {
 		equality.Semantic.DeepEqual(r.ManagedFields, other.ManagedFields)
 }
 
+// failed tells whether the last apply failed.
+func (r record) failed() bool {
+	last := r.LastApply
+	return last != nil && last.Outcome != v1alpha1.ApplyCommitted && last.Outcome != v1alpha1.ApplyInProgress
+}
+
 // recordFormat is the version of the file's format.
 const recordFormat = 1
 
@@ -94,23 +100,32 @@ type store struct {
 	path string
 	// spoilt tells that the file is one that could be neither read nor set aside.
 	spoilt bool
+	// kept is why the file stays as it is: it may be a good one.
+	kept error
 }
 
 func newStore(dir string) *store { return &store{path: filepath.Join(dir, "record.json")} }
 
 // load returns the record, a first one if there is no file or one that cannot be
 // read: the agent must show the network all the same. A damaged file is set
-// aside; damage then says where it is and what is wrong with it.
+// aside; damage then says where it is and what is wrong with it. One that may be
+// good, but not for this agent now, is kept, and nothing is saved over it.
 func (s *store) load() (r record, damage string) {
 	first := record{Generation: 1}
-	text, wrong := os.ReadFile(s.path)
-	if errors.Is(wrong, fs.ErrNotExist) {
+	text, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return first, ""
 	}
-	if wrong == nil {
+	var wrong error
+	if err == nil {
 		if r, wrong = parseRecord(text); wrong == nil {
 			return r, ""
 		}
+	}
+	if err != nil || errors.Is(wrong, errNewer) {
+		s.kept = fmt.Errorf("the agent's record %s cannot be read (%w): spec and annotations are not shown, and cannot be changed; "+
+			"put it right, or move the file away, and start the agent again", s.path, errors.Join(err, wrong))
+		return first, s.kept.Error()
 	}
 	aside, err := s.setAside()
 	if err != nil {
@@ -126,10 +141,16 @@ func (s *store) setAside() (string, error) {
 	return aside, os.Rename(s.path, aside)
 }
 
+// errNewer tells that a newer agent has written the record.
+var errNewer = fmt.Errorf("its format is newer than this agent's, which is %d: run the newer agent", recordFormat)
+
 func parseRecord(text []byte) (record, error) {
 	var file recordFile
 	if err := json.Unmarshal(text, &file); err != nil {
 		return record{}, errors.New("it is no JSON")
+	}
+	if file.Format > recordFormat {
+		return record{}, errNewer
 	}
 	if file.Format != recordFormat {
 		return record{}, fmt.Errorf("its format is %d, this agent's %d", file.Format, recordFormat)
@@ -147,6 +168,9 @@ func parseRecord(text []byte) (record, error) {
 
 // save writes the record so that after a crash there is the old file or the new one.
 func (s *store) save(r record) error {
+	if s.kept != nil {
+		return s.kept
+	}
 	if s.spoilt {
 		if _, err := s.setAside(); err != nil {
 			return fmt.Errorf("setting the agent's damaged record aside: %w", err)

@@ -53,11 +53,11 @@ func TestRecordOutlivesTheAgent(t *testing.T) {
 
 func TestDamagedRecordIsSetAside(t *testing.T) {
 	for name, damage := range map[string]func(string) string{
-		"cut":       func(s string) string { return s[:len(s)/2] },
-		"empty":     func(string) string { return "" },
-		"flipped":   func(s string) string { return strings.Replace(s, "generation\":1", "generation\":7", 1) },
-		"noJSON":    func(string) string { return "\x00\x01" },
-		"newFormat": func(s string) string { return strings.Replace(s, "format\":1", "format\":9", 1) },
+		"cut":      func(s string) string { return s[:len(s)/2] },
+		"empty":    func(string) string { return "" },
+		"flipped":  func(s string) string { return strings.Replace(s, "generation\":1", "generation\":7", 1) },
+		"noJSON":   func(string) string { return "\x00\x01" },
+		"noFormat": func(s string) string { return strings.Replace(s, "format\":1", "format\":0", 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -239,5 +239,45 @@ func TestInterruptedApplyIsToldAtTheNextStart(t *testing.T) {
 	last := newHost(t, dir).feed.Last().Status.LastApply
 	if last.Outcome != v1alpha1.ApplyInterrupted || last.FinishTime == nil {
 		t.Errorf("lastApply is %+v", last)
+	}
+}
+
+// TestARecordThatMayBeGoodIsKept: this agent cannot read it, and writes nothing over it.
+func TestARecordThatMayBeGoodIsKept(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, path string){
+		"ofANewerAgent": func(t *testing.T, path string) {
+			if err := os.WriteFile(path, []byte(`{"format":9,"sha256":"","record":{}}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"notRead": func(t *testing.T, path string) {
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := newStore(dir).path
+			spoil(t, path)
+			before, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := newHost(t, dir)
+			wantFailing(t, h, v1alpha1.ReasonRecordDamaged)
+			_, err = h.Apply(t.Context(), desire(t, h, veth(0)))
+			if err == nil || !strings.Contains(err.Error(), v1alpha1.ReasonRecordNotWritable) || !strings.Contains(err.Error(), path) {
+				t.Errorf("the apply ended with %v", err)
+			}
+			wantFailing(t, h, v1alpha1.ReasonRecordDamaged)
+			if last := h.feed.Last().Status.LastApply; last == nil || last.Outcome != v1alpha1.ApplyRejected {
+				t.Errorf("lastApply is %+v", last)
+			}
+			after, err := os.Stat(path)
+			if err != nil || !os.SameFile(before, after) || len(setAside(t, path)) > 0 {
+				t.Errorf("the file is not what it was: %v", err)
+			}
+		})
 	}
 }

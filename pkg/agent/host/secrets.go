@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -176,21 +177,27 @@ func rewrite(raw []byte, visit func(path, value string) string) ([]byte, error) 
 // scrub returns text without the secrets of the given states, in whatever
 // notation a message may quote them.
 func scrub(text string, states ...[]byte) string {
+	secrets := []string{mask}
 	for _, state := range states {
 		tree, err := decode(state)
 		if err != nil {
 			continue
 		}
 		visitSecrets(tree, func(_, value string) string {
-			if value != "" && value != mask {
+			if value != "" {
 				quoted := strconv.Quote(value)
-				text = strings.ReplaceAll(text, quoted[1:len(quoted)-1], mask)
-				text = strings.ReplaceAll(text, value, mask)
+				secrets = append(secrets, value, quoted[1:len(quoted)-1])
 			}
 			return value
 		})
 	}
-	return text
+	// The longest first: one may be a part of another, or of the mask.
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, secret := range secrets {
+		pairs = append(pairs, secret, mask)
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 // lastApplied is where "kubectl apply" keeps what it applied, secrets and all.

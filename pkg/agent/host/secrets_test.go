@@ -129,3 +129,18 @@ func TestSecretsNeverLeaveTheAgent(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestScrubTakesTheLongestSecret: one may be a part of another, or of the mask.
+func TestScrubTakesTheLongestSecret(t *testing.T) {
+	psk := func(secret string) []byte {
+		return []byte(`{"interfaces":[{"name":"ip0","libreswan":{"psk":"` + secret + `"}}]}`)
+	}
+	for _, order := range [][][]byte{{psk("hunter2"), psk("hunter2-2026")}, {psk("hunter2-2026"), psk("hunter2")}} {
+		if text := scrub("desire 'hunter2-2026', current 'hunter2'", order...); text != "desire '"+mask+"', current '"+mask+"'" {
+			t.Error(text)
+		}
+	}
+	if text := scrub("current '"+mask+"'", psk("password")); text != "current '"+mask+"'" {
+		t.Error(text)
+	}
+}

@@ -51,6 +51,11 @@ type transaction struct {
 	open       bool
 }
 
+// checkTimeout is how long reading and validating may take. Nothing is touched
+// until then, and a NetworkManager that is stuck must not keep the node from
+// the changes that come later.
+const checkTimeout = time.Minute
+
 // check starts the transaction's worker, reads the network as it is and asks
 // nmstate whether the state can be applied to it. Nothing is touched.
 func (t *transaction) check(ctx context.Context) error {
@@ -58,6 +63,7 @@ func (t *transaction) check(ctx context.Context) error {
 	if t.worker, err = startWorker(ctx); err != nil {
 		return failed(err)
 	}
+	defer t.worker.within(checkTimeout)()
 	read, err := t.worker.do(workerRequest{Op: opRetrieve, Flags: t.backend.flags() | nmstate.IncludeSecrets})
 	if err != nil {
 		return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonReadFailed, Message: t.scrub("reading the network: " + err.Error())}

@@ -25,7 +25,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -75,8 +77,11 @@ type workerReply struct {
 	Error      *nmstate.Error  `json:"error,omitempty"`
 }
 
-// RunWorker does what it reads from in, and writes to out how it went, until in ends.
+// RunWorker does what it reads from in, and writes to out how it went, until in
+// ends. Signals that ask to end do not end it: they may come to all processes of
+// the agent, which waits for what the worker is in the midst of.
 func RunWorker(in io.Reader, out io.Writer) error {
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 	requests, replies := json.NewDecoder(in), json.NewEncoder(out)
 	for {
 		var request workerRequest
@@ -127,6 +132,8 @@ type worker struct {
 	in      io.WriteCloser
 	replies *json.Decoder
 	said    bytes.Buffer
+	// late tells that it was killed because it took too long.
+	late atomic.Bool
 }
 
 // startWorker starts one, which ctx ends.
@@ -161,12 +168,24 @@ func (w *worker) do(request workerRequest) (workerReply, error) {
 	// A worker that is gone takes nothing and says nothing: the second tells.
 	_, _ = w.in.Write(append(line, '\n'))
 	if err := w.replies.Decode(&reply); err != nil {
+		if w.late.Load() {
+			err = errors.Join(err, errors.New("it took too long"))
+		}
 		return reply, fmt.Errorf("the process that was to %s ended: %w: %s", request.Op, errors.Join(err, w.close()), lastLine(w.said.Bytes()))
 	}
 	if reply.Error != nil {
 		return reply, reply.Error
 	}
 	return reply, nil
+}
+
+// within kills the worker unless what it returns is called before the timeout.
+func (w *worker) within(timeout time.Duration) (done func()) {
+	timer := time.AfterFunc(timeout, func() {
+		w.late.Store(true)
+		_ = w.process.Process.Kill()
+	})
+	return func() { timer.Stop() }
 }
 
 // close ends the worker and returns how it ended.
