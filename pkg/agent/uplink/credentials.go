@@ -23,7 +23,9 @@ import (
 	"fmt"
 	"os"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
 )
 
 // clientTLS returns what authenticates the server: its certificate must come
@@ -63,18 +65,19 @@ type Files struct {
 
 var _ credentials.PerRPCCredentials = Files{}
 
-// GetRequestMetadata implements credentials.PerRPCCredentials.
+// GetRequestMetadata implements credentials.PerRPCCredentials. Its errors have a
+// code, or gRPC would make of them that the server refuses the agent.
 func (f Files) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
 	token, err := ReadSecret(f.Token)
 	if err != nil {
-		return nil, fmt.Errorf("reading the agent's token: %w", err)
+		return nil, status.Errorf(codes.Unavailable, "reading the agent's token: %v", err)
 	}
 	metadata := map[string]string{TokenKey: "Bearer " + token}
 	if f.NodeKey == "" {
 		return metadata, nil
 	}
 	if metadata[NodeKey], err = ReadSecret(f.NodeKey); err != nil {
-		return nil, fmt.Errorf("reading the agent's own key: %w", err)
+		return nil, status.Errorf(codes.Unavailable, "reading the agent's own key: %v", err)
 	}
 	return metadata, nil
 }

@@ -26,8 +26,8 @@ import (
 func TestFiles(t *testing.T) {
 	folder := t.TempDir()
 	files := Files{Token: filepath.Join(folder, "token"), NodeKey: filepath.Join(folder, "key")}
-	if _, err := files.GetRequestMetadata(t.Context()); err == nil || !strings.Contains(err.Error(), "token") {
-		t.Errorf("without a token: %v", err)
+	if _, err := files.GetRequestMetadata(t.Context()); err == nil || !strings.Contains(err.Error(), "token") || refused(err) {
+		t.Errorf("without a token: %v, which is the server's refusal: %t", err, refused(err))
 	}
 	write(t, files.Token, []byte("first\n"))
 	if _, err := files.GetRequestMetadata(t.Context()); err == nil || !strings.Contains(err.Error(), "key") {

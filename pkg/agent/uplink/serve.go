@@ -131,7 +131,7 @@ func (s *served) carryOut(ctx context.Context, request *agentpb.Request) (*v1alp
 	}
 	obj, err := ask(ctx, change)
 	if _, applied := request.Request.(*agentpb.Request_Apply); applied {
-		logger.Info("Applied a change", "err", err)
+		logger.Info("Answered to the change", "err", err)
 	}
 	return obj, err
 }

@@ -23,6 +23,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"google.golang.org/grpc"
@@ -67,8 +68,15 @@ type Config struct {
 	BackoffMin, BackoffMax, BackoffRefused time.Duration
 }
 
-// dialTimeout bounds each attempt to connect, up to the server's Welcome.
-const dialTimeout = 10 * time.Second
+const (
+	// dialTimeout bounds each attempt to connect, up to the server's Welcome. The
+	// server waits 10 s for a node that it does not know yet: who is told that
+	// there is no such node knows more than who hung up.
+	dialTimeout = 15 * time.Second
+	// connectTimeout bounds the TCP handshake, in which the kernel answers: while
+	// one server takes over from another, packets may go to one that is off.
+	connectTimeout = 3 * time.Second
+)
 
 // Uplink is the agent's side of the stream.
 type Uplink struct{ config Config }
@@ -194,7 +202,9 @@ func (u *Uplink) dial() (*grpc.ClientConn, error) {
 	return grpc.NewClient(u.config.Server,
 		grpc.WithTransportCredentials(tls),
 		grpc.WithPerRPCCredentials(u.config.Credentials),
-		grpc.WithNoProxy(),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, "tcp", address)
+		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: u.config.KeepaliveTime, Timeout: u.config.KeepaliveTimeout, PermitWithoutStream: true,
 		}),

@@ -424,7 +424,7 @@ func TestWait(t *testing.T) {
 func TestLargeObjects(t *testing.T) {
 	s := startServer(t, secrets(t), "127.0.0.1:0")
 	node := fake.New()
-	large := make([]byte, 20<<20)
+	large := make([]byte, agent.MaxMessageSize-1<<20)
 	for i := range large {
 		large[i] = 'x'
 	}
