@@ -20,7 +20,7 @@ import "errors"
 
 // ErrorKind says what went wrong in the words of the contract. Each boundary
 // translates it at one switch: nmstate's kinds become ours on the host, ours
-// become gRPC codes on the stream and an API Status in the registry.
+// travel on the stream as they are and become an API Status in the registry.
 type ErrorKind string
 
 const (

@@ -29,8 +29,17 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
 
-// MaxMessageSize is the size in bytes that a message of the stream may have.
-const MaxMessageSize = 64 << 20
+// MaxMessageSize is the size in bytes that a message of the stream may have. An
+// interface takes a thousand or two, a route some hundreds.
+const MaxMessageSize = 16 << 20
+
+// How many entries an object may have in its lists: an agent makes four
+// conditions, and upstream merges managers. An entry in memory can be much larger
+// than what it takes on the stream.
+const (
+	maxConditions    = 16
+	maxManagedFields = 1000
+)
 
 // objectKind is the kind of the objects on the stream.
 const objectKind = "NodeNetworkState"
@@ -65,6 +74,10 @@ func DecodeObject(text []byte, node string) (*v1alpha1.NodeNetworkState, error) 
 	}
 	if obj.Name != "" && obj.Name != node {
 		return nil, fmt.Errorf("the object is of node %q, not %q", obj.Name, node)
+	}
+	if len(obj.Status.Conditions) > maxConditions || len(obj.ManagedFields) > maxManagedFields {
+		return nil, fmt.Errorf("the object of node %q has %d conditions and %d managedFields: more than %d and %d are not taken",
+			node, len(obj.Status.Conditions), len(obj.ManagedFields), maxConditions, maxManagedFields)
 	}
 	for name, state := range map[string]*v1alpha1.State{
 		"spec.desiredState":   obj.Spec.DesiredState,

@@ -72,6 +72,8 @@ func TestObjectsThatAreRefused(t *testing.T) {
 		`{` + kind + `,"status":{"currentState":1}}`,
 		`{` + kind + `,"status":{"difference":false}}`,
 		`{` + kind + `,"status":"secret"}`,
+		`{` + kind + `,"status":{"conditions":[` + strings.Repeat(`{},`, maxConditions) + `{}]}}`,
+		`{` + kind + `,"metadata":{"managedFields":[` + strings.Repeat(`{},`, maxManagedFields) + `{}]}}`,
 		`{` + kind + `,"status":{"currentState":` + strings.Repeat("[", 20000),
 	} {
 		_, err := DecodeObject([]byte(text), "node01")

@@ -25,6 +25,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
@@ -44,12 +46,15 @@ func (f *Fleet) Connect(stream agentpb.Fleet_ConnectServer) error {
 		return err
 	}
 	logger = logger.WithValues("node", n.name)
+	s := newSession(n, stream, logger)
+	n.enter(s)
+	defer n.detach(s)
 	if err := stream.Send(&agentpb.ServerMessage{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{ObjectHash: n.lastHash()}}}); err != nil {
 		return err
 	}
 	f.metrics.event(eventConnected)
 	logger.Info("Agent connected", "agentVersion", hello.GetAgentVersion())
-	err = newSession(n, stream, logger).run()
+	err = s.run()
 	f.metrics.event(eventLost)
 	logger.Info("Agent lost", "err", err)
 	if errors.Is(err, io.EOF) {
@@ -87,6 +92,9 @@ func (f *Fleet) admit(stream agentpb.Fleet_ConnectServer) (*node, *agentpb.Hello
 	return n, hello, nil
 }
 
+// maxHello is the size in bytes that a Hello may have. It has a node's name and labels.
+const maxHello = 64 << 10
+
 // receiveHello returns the first message, which must be a Hello and come before ctx ends.
 func receiveHello(ctx context.Context, stream agentpb.Fleet_ConnectServer) (*agentpb.Hello, error) {
 	type first struct {
@@ -103,10 +111,15 @@ func receiveHello(ctx context.Context, stream agentpb.Fleet_ConnectServer) (*age
 		if r.err != nil {
 			return nil, r.err
 		}
-		if r.message.GetHello().GetNode() == "" {
+		hello := r.message.GetHello()
+		if hello.GetNode() == "" {
 			return nil, status.Error(codes.InvalidArgument, "the first message is no Hello that names a node")
 		}
-		return r.message.GetHello(), nil
+		if len(hello.GetNode()) > validation.DNS1123SubdomainMaxLength || proto.Size(hello) > maxHello {
+			return nil, status.Errorf(codes.InvalidArgument, "the Hello has %d bytes, %d of them the node's name: more than %d and %d are not taken",
+				proto.Size(hello), len(hello.GetNode()), maxHello, validation.DNS1123SubdomainMaxLength)
+		}
+		return hello, nil
 	case <-ctx.Done():
 		return nil, status.Error(codes.DeadlineExceeded, "no Hello came in time")
 	}

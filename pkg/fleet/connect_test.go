@@ -49,6 +49,7 @@ func TestRefusals(t *testing.T) {
 		"another node": {token, func(r *raw) { r.hello("forbidden") }, codes.PermissionDenied, "may not speak for node forbidden"},
 		"unknown node": {token, func(r *raw) { r.hello("node99") }, codes.NotFound, `no node "node99"`},
 		"no name":      {token, func(r *raw) { r.hello("") }, codes.InvalidArgument, "names a node"},
+		"long name":    {token, func(r *raw) { r.hello(strings.Repeat("x", 1000)) }, codes.InvalidArgument, "1000 of them the node's name"},
 		"no Hello":     {token, func(r *raw) { r.say(object) }, codes.InvalidArgument, "no Hello"},
 		"nothing":      {token, func(*raw) {}, codes.DeadlineExceeded, "no Hello came in time"},
 	} {
@@ -61,8 +62,8 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
-	if got := s.count(eventRefused); got != 6 {
-		t.Errorf("%v refusals were counted, not 6", got)
+	if got := s.count(eventRefused); got != 7 {
+		t.Errorf("%v refusals were counted, not 7", got)
 	}
 	s.join("node01")
 }
@@ -240,6 +241,57 @@ func TestNewerStreamReplacesTheOlder(t *testing.T) {
 	}
 	newer.object(objectText(t, `{"stream":4}`))
 	s.sink.until(t, "node01", "the newer stream's", shows(`{"stream":4}`))
+}
+
+// TestOneCandidateIsEnough: who may speak for a node cannot fill the server with
+// streams that say nothing.
+func TestOneCandidateIsEnough(t *testing.T) {
+	s := startServer(t, nil, "node01")
+	speaking := s.admitted("node01")
+	speaking.object(objectText(t, `{"stream":1}`))
+	s.sink.until(t, "node01", "available", available)
+	silent := s.admitted("node01")
+	newer := s.admitted("node01")
+	if err := silent.end(); status.Code(err) != codes.Aborted {
+		t.Errorf("the silent stream is told %v", err)
+	}
+	speaking.object(objectText(t, `{"stream":2}`))
+	s.sink.until(t, "node01", "the first stream's", shows(`{"stream":2}`))
+	newer.object(objectText(t, `{"stream":3}`))
+	s.sink.until(t, "node01", "the newer stream's", shows(`{"stream":3}`))
+}
+
+// TestObjectsCountForSomethingEach, or a node could use up the history of all;
+// replies only come of what was asked.
+func TestObjectsCountForSomethingEach(t *testing.T) {
+	object := func(size int) *agentpb.AgentMessage {
+		return &agentpb.AgentMessage{Message: &agentpb.AgentMessage_Object{Object: make([]byte, size)}}
+	}
+	if small, large := cost(object(1)), cost(object(talk)); small != talk/100 || large < talk || large > talk+100 {
+		t.Errorf("objects count for %d and %d", small, large)
+	}
+	if got := cost(object(2 * agent.MaxMessageSize)); got != agent.MaxMessageSize {
+		t.Errorf("more than can ever be had: %d", got)
+	}
+	if got := cost(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Reply{Reply: &agentpb.Reply{Id: 1}}}); got > 100 {
+		t.Errorf("a reply counts for %d", got)
+	}
+}
+
+// TestOnlyReadyNodesAreAwaited when a server takes over.
+func TestOnlyReadyNodesAreAwaited(t *testing.T) {
+	s := startServer(t, nil, "node01")
+	s.join("node01")
+	off := nodeNamed("node02")
+	off.NotReady = "it is off"
+	s.directory.set(off)
+	s.sink.until(t, "node02", "unknown", unknown)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	s.AwaitAgents(ctx)
+	if ctx.Err() != nil {
+		t.Error("a node that is not ready was waited for")
+	}
 }
 
 func TestManyAgentsComeAndGo(t *testing.T) {

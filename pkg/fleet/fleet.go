@@ -205,9 +205,10 @@ func (f *Fleet) await(ctx context.Context, name string) *node {
 	}
 }
 
-// AwaitAgents returns once the agents of all nodes can be asked, or ctx has ended.
+// AwaitAgents returns once the agents of all nodes that are ready can be asked, or
+// ctx has ended.
 func (f *Fleet) AwaitAgents(ctx context.Context) {
-	for _, n := range f.selected(func(Node) bool { return true }) {
+	for _, n := range f.selected(func(n Node) bool { return n.NotReady == "" }) {
 		n.awaitReachable(ctx)
 	}
 }

@@ -23,11 +23,13 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/proto"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
 
 // node is what is known of one node. All that the sink is told of it is told
@@ -35,13 +37,15 @@ import (
 type node struct {
 	fleet *Fleet
 	name  string
-	// budget is what its agents may say, in bytes.
+	// budget is what its agents may say, in bytes; see cost.
 	budget *rate.Limiter
 
 	mu   sync.Mutex
 	info Node
 	// session is the stream that speaks for the node: one that has sent an object. nil if there is none.
 	session *session
+	// candidate is the newest stream that has not sent one yet, nil if there is none.
+	candidate *session
 	// own is what the agent sent last, of the given hash, and size in bytes.
 	own  *v1alpha1.NodeNetworkState
 	hash []byte
@@ -57,10 +61,20 @@ type node struct {
 	moved chan struct{}
 }
 
-// talk is how many bytes a second an agent may say for long. What was said is
-// kept for watches that are behind, for minutes: a node that somebody has taken
-// over is not to fill the memory of the server of all.
+// talk is how many bytes a second an agent may say for long, and a hundredth of
+// it is what each object counts for at least. What was said is kept for watches
+// that are behind, for minutes: a node that somebody has taken over is neither to
+// fill the memory of the server of all, nor to use up the history of all nodes.
 const talk = 4 << 20
+
+// cost is what a message counts for.
+func cost(message *agentpb.AgentMessage) int {
+	size := proto.Size(message)
+	if message.GetReply() == nil {
+		size = max(size, talk/100)
+	}
+	return min(size, agent.MaxMessageSize)
+}
 
 // newNode returns a node that was never heard of, and shows it so.
 func newNode(f *Fleet, info Node) *node {
@@ -97,6 +111,9 @@ func (n *node) remove() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.removed = true
+	if n.candidate != nil {
+		n.candidate.end(errNodeRemoved)
+	}
 	if n.session != nil {
 		n.session.end(errNodeRemoved)
 		n.leave()
@@ -125,6 +142,22 @@ func (n *node) unchanged(s *session, hash []byte) bool {
 	return true
 }
 
+// enter records a session that has been admitted and has sent nothing yet. There
+// is one such at a time: an older one ends, or one agent could have any number.
+func (n *node) enter(s *session) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.removed {
+		s.end(errNodeRemoved)
+		return
+	}
+	if n.candidate != nil {
+		n.candidate.end(errReplaced)
+		n.fleet.metrics.event(eventReplaced)
+	}
+	n.candidate = s
+}
+
 // object records what the agent sent. The first one of a session makes it the
 // one that speaks for the node, in place of an older one.
 func (n *node) object(s *session, own *v1alpha1.NodeNetworkState, hash []byte, size int) {
@@ -143,6 +176,9 @@ func (n *node) take(s *session, own *v1alpha1.NodeNetworkState, hash []byte, siz
 		return
 	}
 	if n.session != s {
+		if n.candidate == s {
+			n.candidate = nil
+		}
 		if n.session != nil {
 			n.session.end(errReplaced)
 			n.fleet.metrics.event(eventReplaced)
@@ -222,6 +258,9 @@ func (n *node) missed(s *session) {
 func (n *node) detach(s *session) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.candidate == s {
+		n.candidate = nil
+	}
 	if n.session != s {
 		return
 	}

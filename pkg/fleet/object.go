@@ -17,7 +17,6 @@ limitations under the License.
 package fleet
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -98,7 +97,7 @@ func unreachable(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Cond
 			Type:               name,
 			Status:             metav1.ConditionUnknown,
 			Reason:             v1alpha1.ReasonAgentUnreachable,
-			Message:            unreachableMessage(node, since),
+			Message:            unreachableMessage(node, own != nil, since),
 			LastTransitionTime: metav1.NewTime(since).Rfc3339Copy(),
 			ObservedGeneration: obj.Generation,
 		})
@@ -108,10 +107,12 @@ func unreachable(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Cond
 }
 
 // unreachableMessage says since when an agent cannot be asked, and what to do.
-func unreachableMessage(node Node, since time.Time) string {
-	message := fmt.Sprintf("the node's agent has not answered since %s: "+
-		"check that the node is up, that its agent runs (its log tells more), and that it reaches the API server",
-		since.UTC().Format(time.RFC3339))
+func unreachableMessage(node Node, known bool, since time.Time) string {
+	message := "the node's agent has not answered since " + since.UTC().Format(time.RFC3339)
+	if !known {
+		message += ", when this API server began to look for it (what the agent keeps, such as the spec, is not known here before it connects)"
+	}
+	message += ": check that the node is up, that its agent runs (its log tells more), and that it reaches the API server"
 	if node.NotReady != "" {
 		message += "; " + node.NotReady
 	}

@@ -25,7 +25,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
@@ -86,9 +85,8 @@ func newSession(n *node, stream agentpb.Fleet_ConnectServer, logger klog.Logger)
 	return s
 }
 
-// run serves the session until it ends, and returns why.
+// run serves the session, which its node knows of, until it ends, and returns why.
 func (s *session) run() error {
-	defer s.node.detach(s)
 	go func() { s.end(s.receive()) }()
 	for {
 		select {
@@ -134,7 +132,7 @@ func (s *session) receive() error {
 		if err != nil {
 			return err
 		}
-		if err := s.node.budget.WaitN(s.stream.Context(), min(proto.Size(message), agent.MaxMessageSize)); err != nil {
+		if err := s.node.budget.WaitN(s.stream.Context(), cost(message)); err != nil {
 			return err
 		}
 		switch m := message.Message.(type) {

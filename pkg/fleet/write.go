@@ -103,7 +103,7 @@ func (n *node) reach() (*session, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.session == nil || !n.reachable {
-		return nil, &agent.Error{Kind: agent.Unreachable, Message: unreachableMessage(n.info, n.since)}
+		return nil, &agent.Error{Kind: agent.Unreachable, Message: unreachableMessage(n.info, n.own != nil, n.since)}
 	}
 	return n.session, nil
 }

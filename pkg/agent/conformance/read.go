@@ -63,7 +63,7 @@ func watchOrder(t *testing.T, h Harness) {
 		}
 	}
 	if len(given) == 0 {
-		t.Error("the watch was not given the changes in their order")
+		t.Fatal("the watch was not given the changes in their order")
 	}
 	if state(given[len(given)-1]) != settled[len(settled)-1] {
 		t.Error("the watch was not given the last change last")
