@@ -58,6 +58,8 @@ type Log struct {
 	keys []string
 	// changes are the remembered ones, in order; those up to oldest are gone.
 	changes []change
+	// dropped counts the changes that were forgotten since changes was copied.
+	dropped int
 	// progress counts the requests to tell watchers how far they are.
 	progress uint64
 	// moved is closed, and replaced, whenever something above changes.
@@ -73,7 +75,7 @@ type entry struct {
 }
 
 // change is one observed change: object is nil when it was deleted, previous
-// when it was added. deleted is what a watcher is shown of a deletion.
+// when it was added.
 type change struct {
 	revision         uint64
 	at               time.Time
@@ -227,8 +229,8 @@ func (l *Log) forget(n int) {
 	}
 	l.oldest = l.changes[n-1].revision
 	l.changes = l.changes[n:]
-	if cap(l.changes) > 2*len(l.changes)+64 {
-		l.changes = slices.Clone(l.changes)
+	if l.dropped += n; l.dropped > len(l.changes)+64 {
+		l.changes, l.dropped = slices.Clone(l.changes), 0
 	}
 }
 
@@ -267,6 +269,16 @@ func (l *Log) requestProgress() {
 // it: it is another term's, or from the future. The client then lists again. ""
 // and "0" ask for none in particular and are fine.
 func (l *Log) CheckRevision(resourceVersion string) error {
+	return l.checkRevision(resourceVersion, func(revision uint64) bool { return revision >= l.start })
+}
+
+// CheckOldest is CheckRevision for a GET, whose resourceVersion says how old the
+// answer may be at most: all of this term is newer than any term before.
+func (l *Log) CheckOldest(resourceVersion string) error {
+	return l.checkRevision(resourceVersion, func(uint64) bool { return true })
+}
+
+func (l *Log) checkRevision(resourceVersion string, known func(uint64) bool) error {
 	revision, err := l.versioner.ParseResourceVersion(resourceVersion)
 	if err != nil {
 		return apierrors.NewBadRequest(fmt.Sprintf("resourceVersion %q is none that was read: list again", resourceVersion))
@@ -276,7 +288,7 @@ func (l *Log) CheckRevision(resourceVersion string) error {
 	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if revision < l.start || revision > l.revision {
+	if !known(revision) || revision > l.revision {
 		return apierrors.NewResourceExpired("resourceVersion " + strconv.FormatUint(revision, 10) +
 			" was not issued by this server since it started: list again")
 	}

@@ -126,8 +126,9 @@ func (r *REST) ConvertToTable(ctx context.Context, object, options runtime.Objec
 }
 
 // Get implements rest.Getter: without a resourceVersion, the node as it is now.
+// One of the future is 410 Gone.
 func (r *REST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
-	if err := r.log.CheckRevision(options.ResourceVersion); err != nil {
+	if err := r.log.CheckOldest(options.ResourceVersion); err != nil {
 		return nil, err
 	}
 	return r.store.Get(ctx, name, options)
