@@ -42,6 +42,7 @@ func (c inCluster) specs() {
 	It("an admission policy of the cluster is obeyed by PUT, PATCH and apply", NodeTimeout(2*time.Minute), c.policy)
 	It("the server may change its pods' labels, nothing else of any pod", NodeTimeout(2*time.Minute), c.labelsOnly)
 	It("each apply is told of by Events of its own", NodeTimeout(2*time.Minute), c.events)
+	It("an owner that was applied may be left out later", NodeTimeout(2*time.Minute), c.owner)
 	It("webhooks of the cluster change and refuse", NodeTimeout(2*time.Minute), c.webhooks)
 	It("stands beside the CRDs of kubernetes-nmstate", NodeTimeout(2*time.Minute), c.besideCRDs)
 	It("is not deployed where somebody else serves the version", NodeTimeout(2*time.Minute), c.preflight)
@@ -176,6 +177,20 @@ func (c inCluster) nodesComeAndGo(ctx SpecContext) {
 		event := <-w.ResultChan()
 		return event.Type
 	}).WithTimeout(long).Should(Equal(watch.Deleted))
+}
+
+// owner: who applies what was read, and later less of it, changes the owner neither way.
+func (c inCluster) owner(ctx SpecContext) {
+	read := func() string {
+		return c.do(ctx, "", "get", "nns", "node03", "-o", "jsonpath={.metadata.ownerReferences}")
+	}
+	before := read()
+	Expect(before).To(ContainSubstring(`"kind":"Node"`))
+	for _, metadata := range []string{`{"name":"node03","ownerReferences":` + before + `}`, `{"name":"node03"}`} {
+		c.do(ctx, `{"apiVersion":"nmstate.io/v1alpha1","kind":"NodeNetworkState","metadata":`+metadata+`}`,
+			"apply", "--server-side", "--field-manager=e2e-owner", "-f", "-")
+	}
+	Expect(read()).To(MatchJSON(before))
 }
 
 // labelsOnly: who could change the image of an agent's pod would be root on its node.

@@ -62,12 +62,14 @@ func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 func (strategy) Canonicalize(runtime.Object) {}
 
 // GetResetFields implements rest.ResetFieldsStrategy: nobody can own the status,
-// nor the labels, which an applier that once owned them would take away later.
+// nor the labels and the owner, which an applier that once owned them would take
+// away later.
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return map[fieldpath.APIVersion]*fieldpath.Set{
 		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): fieldpath.NewSet(
 			fieldpath.MakePathOrDie("status"),
 			fieldpath.MakePathOrDie("metadata", "labels"),
+			fieldpath.MakePathOrDie("metadata", "ownerReferences"),
 		),
 	}
 }
