@@ -17,7 +17,6 @@ limitations under the License.
 package standalone
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,8 +27,8 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/pki"
 )
 
-// Certificates of the server and the administrator are made anew at each start
-// and last a year; that of the CA lasts ten.
+// Certificates of the server and the administrator are made anew at each start,
+// and in time, and last a year; that of the CA lasts ten.
 const (
 	leafValidity = 365 * 24 * time.Hour
 	caValidity   = 10 * leafValidity
@@ -77,22 +76,7 @@ func (s *State) makeCA() (*pki.CA, error) {
 // PEM returns the CA's certificate.
 func (c *CA) PEM() []byte { return c.ca.PEM() }
 
-// Server returns certificate and key, PEM, for a server that is reached at the
-// given DNS names and IP addresses.
-func (c *CA) Server(hosts []string) (cert, key []byte, err error) {
-	return c.ca.Server(hosts, pki.From(time.Now(), leafValidity))
-}
-
 // Client returns certificate and key, PEM, for a user of a group.
 func (c *CA) Client(user, group string) (cert, key []byte, err error) {
 	return c.ca.Client(user, group, pki.From(time.Now(), leafValidity))
-}
-
-// TLS returns the configuration of a server with certificate and key from Server.
-func TLS(cert, key []byte) (*tls.Config, error) {
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}}, nil
 }

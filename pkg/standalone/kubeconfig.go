@@ -29,15 +29,16 @@ import (
 )
 
 // WriteKubeconfig writes to path, mode 0600, the administrator's way in to the
-// server at url, with a client certificate of the CA.
-func (c *CA) WriteKubeconfig(path, url string) error {
+// server at url, with a client certificate of the CA. trusted are the CAs, PEM,
+// that may have signed the server's certificate, nil means those of the system.
+func (c *CA) WriteKubeconfig(path, url string, trusted []byte) error {
 	cert, key, err := c.Client("admin", user.SystemPrivilegedGroup)
 	if err != nil {
 		return fmt.Errorf("making the administrator's certificate: %w", err)
 	}
 	const name = "nmstate"
 	config := api.NewConfig()
-	config.Clusters[name] = &api.Cluster{Server: url, CertificateAuthorityData: c.PEM()}
+	config.Clusters[name] = &api.Cluster{Server: url, CertificateAuthorityData: trusted}
 	config.AuthInfos["admin"] = &api.AuthInfo{ClientCertificateData: cert, ClientKeyData: key}
 	config.Contexts[name] = &api.Context{Cluster: name, AuthInfo: "admin"}
 	config.CurrentContext = name

@@ -29,6 +29,8 @@ import (
 
 	"google.golang.org/grpc/metadata"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
@@ -92,11 +94,11 @@ func TestCertificatesAreTheCAs(t *testing.T) {
 	if err != nil || string(ca.PEM()) != string(first.PEM()) {
 		t.Fatalf("the CA changed: %v", err)
 	}
-	cert, key, err := ca.Server([]string{"localhost", "192.0.2.1"})
+	serving, err := ca.NewServing([]string{"localhost", "192.0.2.1"}, clock.RealClock{}, func() error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	pair, err := tls.X509KeyPair(cert, key)
+	pair, err := tls.X509KeyPair(serving.CurrentCertKeyContent())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,13 +114,57 @@ func TestCertificatesAreTheCAs(t *testing.T) {
 	}
 }
 
+// TestCertificatesAreMadeAnewInTime: a server may run for longer than they last.
+func TestCertificatesAreMadeAnewInTime(t *testing.T) {
+	ca, err := open(t, t.TempDir()).CA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	clock := clocktesting.NewFakeClock(now)
+	answers := make(chan error, 2)
+	for _, answer := range []error{errors.New("the disk is full"), nil} {
+		answers <- answer
+	}
+	close(answers)
+	serving, err := ca.NewServing([]string{"localhost"}, clock, func() error { return <-answers })
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		serving.Run(ctx)
+	}()
+	notAfter := func() time.Time {
+		pair, err := tls.X509KeyPair(serving.CurrentCertKeyContent())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair.Leaf.NotAfter
+	}
+	first := notAfter()
+	for len(answers) > 0 {
+		for !clock.HasWaiters() {
+			time.Sleep(time.Millisecond)
+		}
+		clock.Step(leafValidity / 3)
+	}
+	cancel()
+	<-ended
+	if last := notAfter(); last.Before(first.Add(leafValidity / 2)) {
+		t.Errorf("the first certificate lasts until %s, the last one until %s", first, last)
+	}
+}
+
 func TestKubeconfig(t *testing.T) {
 	ca, err := open(t, t.TempDir()).CA()
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "sub", "kubeconfig")
-	if err := ca.WriteKubeconfig(path, "https://127.0.0.1:1"); err != nil {
+	if err := ca.WriteKubeconfig(path, "https://127.0.0.1:1", ca.PEM()); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {

@@ -60,9 +60,6 @@ func Open(dir string) (*State, error) {
 
 func (s *State) path(name string) string { return filepath.Join(s.dir, name) }
 
-// CAFile is the path of the certificate that clients and agents trust.
-func (s *State) CAFile() string { return s.path(caCertFile) }
-
 // BeginTerm returns the revision after which this term's resourceVersions begin
 // and records it: the time in µs, or 2^32 after the last term's if the clock is
 // behind, so that no resourceVersion is ever issued twice.

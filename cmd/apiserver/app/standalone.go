@@ -19,7 +19,6 @@ package app
 import (
 	"context"
 	"crypto/x509"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -39,8 +38,10 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apiserver"
+	"github.com/nmstate/kubernetes-nmstate/pkg/pki"
 	"github.com/nmstate/kubernetes-nmstate/pkg/standalone"
 )
 
@@ -54,19 +55,19 @@ func (o *Options) standaloneConfig(ctx context.Context) (*apiserver.Config, erro
 	if err != nil {
 		return nil, err
 	}
-	cert, key, err := ca.Server(o.hosts())
+	serving, err := ca.NewServing(o.hosts(), clock.RealClock{}, func() error { return o.writeKubeconfig(ctx, ca) })
 	if err != nil {
-		return nil, fmt.Errorf("making the server's certificate: %w", err)
+		return nil, err
 	}
 	config := &apiserver.Config{}
 	if config.Scheme, err = apiserver.NewScheme(); err != nil {
 		return nil, err
 	}
 	config.Codecs = serializer.NewCodecFactory(config.Scheme)
-	if config.Generic, err = o.generic(config.Codecs, ca, cert, key); err != nil {
+	if config.Generic, err = o.generic(config.Codecs, ca, serving); err != nil {
 		return nil, err
 	}
-	if err := o.joinable(config, state, cert, key); err != nil {
+	if err := o.joinable(config, state, serving); err != nil {
 		return nil, err
 	}
 	// The term begins last: from here on the server comes up.
@@ -75,6 +76,7 @@ func (o *Options) standaloneConfig(ctx context.Context) (*apiserver.Config, erro
 		return nil, err
 	}
 	config.Elector = standalone.Sole(term)
+	go serving.Run(ctx)
 	return config, o.writeKubeconfig(ctx, ca)
 }
 
@@ -94,14 +96,10 @@ func (o *Options) hosts() []string {
 
 // generic makes the configuration of upstream's server: who has a certificate
 // of the CA is who it says, and the administrator may do everything.
-func (o *Options) generic(codecs serializer.CodecFactory, ca *standalone.CA, cert, key []byte) (*genericapiserver.RecommendedConfig, error) {
+func (o *Options) generic(codecs serializer.CodecFactory, ca *standalone.CA, serving *standalone.Serving) (*genericapiserver.RecommendedConfig, error) {
 	config := genericapiserver.NewRecommendedConfig(codecs)
-	if o.SecureServing.ServerCert.CertKey.CertFile == "" {
-		generated, err := dynamiccertificates.NewStaticCertKeyContent("standalone", cert, key)
-		if err != nil {
-			return nil, err
-		}
-		o.SecureServing.ServerCert.GeneratedCert = generated
+	if !o.givenCertificate() {
+		o.SecureServing.ServerCert.GeneratedCert = serving
 	}
 	for _, apply := range []func() error{
 		func() error { return o.ServerRun.ApplyTo(&config.Config) },
@@ -131,7 +129,7 @@ func authenticate(config *genericapiserver.RecommendedConfig, ca *standalone.CA)
 		x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
 		x509request.CommonNameUserConversion)
 	config.Authentication.Authenticator = group.NewAuthenticatedGroupAdder(
-		union.New(certificate, anonymous.NewAuthenticator(nil)))
+		union.NewFailOnError(certificate, anonymous.NewAuthenticator(nil)))
 	return nil
 }
 
@@ -147,7 +145,7 @@ func authorize(config *genericapiserver.RecommendedConfig) error {
 }
 
 // joinable sets who is a node, who is an agent, and where they connect.
-func (o *Options) joinable(config *apiserver.Config, state *standalone.State, cert, key []byte) error {
+func (o *Options) joinable(config *apiserver.Config, state *standalone.State, serving *standalone.Serving) error {
 	token, err := state.JoinToken()
 	if err != nil {
 		return err
@@ -156,16 +154,15 @@ func (o *Options) joinable(config *apiserver.Config, state *standalone.State, ce
 	if err != nil {
 		return err
 	}
-	tls, err := standalone.TLS(cert, key)
-	if err != nil {
-		return err
-	}
 	config.Directory = nodes
 	config.Authenticator = standalone.NewAuthenticator(token, nodes)
-	config.AgentTLS = credentials.NewTLS(tls)
+	config.AgentTLS = credentials.NewTLS(pki.ServerTLS(serving.CurrentCertKeyContent))
 	config.AgentListener, err = o.listenForAgents()
 	return err
 }
+
+// givenCertificate tells that clients are shown a certificate that was given.
+func (o *Options) givenCertificate() bool { return o.SecureServing.ServerCert.CertKey.CertFile != "" }
 
 // writeKubeconfig writes the administrator's way in.
 func (o *Options) writeKubeconfig(ctx context.Context, ca *standalone.CA) error {
@@ -178,7 +175,12 @@ func (o *Options) writeKubeconfig(ctx context.Context, ca *standalone.CA) error 
 		host = "127.0.0.1"
 	}
 	url := "https://" + net.JoinHostPort(host, strconv.Itoa(o.SecureServing.BindPort))
-	if err := ca.WriteKubeconfig(file, url); err != nil {
+	trusted := ca.PEM()
+	if o.givenCertificate() {
+		trusted = nil
+		klog.FromContext(ctx).Info("The administrator's kubeconfig trusts the CAs of the system, since the certificate is given; set certificate-authority in it if another has signed it")
+	}
+	if err := ca.WriteKubeconfig(file, url, trusted); err != nil {
 		return err
 	}
 	klog.FromContext(ctx).Info("Wrote the administrator's kubeconfig", "file", file)
