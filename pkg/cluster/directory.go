@@ -31,7 +31,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -59,8 +58,8 @@ const (
 	lookTimeout = 3 * time.Second
 	// lag is how far a watch may be behind: longer than a reflector pauses.
 	lag = time.Minute
-	// lagPoll is how often it is looked whether it still is.
-	lagPoll = 50 * time.Millisecond
+	// lookInterval is how often it is looked, while it is, what there is.
+	lookInterval = time.Second
 )
 
 // NewDirectory returns the Directory of a cluster; it knows no node until Run runs.
@@ -96,10 +95,11 @@ func (d *Directory) Watch(ctx context.Context, deliver func([]fleet.Node)) error
 	}
 	// A standby's watch may have been behind for long. A list without a node that
 	// was in one before would be taken for its deletion.
-	if missing := d.missing(ctx); len(missing) > 0 {
-		deliver(d.nodes(missing))
-		d.awaitAll(ctx, missing)
+	missing, err := d.missing(ctx)
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "The nodes of the moment are not to be had; beginning with those that are known")
 	}
+	d.catchUp(ctx, missing, deliver)
 	for {
 		deliver(d.nodes(nil))
 		select {
@@ -126,15 +126,14 @@ func (d *Directory) nodes(missing []metav1.PartialObjectMetadata) []fleet.Node {
 }
 
 // missing returns the cluster's nodes that are not known yet.
-func (d *Directory) missing(ctx context.Context) []metav1.PartialObjectMetadata {
+func (d *Directory) missing(ctx context.Context) ([]metav1.PartialObjectMetadata, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	all, err := d.live.List(ctx, metav1.ListOptions{})
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "The nodes of the moment are not to be had; beginning with those that are known")
-		return nil
+		return nil, err
 	}
-	return slices.DeleteFunc(all.Items, d.knows)
+	return slices.DeleteFunc(all.Items, d.knows), nil
 }
 
 func (d *Directory) knows(node metav1.PartialObjectMetadata) bool {
@@ -142,15 +141,26 @@ func (d *Directory) knows(node metav1.PartialObjectMetadata) bool {
 	return err == nil && known.UID == node.UID
 }
 
-// awaitAll waits until the watch has come up to the missing nodes, or has had the
-// time to: some may be gone again.
-func (d *Directory) awaitAll(ctx context.Context, missing []metav1.PartialObjectMetadata) {
+// catchUp delivers what is known together with the missing nodes, at each change,
+// until the watch has come up to them or has had the time to. It looks again
+// whether they are still there.
+func (d *Directory) catchUp(ctx context.Context, missing []metav1.PartialObjectMetadata, deliver func([]fleet.Node)) {
 	ctx, cancel := context.WithTimeout(ctx, lag)
 	defer cancel()
-	_ = wait.PollUntilContextCancel(ctx, lagPoll, true, func(context.Context) (bool, error) {
+	again := time.NewTicker(lookInterval)
+	defer again.Stop()
+	for len(missing) > 0 && ctx.Err() == nil {
+		deliver(d.nodes(missing))
+		select {
+		case <-d.changed:
+		case <-again.C:
+			if now, err := d.missing(ctx); err == nil {
+				missing = now
+			}
+		case <-ctx.Done():
+		}
 		missing = slices.DeleteFunc(missing, d.knows)
-		return len(missing) == 0, nil
-	})
+	}
 }
 
 func (d *Directory) poke() {

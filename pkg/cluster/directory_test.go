@@ -122,40 +122,77 @@ func metadataOf(t *testing.T, client *fake.Clientset) *metadatafake.FakeMetadata
 	return result
 }
 
-// TestDirectoryBeginsWithTheNodesOfTheMoment, however far its watch is behind.
-func TestDirectoryBeginsWithTheNodesOfTheMoment(t *testing.T) {
-	client := fake.NewClientset(clusterNode("node01"))
-	// Nothing comes of the watch until it is let go.
-	events := make(chan watch.Event)
+// behind returns what a directory delivers that has listed node01 and, before it
+// was watched, has missed that there is a node02; its watch has only the events
+// that the test gives it.
+func behind(t *testing.T) (client *fake.Clientset, late *corev1.Node, events chan<- watch.Event, delivered <-chan []fleet.Node) {
+	t.Helper()
+	client = fake.NewClientset(clusterNode("node01"))
+	watched := make(chan watch.Event)
 	client.PrependWatchReactor("nodes", func(clienttesting.Action) (bool, watch.Interface, error) {
-		return true, watch.NewProxyWatcher(events), nil
+		return true, watch.NewProxyWatcher(watched), nil
 	})
 	directory, err := NewDirectory(client, metadataOf(t, client))
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go directory.Run(ctx)
-	if !cache.WaitForCacheSync(ctx.Done(), directory.informer.HasSynced) {
+	go directory.Run(t.Context())
+	if !cache.WaitForCacheSync(t.Context().Done(), directory.informer.HasSynced) {
 		t.Fatal("the nodes were not listed")
 	}
-	late := clusterNode("node02")
-	if _, err := client.CoreV1().Nodes().Create(ctx, late, metav1.CreateOptions{}); err != nil {
+	late = clusterNode("node02")
+	if _, err := client.CoreV1().Nodes().Create(t.Context(), late, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	delivered := make(chan []fleet.Node)
-	go func() { _ = directory.Watch(ctx, func(nodes []fleet.Node) { delivered <- nodes }) }()
+	deliveries := make(chan []fleet.Node)
+	go func() {
+		_ = directory.Watch(t.Context(), func(nodes []fleet.Node) {
+			select {
+			case deliveries <- nodes:
+			case <-t.Context().Done():
+			}
+		})
+	}()
+	return client, late, watched, deliveries
+}
+
+// TestDirectoryBeginsWithTheNodesOfTheMoment, however far its watch is behind.
+func TestDirectoryBeginsWithTheNodesOfTheMoment(t *testing.T) {
+	_, late, events, delivered := behind(t)
 	if first := next(t, delivered); len(first) != 2 || first[1].Name != "node02" || first[1].UID != late.UID || first[1].Labels["zone"] != "a" {
 		t.Errorf("the nodes are %+v", first)
 	}
-	select {
-	case nodes := <-delivered:
-		t.Errorf("before the watch has come up: %+v", nodes)
-	case events <- watch.Event{Type: watch.Added, Object: late}:
+	for sent := false; !sent; {
+		select {
+		case nodes := <-delivered:
+			if len(nodes) != 2 {
+				t.Errorf("before the watch has come up: %+v", nodes)
+			}
+		case events <- watch.Event{Type: watch.Added, Object: late}:
+			sent = true
+		}
 	}
 	if second := next(t, delivered); len(second) != 2 {
 		t.Errorf("the nodes are %+v", second)
+	}
+}
+
+// TestDirectoryIsNotDeafToOthers while it waits for a node that is gone again.
+func TestDirectoryIsNotDeafToOthers(t *testing.T) {
+	client, late, events, delivered := behind(t)
+	next(t, delivered)
+	if err := client.CoreV1().Nodes().Delete(t.Context(), late.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	changed := clusterNode("node01")
+	changed.Labels["zone"] = "b"
+	begin := time.Now()
+	events <- watch.Event{Type: watch.Modified, Object: changed}
+	for nodes := next(t, delivered); len(nodes) != 1 || nodes[0].Labels["zone"] != "b"; nodes = next(t, delivered) {
+		t.Logf("not yet: %+v", nodes)
+	}
+	if took := time.Since(begin); took > lag/2 {
+		t.Errorf("the change was delivered after %s", took)
 	}
 }
 
