@@ -86,6 +86,24 @@ func (r *release) checkTree(ctx context.Context) error {
 	return errors.Join(wrong...)
 }
 
+// checkSame: what was built is what is tagged, although others may have worked in
+// the tree meanwhile.
+func (r *release) checkSame(ctx context.Context) error {
+	commit, err := r.git.head(ctx)
+	if err != nil {
+		return err
+	}
+	changes, err := r.git.changes(ctx)
+	if err != nil {
+		return err
+	}
+	if commit != r.commit || changes != "" {
+		return fmt.Errorf("the tree was changed while it was built from, and nothing was pushed: leave it alone, and make the release again (it was %s and is %s)\n%s",
+			r.commit, commit, changes)
+	}
+	return nil
+}
+
 func (r *release) exists(where string) error {
 	return fmt.Errorf("version %s exists: %s; change version/version.go and version/description", r.version.name, where)
 }

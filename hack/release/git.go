@@ -100,20 +100,24 @@ func (g git) repository(ctx context.Context, remote string) (string, error) {
 	return match[1] + "/" + match[2], nil
 }
 
-// pushTag tags the commit and pushes the tag. If that fails, there is no tag. A push whose answer is lost has not failed.
+// pushTag tags the commit and pushes the tag. If that fails, there is no tag of
+// ours. A push whose answer is lost has not failed.
 func (g git) pushTag(ctx context.Context, remote, tag, message, commit string) error {
 	if _, err := g.run(ctx, "tag", "--annotate", "--cleanup=whitespace", "--message", message, tag, commit); err != nil {
 		return err
 	}
 	ref := "refs/tags/" + tag
-	_, err := g.run(ctx, "push", remote, ref)
+	object, err := g.run(ctx, "rev-parse", "--verify", ref)
+	if err == nil {
+		_, err = g.run(ctx, "push", remote, ref)
+	}
 	if err == nil {
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
 	if refs, unknown := g.remoteRefs(ctx, remote, ref); unknown != nil {
-		return fmt.Errorf("%w; whether %s has the tag is not known: %w", err, remote, unknown)
-	} else if refs[ref] != "" {
+		return fmt.Errorf("%w; whether %s has the tag is not known, if it has not, delete it here (git tag --delete %s): %w", err, remote, tag, unknown)
+	} else if object != "" && refs[ref] == object {
 		return nil
 	}
 	_, undone := g.run(ctx, "tag", "--delete", tag)

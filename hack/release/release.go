@@ -51,6 +51,9 @@ func (r *release) make(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("putting the release's files together: %w", err)
 	}
+	if err := r.checkSame(ctx); err != nil {
+		return err
+	}
 	for _, image := range images {
 		r.log.Printf("pushing %s", image.reference)
 		if err := image.push(ctx); err != nil {

@@ -36,7 +36,9 @@ func TestRelease(t *testing.T) {
 	t.Run("publishes", func(t *testing.T) { testPublishes(t, p) })
 	t.Run("refuses", func(t *testing.T) { testRefuses(t, p) })
 	t.Run("publishes a prerelease", func(t *testing.T) { testPublishesPrerelease(t, p) })
-	t.Run("stays with its commit", func(t *testing.T) { testStaysWithItsCommit(t, p) })
+	t.Run("notices another commit", func(t *testing.T) { testNoticesChange(t, p, "git commit --quiet --allow-empty --message=meanwhile") })
+	t.Run("notices another file", func(t *testing.T) { testNoticesChange(t, p, "touch meanwhile") })
+	t.Run("is overtaken", func(t *testing.T) { testIsOvertaken(t, p) })
 	t.Run("loses an answer", func(t *testing.T) { testLosesAnAnswer(t, p) })
 	t.Run("fails", func(t *testing.T) { testFails(t, p) })
 	t.Run("fails late", func(t *testing.T) { testFailsLate(t, p) })
@@ -108,21 +110,38 @@ func testPublishesPrerelease(t *testing.T, programs programs) {
 	}
 }
 
-// testStaysWithItsCommit: what is committed while it builds is not what is tagged.
-func testStaysWithItsCommit(t *testing.T, programs programs) {
+// whileBuilding has a command run in the tree while the images are made.
+func (p *project) whileBuilding(images, command string) {
+	meanwhile := filepath.Join(p.t.TempDir(), "images")
+	write(p.t, meanwhile, "#!/bin/sh -e\n"+command+"\nexec "+images+" \"$@\"\n", 0o755)
+	p.t.Setenv("IMAGES", meanwhile)
+}
+
+// testNoticesChange: what is built while somebody works in the tree is not what is tagged.
+func testNoticesChange(t *testing.T, programs programs, command string) {
 	p := newProject(t, programs)
-	commit := p.git("rev-parse", "HEAD")
-	meanwhile := filepath.Join(t.TempDir(), "images")
-	write(t, meanwhile, "#!/bin/sh -e\ngit commit --quiet --allow-empty --message=meanwhile\nexec "+programs.images+" \"$@\"\n", 0o755)
-	t.Setenv("IMAGES", meanwhile)
-	if output, err := p.release(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
+	p.whileBuilding(programs.images, command)
+	if _, err := p.release(); err == nil || !strings.Contains(err.Error(), "the tree was changed") {
+		t.Errorf("the release ended with %v", err)
 	}
-	if p.git("rev-parse", "HEAD") == commit {
-		t.Fatal("nothing was committed meanwhile")
+	if tags := p.git("tag") + p.git("ls-remote", "--tags", p.bare); tags != "" || p.catalog() != "" || len(p.hub.releases) > 0 {
+		t.Errorf("there are tags %q, images %q, %d releases", tags, p.catalog(), len(p.hub.releases))
 	}
-	if got := run(t, p.bare, "git", "rev-parse", "v1.2.3^{commit}"); got != commit {
-		t.Errorf("the remote's tag is at %s, want %s", got, commit)
+}
+
+// testIsOvertaken: a tag that somebody else has pushed meanwhile is not ours.
+func testIsOvertaken(t *testing.T, programs programs) {
+	p := newProject(t, programs)
+	p.whileBuilding(programs.images, "git --git-dir="+p.bare+" tag --annotate --message=theirs v1.2.3 main")
+	_, err := p.release()
+	if err == nil || !strings.Contains(err.Error(), "tagging") {
+		t.Errorf("the release ended with %v", err)
+	}
+	if got := run(t, p.bare, "git", "tag", "--list", "--format=%(contents:subject)"); got != "theirs" {
+		t.Errorf("the remote's tag says %q", got)
+	}
+	if tags := p.git("tag"); tags != "" || len(p.hub.releases) > 0 {
+		t.Errorf("there are tags %q and %d releases", tags, len(p.hub.releases))
 	}
 }
 
