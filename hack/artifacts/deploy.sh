@@ -57,6 +57,7 @@ up() {
 	local nodes
 	mapfile -t nodes < <("$kubectl" -n nmstate-system get pods -l app.kubernetes.io/name=nmstate-node-agent \
 		-o jsonpath='{range .items[*]}{.spec.nodeName}{"\n"}{end}' | sort -u)
+	((${#nodes[@]})) || refuse "all is applied, but no node runs an agent: see kubectl -n nmstate-system describe daemonset/nmstate-node-agent"
 	await "some nodes are" "$kubectl" wait --for=condition=Available nodenetworkstates.v1alpha1.nmstate.io "${nodes[@]}"
 }
 
