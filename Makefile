@@ -21,7 +21,7 @@ GO_TEST := go test -vet=all
 
 .PHONY: help
 help: ## Say what there is to make.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install what building and testing need and this machine lacks.
@@ -75,11 +75,11 @@ cluster-sync: cluster-up libnmstate ## Build the images, load them into the clus
 clean: cluster-down
 
 .PHONY: deploy
-deploy: kubectl ## Add us to the cluster of the current kubeconfig, with the images of IMAGE_REGISTRY, IMAGE_REPO and IMAGE_TAG.
+deploy: kubectl ## Install into the cluster of the current kubeconfig, with the images of IMAGE_REGISTRY, IMAGE_REPO and IMAGE_TAG.
 	@hack/artifacts/deploy.sh up $(COMPONENTS)
 
 .PHONY: undeploy
-undeploy: kubectl ## Take us away from the cluster of the current kubeconfig.
+undeploy: kubectl ## Remove what deploy has installed from the cluster of the current kubeconfig.
 	@hack/artifacts/deploy.sh down $(COMPONENTS)
 
 # What make test runs a cluster of its own with, so that another one may be up meanwhile.

@@ -47,3 +47,4 @@ protoc --plugin="$tools/protoc-gen-go" --plugin="$tools/protoc-gen-go-grpc" -I p
 	--go_out=. --go_opt=module="$module" --go-grpc_out=. --go-grpc_opt=module="$module" agent.proto
 
 "$tools/crd-ref-docs" --config hack/api-docs.yaml --source-path pkg/apis --renderer markdown --output-path docs/api.md
+sed -i 's/Optional: \\{\\} <br \/>/optional/' docs/api.md

@@ -164,7 +164,7 @@ func schema_pkg_apis_nmstate_v1alpha1_LastApply(ref common.ReferenceCallback) co
 					},
 					"outcome": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How it ended.\n\nPossible enum values:\n - `\"Committed\"` : the change holds on the node and is the spec now.\n - `\"InProgress\"` : the change is being applied.\n - `\"Interrupted\"` : the agent ended while the change was being applied.\n - `\"Rejected\"` : nmstate refused the change before it touched the node.\n - `\"RolledBack\"` : the change failed half-way and the node is as it was.",
+							Description: "How it ended.\n\nPossible enum values:\n - `\"Committed\"` : the change is in effect on the node and is the spec now.\n - `\"InProgress\"` : the change is being applied.\n - `\"Interrupted\"` : the agent ended while the change was being applied.\n - `\"Rejected\"` : nmstate refused the change, and the node is as it was.\n - `\"RolledBack\"` : the change failed half-way and the node is as it was.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -198,7 +198,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkState(ref common.ReferenceCallb
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "NodeNetworkState is the network of one node, named as the node. Reading it shows the node's network as it is now; changing its spec changes the network of the node, at once and as one transaction: it either succeeds, or the node and this object stay as they were. These objects come and go with the nodes, they cannot be created or deleted.",
+				Description: "NodeNetworkState is the network of one node, named as the node. Reading it shows the node's network as it is now; changing its spec changes the network of the node, at once and as one transaction: it either takes effect, or the node and this object stay as they were, and what could not be put back is reported. A change that takes effect and cuts the node off stays: keep another way in. These objects come and go with the nodes, they cannot be created or deleted.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -224,7 +224,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkState(ref common.ReferenceCallb
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What the node is committed to. It never shows a wish that failed.",
+							Description: "What was last committed on the node; a change that failed never appears here.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1alpha1.NodeNetworkStateSpec{}.OpenAPIModelName()),
 						},
@@ -302,7 +302,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateSpec(ref common.ReferenceC
 				Properties: map[string]spec.Schema{
 					"desiredState": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The nmstate state that was last committed on the node, as documented at https://nmstate.io/devel/yaml_api.html: \"interfaces\", \"routes\", \"route-rules\", \"dns-resolver\", \"hostname\" and so on. What it does not mention stays as it is on the node; an interface, route or rule is taken away by giving it \"state: absent\". Writing it applies it to the node. Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked value that is sent back keeps the secret that the node has.",
+							Description: "The nmstate state that was last committed on the node, as documented at https://nmstate.io/devel/yaml_api.html: \"interfaces\", \"routes\", \"route-rules\", \"dns-resolver\", \"hostname\" and so on. What it does not mention stays as it is on the node; an interface, route or rule is removed by giving it \"state: absent\". Writing it applies it to the node; nothing applies it again by itself. Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked value that is sent back keeps the secret that the node has.",
 							Ref:         ref(v1alpha1.State{}.OpenAPIModelName()),
 						},
 					},
@@ -323,13 +323,13 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateStatus(ref common.Referenc
 				Properties: map[string]spec.Schema{
 					"currentState": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The node's network, in nmstate's format, read from the node for this very request or proved unchanged since it was read. Absent while the node cannot be asked: old data is never shown as current.",
+							Description: "The node's network, in nmstate's format: for a GET or LIST without resourceVersion read from the node for this request, or proved unchanged since it was read. Absent while the node cannot be reached: old data is never shown as current.",
 							Ref:         ref(v1alpha1.State{}.OpenAPIModelName()),
 						},
 					},
 					"difference": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The part of spec.desiredState that does not hold now, in nmstate's format. Absent when the node is in sync. The answer to a dry run shows here what the change would do.",
+							Description: "The part of spec.desiredState that the node does not match now, in nmstate's format. Absent when the node is in sync. The answer to a dry run shows here what the change would do.",
 							Ref:         ref(v1alpha1.State{}.OpenAPIModelName()),
 						},
 					},
@@ -343,7 +343,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateStatus(ref common.Referenc
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Available: the node's network can be read. InSync: all of spec.desiredState holds. Progressing: a change is being applied. Failing: the last change failed, or the agent cannot keep its records.",
+							Description: "Available: the node's network can be read. InSync: the node matches all of spec.desiredState. Progressing: a change is being applied. Failing: the last change failed, or the agent cannot keep its record.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -356,7 +356,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateStatus(ref common.Referenc
 					},
 					"lastApply": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How the last change to the spec went, also if it failed.",
+							Description: "The result of the most recent change to the spec, whether it succeeded or failed.",
 							Ref:         ref(v1alpha1.LastApply{}.OpenAPIModelName()),
 						},
 					},
@@ -390,7 +390,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateStatus(ref common.Referenc
 					},
 					"nmstateVersion": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Version of libnmstate on the node.",
+							Description: "Version of libnmstate in the node's agent.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -404,7 +404,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateStatus(ref common.Referenc
 					},
 					"lastSuccessfulUpdateTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "When the node's network, as it is shown here, was read for the first time: it moves when something changes. While the node cannot be asked it tells how old the last knowledge is.",
+							Description: "When the state shown here was read for the first time; it advances only when something changes. While the node is unreachable it shows when the last known state was read.",
 							Ref:         ref(v1.Time{}.OpenAPIModelName()),
 						},
 					},

@@ -51,7 +51,7 @@ var columns = []metav1.TableColumnDefinition{
 	{Name: "Addresses", Type: "string", Priority: wide, Description: "Addresses of the node's interfaces that are up, without link-local and loopback ones."},
 	{Name: "Backend", Type: "string", Priority: wide, Description: "What carries out changes: NetworkManager or the kernel alone."},
 	{Name: "Agent", Type: "string", Priority: wide, Description: "Version of the node's agent."},
-	{Name: "NMState", Type: "string", Priority: wide, Description: "Version of libnmstate on the node."},
+	{Name: "NMState", Type: "string", Priority: wide, Description: "Version of libnmstate in the node's agent."},
 	{Name: "NetworkManager", Type: "string", Priority: wide, Description: "Version of NetworkManager on the node."},
 }
 

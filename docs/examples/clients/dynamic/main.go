@@ -92,8 +92,10 @@ func backoff() wait.Backoff {
 	return wait.Backoff{Steps: 14, Duration: 200 * time.Millisecond, Factor: 1.5, Jitter: 0.5}
 }
 
-// mayTryAgain: after a conflict, with what is there then; and when the node could
-// not be reached, since nothing was sent.
+// mayTryAgain: after a conflict, with what is there then; and when the node or the
+// server could not be reached. If the change was made all the same, because it was
+// kube-apiserver that lost the server, another try is a conflict: the patch has the
+// resourceVersion of what was read.
 func mayTryAgain(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsServiceUnavailable(err)
 }

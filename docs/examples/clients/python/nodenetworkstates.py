@@ -13,7 +13,7 @@ MEANINGS = {
     "Conflict": "somebody else owns it, has changed it since it was read, or is changing it",  # 409
     "Invalid": "the state is wrong or not supported, the node is as it was",  # 422
     "InternalError": "nmstate failed at it, the node was put back",  # 500
-    "ServiceUnavailable": "the node cannot be reached, nothing was sent",  # 503
+    "ServiceUnavailable": "the node or the server cannot be reached",  # 503
     "Timeout": "it goes on, or the node was lost: wait until Progressing is False and read status.lastApply",  # 504
 }
 

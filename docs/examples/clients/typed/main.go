@@ -136,7 +136,7 @@ func explain(err error) error {
 	case apierrors.IsConflict(err): // 409
 		return fmt.Errorf("somebody else owns or changes it: %w", err)
 	case apierrors.IsServiceUnavailable(err): // 503
-		return fmt.Errorf("the node cannot be reached, nothing was sent: %w", err)
+		return fmt.Errorf("the node or the server cannot be reached: %w", err)
 	case apierrors.IsTimeout(err): // 504
 		return fmt.Errorf("it goes on, or the node was lost: wait until Progressing is False and read status.lastApply: %w", err)
 	case apierrors.IsInternalError(err): // 500

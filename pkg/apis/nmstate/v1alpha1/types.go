@@ -24,13 +24,16 @@ import (
 // +genclient:nonNamespaced
 // +genclient:onlyVerbs=get,list,watch,update,patch,apply
 // +genclient:noStatus
+// +kubebuilder:object:root=true
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // NodeNetworkState is the network of one node, named as the node. Reading it
 // shows the node's network as it is now; changing its spec changes the network
-// of the node, at once and as one transaction: it either succeeds, or the node
-// and this object stay as they were. These objects come and go with the nodes,
-// they cannot be created or deleted.
+// of the node, at once and as one transaction: it either takes effect, or the
+// node and this object stay as they were, and what could not be put back is
+// reported. A change that takes effect and cuts the node off stays: keep another
+// way in. These objects come and go with the nodes, they cannot be created or
+// deleted.
 type NodeNetworkState struct {
 	metav1.TypeMeta `json:",inline"`
 	// Standard object metadata. The labels are those of the node and cannot be
@@ -38,7 +41,7 @@ type NodeNetworkState struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// What the node is committed to. It never shows a wish that failed.
+	// What was last committed on the node; a change that failed never appears here.
 	// +optional
 	Spec NodeNetworkStateSpec `json:"spec,omitempty"`
 	// The node's network as it is now, and how the last change went. Read-only.
@@ -51,8 +54,9 @@ type NodeNetworkStateSpec struct {
 	// The nmstate state that was last committed on the node, as documented at
 	// https://nmstate.io/devel/yaml_api.html: "interfaces", "routes",
 	// "route-rules", "dns-resolver", "hostname" and so on. What it does not
-	// mention stays as it is on the node; an interface, route or rule is taken
-	// away by giving it "state: absent". Writing it applies it to the node.
+	// mention stays as it is on the node; an interface, route or rule is removed
+	// by giving it "state: absent". Writing it applies it to the node; nothing
+	// applies it again by itself.
 	// Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked
 	// value that is sent back keeps the secret that the node has.
 	// +optional
@@ -62,24 +66,25 @@ type NodeNetworkStateSpec struct {
 // NodeNetworkStateStatus is the node's network as it is now, and how the last
 // change went.
 type NodeNetworkStateStatus struct {
-	// The node's network, in nmstate's format, read from the node for this very
-	// request or proved unchanged since it was read. Absent while the node
-	// cannot be asked: old data is never shown as current.
+	// The node's network, in nmstate's format: for a GET or LIST without
+	// resourceVersion read from the node for this request, or proved unchanged
+	// since it was read. Absent while the node cannot be reached: old data is never
+	// shown as current.
 	// +optional
 	CurrentState *State `json:"currentState,omitempty"`
-	// The part of spec.desiredState that does not hold now, in nmstate's format.
-	// Absent when the node is in sync. The answer to a dry run shows here what
-	// the change would do.
+	// The part of spec.desiredState that the node does not match now, in nmstate's
+	// format. Absent when the node is in sync. The answer to a dry run shows here
+	// what the change would do.
 	// +optional
 	Difference *State `json:"difference,omitempty"`
-	// Available: the node's network can be read. InSync: all of
-	// spec.desiredState holds. Progressing: a change is being applied. Failing:
-	// the last change failed, or the agent cannot keep its records.
+	// Available: the node's network can be read. InSync: the node matches all of
+	// spec.desiredState. Progressing: a change is being applied. Failing: the last
+	// change failed, or the agent cannot keep its record.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// How the last change to the spec went, also if it failed.
+	// The result of the most recent change to the spec, whether it succeeded or failed.
 	// +optional
 	LastApply *LastApply `json:"lastApply,omitempty"`
 	// The metadata.generation that this status was computed for.
@@ -94,15 +99,15 @@ type NodeNetworkStateStatus struct {
 	// Version of the node's agent.
 	// +optional
 	AgentVersion string `json:"agentVersion,omitempty"`
-	// Version of libnmstate on the node.
+	// Version of libnmstate in the node's agent.
 	// +optional
 	NmstateVersion string `json:"nmstateVersion,omitempty"`
 	// Version of NetworkManager on the node; absent in kernel-only mode.
 	// +optional
 	NetworkManagerVersion string `json:"networkManagerVersion,omitempty"`
-	// When the node's network, as it is shown here, was read for the first time:
-	// it moves when something changes. While the node cannot be asked it tells
-	// how old the last knowledge is.
+	// When the state shown here was read for the first time; it advances only when
+	// something changes. While the node is unreachable it shows when the last known
+	// state was read.
 	// +optional
 	LastSuccessfulUpdateTime *metav1.Time `json:"lastSuccessfulUpdateTime,omitempty"`
 }
@@ -153,11 +158,11 @@ type LastApply struct {
 type ApplyOutcome string
 
 const (
-	// ApplyCommitted: the change holds on the node and is the spec now.
+	// ApplyCommitted: the change is in effect on the node and is the spec now.
 	ApplyCommitted ApplyOutcome = "Committed"
 	// ApplyRolledBack: the change failed half-way and the node is as it was.
 	ApplyRolledBack ApplyOutcome = "RolledBack"
-	// ApplyRejected: nmstate refused the change before it touched the node.
+	// ApplyRejected: nmstate refused the change, and the node is as it was.
 	ApplyRejected ApplyOutcome = "Rejected"
 	// ApplyInProgress: the change is being applied.
 	ApplyInProgress ApplyOutcome = "InProgress"

@@ -32,15 +32,17 @@ import (
 //
 // NodeNetworkState is the network of one node, named as the node. Reading it
 // shows the node's network as it is now; changing its spec changes the network
-// of the node, at once and as one transaction: it either succeeds, or the node
-// and this object stay as they were. These objects come and go with the nodes,
-// they cannot be created or deleted.
+// of the node, at once and as one transaction: it either takes effect, or the
+// node and this object stay as they were, and what could not be put back is
+// reported. A change that takes effect and cuts the node off stays: keep another
+// way in. These objects come and go with the nodes, they cannot be created or
+// deleted.
 type NodeNetworkStateApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata. The labels are those of the node and cannot be
 	// changed here.
 	*v1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// What the node is committed to. It never shows a wish that failed.
+	// What was last committed on the node; a change that failed never appears here.
 	Spec *NodeNetworkStateSpecApplyConfiguration `json:"spec,omitempty"`
 	// The node's network as it is now, and how the last change went. Read-only.
 	Status *NodeNetworkStateStatusApplyConfiguration `json:"status,omitempty"`

@@ -30,8 +30,9 @@ type NodeNetworkStateSpecApplyConfiguration struct {
 	// The nmstate state that was last committed on the node, as documented at
 	// https://nmstate.io/devel/yaml_api.html: "interfaces", "routes",
 	// "route-rules", "dns-resolver", "hostname" and so on. What it does not
-	// mention stays as it is on the node; an interface, route or rule is taken
-	// away by giving it "state: absent". Writing it applies it to the node.
+	// mention stays as it is on the node; an interface, route or rule is removed
+	// by giving it "state: absent". Writing it applies it to the node; nothing
+	// applies it again by itself.
 	// Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked
 	// value that is sent back keeps the secret that the node has.
 	DesiredState *nmstatev1alpha1.State `json:"desiredState,omitempty"`

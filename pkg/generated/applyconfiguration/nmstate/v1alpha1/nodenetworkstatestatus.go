@@ -30,19 +30,20 @@ import (
 // NodeNetworkStateStatus is the node's network as it is now, and how the last
 // change went.
 type NodeNetworkStateStatusApplyConfiguration struct {
-	// The node's network, in nmstate's format, read from the node for this very
-	// request or proved unchanged since it was read. Absent while the node
-	// cannot be asked: old data is never shown as current.
+	// The node's network, in nmstate's format: for a GET or LIST without
+	// resourceVersion read from the node for this request, or proved unchanged
+	// since it was read. Absent while the node cannot be reached: old data is never
+	// shown as current.
 	CurrentState *nmstatev1alpha1.State `json:"currentState,omitempty"`
-	// The part of spec.desiredState that does not hold now, in nmstate's format.
-	// Absent when the node is in sync. The answer to a dry run shows here what
-	// the change would do.
+	// The part of spec.desiredState that the node does not match now, in nmstate's
+	// format. Absent when the node is in sync. The answer to a dry run shows here
+	// what the change would do.
 	Difference *nmstatev1alpha1.State `json:"difference,omitempty"`
-	// Available: the node's network can be read. InSync: all of
-	// spec.desiredState holds. Progressing: a change is being applied. Failing:
-	// the last change failed, or the agent cannot keep its records.
+	// Available: the node's network can be read. InSync: the node matches all of
+	// spec.desiredState. Progressing: a change is being applied. Failing: the last
+	// change failed, or the agent cannot keep its record.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// How the last change to the spec went, also if it failed.
+	// The result of the most recent change to the spec, whether it succeeded or failed.
 	LastApply *LastApplyApplyConfiguration `json:"lastApply,omitempty"`
 	// The metadata.generation that this status was computed for.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
@@ -52,13 +53,13 @@ type NodeNetworkStateStatusApplyConfiguration struct {
 	Backend *nmstatev1alpha1.Backend `json:"backend,omitempty"`
 	// Version of the node's agent.
 	AgentVersion *string `json:"agentVersion,omitempty"`
-	// Version of libnmstate on the node.
+	// Version of libnmstate in the node's agent.
 	NmstateVersion *string `json:"nmstateVersion,omitempty"`
 	// Version of NetworkManager on the node; absent in kernel-only mode.
 	NetworkManagerVersion *string `json:"networkManagerVersion,omitempty"`
-	// When the node's network, as it is shown here, was read for the first time:
-	// it moves when something changes. While the node cannot be asked it tells
-	// how old the last knowledge is.
+	// When the state shown here was read for the first time; it advances only when
+	// something changes. While the node is unreachable it shows when the last known
+	// state was read.
 	LastSuccessfulUpdateTime *metav1.Time `json:"lastSuccessfulUpdateTime,omitempty"`
 }
 
