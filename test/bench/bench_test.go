@@ -181,6 +181,7 @@ func BenchmarkGet(b *testing.B) {
 			netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link add a$i up type veth peer b$i; done | ip -batch -", pairs))
 			b.Cleanup(func() {
 				netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link del a$i; done | ip -batch -", pairs))
+				netns.Run(b, "ip", "addr", "flush", "dev", "lo", "to", "198.18.0.0/16")
 			})
 			s := newSite(b)
 			s.agent(b)
