@@ -299,6 +299,7 @@ func (h *Host) putBack(ctx context.Context, t *transaction, cause error) error {
 func (h *Host) end() {
 	h.claimed, h.view.applying = false, false
 	h.ended++
+	h.unpublished = true
 }
 
 func notWritable(err error) error {

@@ -67,6 +67,8 @@ type Host struct {
 	ended, known int
 	// readAt is when that was.
 	readAt metav1.Time
+	// unpublished tells that view may be another than what was published last.
+	unpublished bool
 	// raw is what libnmstate returned last; view.state was made of it.
 	raw []byte
 	// compared are the desired state and the state that view.difference is of.
@@ -178,26 +180,30 @@ func (h *Host) read() error {
 		h.mu.Lock()
 		ended := h.ended
 		h.mu.Unlock()
-		h.look()
+		proved := h.look()
 		h.mu.Lock()
-		if h.known = ended; h.known == h.ended {
-			defer h.mu.Unlock()
-			return h.publish()
+		if h.known = ended; h.known != h.ended {
+			h.mu.Unlock()
+			continue
 		}
-		h.mu.Unlock()
+		defer h.mu.Unlock()
+		if proved && !h.unpublished {
+			return nil
+		}
+		return h.publish()
 	}
 }
 
 // look reads the network, unless it is proved to be as it was read. A network that
 // cannot be read is no error: the object says so.
-func (h *Host) look() {
+func (h *Host) look() (proved bool) {
 	readAt := now()
 	backend := h.detector.detect()
 	if h.proved(backend) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.readAt = readAt
-		return
+		return true
 	}
 	raw, _, err := nmstate.RetrieveNetState(backend.flags())
 	h.mu.Lock()
@@ -220,6 +226,7 @@ func (h *Host) look() {
 		h.view.state = nil
 		h.view.readError = scrub("reading the network: "+err.Error(), h.desired())
 	}
+	return false
 }
 
 // proved tells whether what was read last holds. What NetworkManager adds to a
@@ -246,6 +253,7 @@ func (h *Host) desired() []byte {
 // publish publishes the object if it has changed, unless the network is to be
 // read again first. The caller holds the lock.
 func (h *Host) publish() error {
+	h.unpublished = true
 	if h.known != h.ended {
 		return nil
 	}
@@ -255,6 +263,7 @@ func (h *Host) publish() error {
 	if err != nil {
 		return &agent.Error{Kind: agent.Failed, Message: "making the node's object: " + err.Error()}
 	}
+	h.unpublished = false
 	if sameObject(last, next) {
 		return nil
 	}
