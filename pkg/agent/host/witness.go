@@ -21,6 +21,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,7 +66,7 @@ type witness struct {
 	closed bool
 	socket *nl.NetlinkSocket
 	// questions are the sockets that the kernel is asked on, by protocol.
-	questions map[int]*nl.SocketHandle
+	questions map[int]*question
 	// families are the generic netlink families that this kernel has.
 	families map[string]uint16
 	// sriov are the files of the physical functions; they come and go with links.
@@ -81,17 +82,12 @@ func newWitness() (*witness, error) {
 	if err != nil {
 		return nil, fmt.Errorf("subscribing to the kernel's network events: %w", err)
 	}
-	w := &witness{socket: socket, questions: map[int]*nl.SocketHandle{}, families: map[string]uint16{}}
+	w := &witness{socket: socket, questions: map[int]*question{}, families: map[string]uint16{}}
 	for _, protocol := range []int{unix.NETLINK_ROUTE, unix.NETLINK_GENERIC} {
-		question, err := nl.Subscribe(protocol)
-		if err != nil {
+		if w.questions[protocol], err = newQuestion(protocol); err != nil {
+			delete(w.questions, protocol)
 			w.close()
-			return nil, fmt.Errorf("opening a socket to ask the kernel: %w", err)
-		}
-		w.questions[protocol] = &nl.SocketHandle{Socket: question}
-		if err := question.SetReceiveTimeout(&nl.SocketTimeoutTv); err != nil {
-			w.close()
-			return nil, fmt.Errorf("limiting the time that the kernel is waited for: %w", err)
+			return nil, err
 		}
 	}
 	for _, name := range []string{unix.ETHTOOL_GENL_NAME, mptcpFamily} {
@@ -114,7 +110,7 @@ func (w *witness) close() {
 	w.closed = true
 	w.socket.Close()
 	for _, question := range w.questions {
-		question.Close()
+		question.close()
 	}
 }
 
@@ -176,12 +172,8 @@ func (w *witness) collect() ([]byte, error) {
 		}
 		fmt.Fprintf(facts, "%s %t %d\n%s", path, err == nil, len(content), content)
 	}
-	answers, err := w.ask()
-	if err != nil {
+	if err := w.ask(facts); err != nil {
 		return nil, err
-	}
-	for _, answer := range answers {
-		facts.Write(answer)
 	}
 	return facts.Sum(nil), nil
 }
@@ -207,37 +199,25 @@ func slurp(path string) ([]byte, error) {
 	}
 }
 
-// ask returns the kernel's answers to the questions whose answers may change
-// without an event: ethtool's and MPTCP's; links that are down; and IPv6
+// ask writes into facts the kernel's answers to the questions whose answers may
+// change without an event: ethtool's and MPTCP's; links that are down; and IPv6
 // addresses, since one that skips duplicate address detection is there before it
 // is reported.
-func (w *witness) ask() ([][]byte, error) {
-	links, err := w.downLinks()
-	if err != nil {
-		return nil, err
+func (w *witness) ask(facts io.Writer) error {
+	if err := errors.Join(w.downLinks(facts), w.inet6Addresses(facts)); err != nil {
+		return err
 	}
-	addresses, err := w.inet6Addresses()
-	if err != nil {
-		return nil, err
-	}
-	answers := append(links, addresses...)
 	if family, ok := w.families[unix.ETHTOOL_GENL_NAME]; ok {
 		for _, get := range ethtoolGets {
-			answer, err := w.dump(family, get, ethtoolHeader())
-			if err != nil {
-				return nil, err
+			if err := w.dump(facts, family, get, ethtoolHeader()); err != nil {
+				return err
 			}
-			answers = append(answers, answer...)
 		}
 	}
 	if family, ok := w.families[mptcpFamily]; ok {
-		answer, err := w.dump(family, mptcpGetAddr, nil)
-		if err != nil {
-			return nil, err
-		}
-		answers = append(answers, answer...)
+		return w.dump(facts, family, mptcpGetAddr, nil)
 	}
-	return answers, nil
+	return nil
 }
 
 // ethtoolHeader asks for compact bit sets, which leave the names out.
@@ -258,51 +238,42 @@ func (h genericHeader) Len() int { return len(h) }
 // Serialize implements nl.NetlinkRequestData.
 func (h genericHeader) Serialize() []byte { return h[:] }
 
-func (w *witness) dump(family uint16, command uint8, attribute *nl.RtAttr) ([][]byte, error) {
+func (w *witness) dump(facts io.Writer, family uint16, command uint8, attribute *nl.RtAttr) error {
 	request := nl.NewNetlinkRequest(int(family), unix.NLM_F_DUMP)
-	request.Sockets = w.questions
 	request.AddData(genericHeader{command, 1})
 	if attribute != nil {
 		request.AddData(attribute)
 	}
-	return request.Execute(unix.NETLINK_GENERIC, 0)
+	return w.questions[unix.NETLINK_GENERIC].dump(request, func(item []byte) { _, _ = facts.Write(item) })
 }
 
-// downLinks returns the links that are not up: when an option of one is changed,
+// downLinks writes the links that are not up: when an option of one is changed,
 // as a bridge's, the kernel reports nothing (netdev_state_change() in net/core/dev.c).
-func (w *witness) downLinks() ([][]byte, error) {
+func (w *witness) downLinks(facts io.Writer) error {
 	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
-	request.Sockets = w.questions
 	request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 	request.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(linkDetails)))
-	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
-	return slices.DeleteFunc(messages, func(message []byte) bool {
-		return nl.DeserializeIfInfomsg(message).Flags&unix.IFF_UP != 0
-	}), err
+	return w.questions[unix.NETLINK_ROUTE].dump(request, func(link []byte) {
+		if nl.DeserializeIfInfomsg(link).Flags&unix.IFF_UP == 0 {
+			_, _ = facts.Write(link)
+		}
+	})
 }
 
-// inet6Addresses returns the IPv6 addresses, without their lifetimes.
-func (w *witness) inet6Addresses() ([][]byte, error) {
+// inet6Addresses writes the IPv6 addresses, without their lifetimes.
+func (w *witness) inet6Addresses(facts io.Writer) error {
 	request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
-	request.Sockets = w.questions
 	request.AddData(nl.NewIfAddrmsg(unix.AF_INET6))
-	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
-	if err != nil {
-		return nil, err
-	}
-	kept := make([][]byte, 0, len(messages))
-	for _, message := range messages {
-		attributes, err := nl.ParseRouteAttr(message[unix.SizeofIfAddrmsg:])
-		if err != nil {
-			return nil, err
-		}
-		address := slices.Clone(message[:unix.SizeofIfAddrmsg])
+	var wrong error
+	err := w.questions[unix.NETLINK_ROUTE].dump(request, func(address []byte) {
+		attributes, err := nl.ParseRouteAttr(address[unix.SizeofIfAddrmsg:])
+		wrong = errors.Join(wrong, err)
+		_, _ = facts.Write(address[:unix.SizeofIfAddrmsg])
 		for _, attribute := range attributes {
 			if attribute.Attr.Type != unix.IFA_CACHEINFO {
-				address = append(address, attribute.Value...)
+				_, _ = facts.Write(attribute.Value)
 			}
 		}
-		kept = append(kept, address)
-	}
-	return kept, nil
+	})
+	return errors.Join(err, wrong)
 }
