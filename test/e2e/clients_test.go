@@ -146,6 +146,9 @@ func (s *suite) waitFor(ctx context.Context, node, revision string, timeout time
 			continue // the server may be starting
 		}
 		for event := range w.ResultChan() {
+			if apierrors.IsResourceExpired(apierrors.FromObject(event.Object)) {
+				revision = "" // older than what a server that has just taken over remembers
+			}
 			obj, ok := event.Object.(*v1alpha1.NodeNetworkState)
 			if !ok || event.Type == watch.Deleted {
 				break
