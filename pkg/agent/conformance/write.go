@@ -74,6 +74,10 @@ func applyRejected(t *testing.T, h Harness) {
 	after = s.apply(s.desire(h.DesiredState(0)))
 	checkStory(t, after.Status.LastApply, v1alpha1.ApplyCommitted, before.Generation)
 	if isTrue(after, v1alpha1.ConditionFailing) {
+		t.Error("Failing is still True after the same spec was committed again")
+	}
+	s.refuse(agent.Invalid, s.desire(h.InvalidState()))
+	if after = s.apply(s.desire(h.DesiredState(1))); isTrue(after, v1alpha1.ConditionFailing) {
 		t.Error("Failing is still True after a change succeeded")
 	}
 }

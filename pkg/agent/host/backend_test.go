@@ -28,29 +28,44 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
-// TestADetectorThatIsClosedConnectsNoMore: a round may still be under way when the agent ends.
-func TestADetectorThatIsClosedConnectsNoMore(t *testing.T) {
+// brokenBus is a system bus that says nothing; what is to be done with those who
+// connect is up to the test.
+func brokenBus(t *testing.T) net.Listener {
+	t.Helper()
 	socket := t.TempDir() + "/bus"
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	var connections atomic.Int64
-	connected := make(chan struct{})
+	t.Cleanup(func() { listener.Close() })
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+socket)
+	return listener
+}
+
+// hangUp ends each connection after it was counted.
+func hangUp(listener net.Listener, connected func(n int64)) (count *atomic.Int64) {
+	count = &atomic.Int64{}
 	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			if connections.Add(1) == 1 {
-				close(connected)
-			}
+			connected(count.Add(1))
 			conn.Close()
 		}
 	}()
-	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+socket)
+	return count
+}
+
+// TestADetectorThatIsClosedConnectsNoMore: a round may still be under way when the agent ends.
+func TestADetectorThatIsClosedConnectsNoMore(t *testing.T) {
+	connected := make(chan struct{})
+	connections := hangUp(brokenBus(t), func(n int64) {
+		if n == 1 {
+			close(connected)
+		}
+	})
 	d := &detector{choice: BackendAuto}
 	detected := make(chan struct{})
 	go func() {
@@ -70,13 +85,7 @@ func TestADetectorThatIsClosedConnectsNoMore(t *testing.T) {
 
 // TestABusThatIsStuckSaysNothing, and holds nobody up for long.
 func TestABusThatIsStuckSaysNothing(t *testing.T) {
-	socket := t.TempDir() + "/bus"
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+socket)
+	brokenBus(t)
 	d := &detector{choice: BackendAuto}
 	defer d.close()
 	if found := d.detect(); found.name != v1alpha1.BackendNetworkManager {
@@ -113,32 +122,18 @@ func TestNothingIsChangedWhileNetworkManagerIsAway(t *testing.T) {
 // TestWhatIsReadWhileAChangeEndsIsReadAgain: a barrier is passed with what the
 // network is after the change, not with what it was in its midst.
 func TestWhatIsReadWhileAChangeEndsIsReadAgain(t *testing.T) {
-	socket := t.TempDir() + "/bus"
-	listener, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+socket)
+	listener := brokenBus(t)
 	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendAuto})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var reads atomic.Int64
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			if reads.Add(1) == 1 {
-				h.mu.Lock()
-				h.end()
-				h.mu.Unlock()
-			}
-			conn.Close()
+	reads := hangUp(listener, func(n int64) {
+		if n == 1 {
+			h.mu.Lock()
+			h.end()
+			h.mu.Unlock()
 		}
-	}()
+	})
 	if err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -84,11 +84,12 @@ func newWitness() (*witness, error) {
 	}
 	w := &witness{socket: socket, questions: map[int]*question{}, families: map[string]uint16{}}
 	for _, protocol := range []int{unix.NETLINK_ROUTE, unix.NETLINK_GENERIC} {
-		if w.questions[protocol], err = newQuestion(protocol); err != nil {
-			delete(w.questions, protocol)
+		question, err := newQuestion(protocol)
+		if err != nil {
 			w.close()
 			return nil, err
 		}
+		w.questions[protocol] = question
 	}
 	for _, name := range []string{unix.ETHTOOL_GENL_NAME, mptcpFamily} {
 		family, err := netlink.GenlFamilyGet(name)
@@ -178,8 +179,8 @@ func (w *witness) collect() ([]byte, error) {
 	return facts.Sum(nil), nil
 }
 
-// slurp is os.ReadFile for small files, without what that does to wait for others:
-// half of the system calls of a barrier.
+// slurp is os.ReadFile for small files, without the system calls by which that
+// prepares to wait for what never makes it wait.
 func slurp(path string) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
