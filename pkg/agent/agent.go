@@ -59,6 +59,11 @@ type Agent interface {
 	Apply(ctx context.Context, change Change) (*v1alpha1.NodeNetworkState, error)
 }
 
+// ApplyFailed tells whether the last apply, nil if there was none, has ended and failed.
+func ApplyFailed(last *v1alpha1.LastApply) bool {
+	return last != nil && last.Outcome != v1alpha1.ApplyCommitted && last.Outcome != v1alpha1.ApplyInProgress
+}
+
 // Change is a write to a node's object.
 type Change struct {
 	// Object has the annotations, managedFields and spec that are wanted. Whether

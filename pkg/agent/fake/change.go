@@ -86,9 +86,7 @@ func (a *Agent) apply(change agent.Change) (*v1alpha1.NodeNetworkState, error) {
 		return nil, err
 	}
 	specChanges := after.generation != a.record.generation
-	last := a.record.lastApply
-	failed := last != nil && last.Outcome != v1alpha1.ApplyCommitted
-	again := sameMetadata(a.record, after) && (a.network.missing(current) != nil || failed)
+	again := sameMetadata(a.record, after) && (a.network.missing(current) != nil || agent.ApplyFailed(a.record.lastApply))
 	if !specChanges && !again {
 		a.record = after
 		a.publish()

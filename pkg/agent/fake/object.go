@@ -23,6 +23,7 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/version"
 )
@@ -94,12 +95,9 @@ func conditions(obj *v1alpha1.NodeNetworkState, applying bool) []metav1.Conditio
 	}
 	failing := metav1.Condition{Type: v1alpha1.ConditionFailing, Status: metav1.ConditionFalse,
 		Reason: v1alpha1.ReasonNoFailure, Message: "nothing has failed"}
-	if last := obj.Status.LastApply; last != nil {
-		switch last.Outcome {
-		case v1alpha1.ApplyRejected, v1alpha1.ApplyRolledBack:
-			failing.Status, failing.Reason = metav1.ConditionTrue, v1alpha1.ReasonApplyFailed
-			failing.Message = "status.lastApply tells why"
-		}
+	if agent.ApplyFailed(obj.Status.LastApply) {
+		failing.Status, failing.Reason = metav1.ConditionTrue, v1alpha1.ReasonApplyFailed
+		failing.Message = "status.lastApply tells why"
 	}
 	return []metav1.Condition{available, inSync, progressing, failing}
 }

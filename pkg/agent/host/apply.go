@@ -146,7 +146,7 @@ func (h *Host) begin(change agent.Change) (*transaction, error) {
 	}
 	specChanges := after.Generation != before.Generation
 	// The same spec again is asked for to end a drift, or the story of a failure.
-	again := before.sameMetadata(after) && (h.view.difference != nil || before.failed())
+	again := before.sameMetadata(after) && (h.view.difference != nil || agent.ApplyFailed(before.LastApply))
 	if after.Desired == nil || !specChanges && !again {
 		return nil, h.keep(after)
 	}

@@ -141,7 +141,7 @@ func (v view) failing() metav1.Condition {
 		c.Reason, c.Message = v1alpha1.ReasonRollbackIncomplete, v.leftover
 	case v.damage != "":
 		c.Reason, c.Message = v1alpha1.ReasonRecordDamaged, v.damage
-	case v.record.failed():
+	case agent.ApplyFailed(v.record.LastApply):
 		c.Reason, c.Message = v1alpha1.ReasonApplyFailed, "the last change failed, status.lastApply tells why"
 	default:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, v1alpha1.ReasonNoFailure, "nothing has failed"

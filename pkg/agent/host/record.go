@@ -79,12 +79,6 @@ func (r record) sameMetadata(other record) bool {
 		equality.Semantic.DeepEqual(r.ManagedFields, other.ManagedFields)
 }
 
-// failed tells whether the last apply failed.
-func (r record) failed() bool {
-	last := r.LastApply
-	return last != nil && last.Outcome != v1alpha1.ApplyCommitted && last.Outcome != v1alpha1.ApplyInProgress
-}
-
 // recordFormat is the version of the file's format.
 const recordFormat = 1
 
