@@ -14,9 +14,9 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package cluster is what the API server needs of the Kubernetes cluster that
-// it is added to: its Nodes are the nodes, and a pod's token proves which node
-// an agent runs on.
+// Package cluster connects the API server to the Kubernetes cluster that it
+// serves: the cluster's Nodes are the nodes, and a pod's token proves on which
+// node an agent runs.
 package cluster
 
 import (
@@ -47,23 +47,24 @@ var _ fleet.Directory = &Directory{}
 type Directory struct {
 	informer cache.SharedIndexInformer
 	lister   corelisters.NodeLister
-	// live is what the cluster says at the moment.
+	// live lists the nodes from kube-apiserver, past the informer.
 	live metadata.Getter
 	// changed has an entry when the nodes may have changed since they were delivered.
 	changed chan struct{}
 }
 
 const (
-	// lookTimeout is for one look at the nodes of the moment.
-	lookTimeout = 3 * time.Second
-	// lag is how far a watch may be behind: longer than a reflector pauses.
+	// listTimeout bounds one list of the nodes from kube-apiserver.
+	listTimeout = 3 * time.Second
+	// lag is how far the watch may be behind. It is longer than the longest pause of
+	// a reflector.
 	lag = time.Minute
-	// lookInterval is how often it is looked, while it is, what there is.
-	lookInterval = time.Second
+	// pollInterval is the polling interval while the watch lags behind.
+	pollInterval = time.Second
 )
 
-// NewDirectory returns the Directory of a cluster; it knows no node until Run runs.
-// It needs to list and watch nodes.
+// NewDirectory returns the Directory of a cluster. It has no nodes before Run
+// runs. The clients need the rights to list and watch nodes.
 func NewDirectory(client kubernetes.Interface, live metadata.Interface) (*Directory, error) {
 	nodes := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(essence)).Core().V1().Nodes()
 	d := &Directory{
@@ -85,19 +86,19 @@ func NewDirectory(client kubernetes.Interface, live metadata.Interface) (*Direct
 	return d, nil
 }
 
-// Run follows the cluster's nodes until ctx ends, whether or not somebody watches.
+// Run follows the cluster's nodes until ctx ends, also while nobody calls Watch.
 func (d *Directory) Run(ctx context.Context) { d.informer.RunWithContext(ctx) }
 
-// Watch implements fleet.Directory. One may watch at a time.
+// Watch implements fleet.Directory. Only one Watch may run at a time.
 func (d *Directory) Watch(ctx context.Context, deliver func([]fleet.Node)) error {
 	if !cache.WaitForCacheSync(ctx.Done(), d.informer.HasSynced) {
 		return ctx.Err()
 	}
-	// A standby's watch may have been behind for long. A list without a node that
-	// was in one before would be taken for its deletion.
+	// The informer of a standby may lag far behind. If a node were missing from the
+	// first list, clients would take that for its deletion.
 	missing, err := d.missing(ctx)
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "The nodes of the moment are not to be had; beginning with those that are known")
+		klog.FromContext(ctx).Error(err, "The cluster's nodes cannot be listed; beginning with those that the watch has")
 	}
 	d.catchUp(ctx, missing, deliver)
 	for {
@@ -110,7 +111,8 @@ func (d *Directory) Watch(ctx context.Context, deliver func([]fleet.Node)) error
 	}
 }
 
-// nodes returns what is known of the nodes, and of the missing ones what can be.
+// nodes returns the informer's nodes and the missing ones. Of a missing node only
+// the metadata is known.
 func (d *Directory) nodes(missing []metav1.PartialObjectMetadata) []fleet.Node {
 	nodes, _ := d.lister.List(labels.Everything()) // from memory, without an error
 	for _, node := range missing {
@@ -125,9 +127,9 @@ func (d *Directory) nodes(missing []metav1.PartialObjectMetadata) []fleet.Node {
 	return infos
 }
 
-// missing returns the cluster's nodes that are not known yet.
+// missing lists the cluster's nodes and returns those that the informer lacks.
 func (d *Directory) missing(ctx context.Context) ([]metav1.PartialObjectMetadata, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	all, err := d.live.List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -136,18 +138,19 @@ func (d *Directory) missing(ctx context.Context) ([]metav1.PartialObjectMetadata
 	return slices.DeleteFunc(all.Items, d.knows), nil
 }
 
+// knows tells whether the informer has the node.
 func (d *Directory) knows(node metav1.PartialObjectMetadata) bool {
 	known, err := d.lister.Get(node.Name)
 	return err == nil && known.UID == node.UID
 }
 
-// catchUp delivers what is known together with the missing nodes, at each change,
-// until the watch has come up to them or has had the time to. It looks again
-// whether they are still there.
+// catchUp delivers the informer's nodes together with the missing ones, at each
+// change, until the informer has them all or lag is over. Meanwhile it lists
+// again, so that a missing node that is deleted disappears.
 func (d *Directory) catchUp(ctx context.Context, missing []metav1.PartialObjectMetadata, deliver func([]fleet.Node)) {
 	ctx, cancel := context.WithTimeout(ctx, lag)
 	defer cancel()
-	again := time.NewTicker(lookInterval)
+	again := time.NewTicker(pollInterval)
 	defer again.Stop()
 	for len(missing) > 0 && ctx.Err() == nil {
 		deliver(d.nodes(missing))
@@ -170,11 +173,12 @@ func (d *Directory) poke() {
 	}
 }
 
-// essence leaves of a Node what is looked at: a thousand of them are kept.
+// essence keeps only the fields of a Node that this package reads, because all
+// Nodes stay in memory.
 func essence(obj any) (any, error) {
 	node, ok := obj.(*corev1.Node)
 	if !ok {
-		return nil, errors.New("what the cluster sent is no Node")
+		return nil, errors.New("the cluster sent an object that is not a Node")
 	}
 	kept := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name: node.Name, UID: node.UID, Labels: node.Labels, CreationTimestamp: node.CreationTimestamp, ResourceVersion: node.ResourceVersion,
@@ -193,7 +197,7 @@ func same(a, b *corev1.Node) bool {
 	return a.UID == b.UID && maps.Equal(a.Labels, b.Labels) && notReady(a) == notReady(b)
 }
 
-// infoOf returns what the fleet is to know of a node.
+// infoOf returns a Node as the fleet sees it.
 func infoOf(node *corev1.Node) fleet.Node {
 	return fleet.Node{
 		Name:              node.Name,

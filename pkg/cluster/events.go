@@ -37,13 +37,14 @@ const (
 	EventAgentFound = "AgentFound"
 )
 
-// maxNote is the size in bytes that the API lets a note have.
+// maxNote is the API's limit for a note, in bytes.
 const maxNote = 1024
 
-// EventSink is a fleet.Sink that tells by Events, on the node and on its
-// NodeNetworkState, what happens there: how each apply ended, and that an agent
-// was lost and found. What was so before this server became the active one was
-// told by the one before; what happens while no server is the active one, by none.
+// EventSink is a fleet.Sink that records Events on the node and on its
+// NodeNetworkState: how each apply ended, and that an agent was lost or found. It
+// records only what changes while this server is the active one: the server
+// before has recorded the rest. A change that happens while no server is active
+// gets no Event.
 type EventSink struct {
 	next     fleet.Sink
 	recorder events.EventRecorder
@@ -52,7 +53,7 @@ type EventSink struct {
 	seen map[string]sight
 }
 
-// sight is what was seen of a node last.
+// sight is the last known state of a node.
 type sight struct {
 	reachable, wasReachable bool
 	lastApply               *v1alpha1.LastApply
@@ -115,8 +116,8 @@ func ended(apply *v1alpha1.LastApply) bool {
 	return apply != nil && apply.Outcome != v1alpha1.ApplyInProgress
 }
 
-// sameApply tells whether both are the same story: times are whole seconds, so
-// that they alone do not tell two applies apart.
+// sameApply tells whether both describe the same apply. Their times alone do not
+// tell, because they are whole seconds.
 func sameApply(a, b *v1alpha1.LastApply) bool {
 	return b != nil && a.Generation == b.Generation && a.StartTime.Equal(&b.StartTime) && a.Outcome == b.Outcome && a.Message == b.Message
 }
@@ -126,8 +127,8 @@ func (s *EventSink) tellApply(obj *v1alpha1.NodeNetworkState, apply *v1alpha1.La
 	if apply.Outcome != v1alpha1.ApplyCommitted {
 		kind, note = corev1.EventTypeWarning, "the change that "+apply.User+" asked for was not made: "+apply.Reason+": "+apply.Message
 	}
-	// client-go counts like Events on what is called the same, and keeps the first's
-	// note: each apply is a story of its own.
+	// client-go merges Events with equal references and keeps the first note. The
+	// resourceVersion sets the Events of two applies apart.
 	s.tellOf(obj, obj.ResourceVersion, kind, "Apply"+string(apply.Outcome), "Apply", note)
 }
 
@@ -136,7 +137,7 @@ func (s *EventSink) tell(obj *v1alpha1.NodeNetworkState, kind, reason, action, n
 	s.tellOf(obj, "", kind, reason, action, note)
 }
 
-// tellOf is tell of one version of the object.
+// tellOf is tell with the given resourceVersion in the reference to the object.
 func (s *EventSink) tellOf(obj *v1alpha1.NodeNetworkState, version, kind, reason, action, note string) {
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-3], "") + "..."

@@ -30,18 +30,18 @@ import (
 
 var _ webhook.ServiceResolver = &ServiceResolver{}
 
-// ServiceResolver finds the Service of a webhook by its address, as kube-apiserver
-// does. By its name, a cluster whose DNS is broken by the nodes' networks could
-// not be mended here.
+// ServiceResolver resolves the Service of a webhook to its cluster IP, as
+// kube-apiserver does. It does not use DNS: if the nodes' networks break DNS, an
+// administrator must still be able to mend them through this API.
 type ServiceResolver struct{ services corelisters.ServiceLister }
 
-// NewServiceResolver returns the ServiceResolver of the cluster whose Services are listed.
+// NewServiceResolver returns a ServiceResolver that finds Services in the lister.
 func NewServiceResolver(services corelisters.ServiceLister) *ServiceResolver {
 	return &ServiceResolver{services}
 }
 
-// ResolveEndpoint implements webhook.ServiceResolver. (Upstream's function for
-// this comes with all that is needed to proxy SPDY and websockets.)
+// ResolveEndpoint implements webhook.ServiceResolver. (Upstream has a
+// function for this, but its package also brings proxies for SPDY and websockets.)
 func (r *ServiceResolver) ResolveEndpoint(namespace, name string, port int32) (*url.URL, error) {
 	service, err := r.services.Services(namespace).Get(name)
 	if err != nil {
@@ -52,7 +52,7 @@ func (r *ServiceResolver) ResolveEndpoint(namespace, name string, port int32) (*
 	case service.Spec.Type == corev1.ServiceTypeExternalName:
 		host = service.Spec.ExternalName
 	case host == "" || host == corev1.ClusterIPNone:
-		return nil, fmt.Errorf("service %s/%s has no address of its own", namespace, name)
+		return nil, fmt.Errorf("service %s/%s has no cluster IP", namespace, name)
 	case !slices.ContainsFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == port }):
 		return nil, fmt.Errorf("service %s/%s has no port %d", namespace, name, port)
 	}

@@ -15,14 +15,14 @@ limitations under the License.
 */
 
 // Package certificates makes, publishes and rotates the certificates that the API
-// server shows in a cluster, so that clients that trust what is published are
-// never cut off.
+// server shows in a cluster. Clients that trust the published CAs are never cut
+// off.
 //
 // # What is where
 //
-// The Secret nmstate-apiserver-certificates in the own namespace is the state; it
-// is written with optimistic concurrency, so of two servers that make it at the
-// same time one wins and the other reads what it made. All servers watch it and
+// The Secret nmstate-apiserver-certificates in the server's namespace is the state.
+// It is written with optimistic concurrency: if two servers create it at the same
+// time, one wins and the other reads the result. All servers watch the Secret and
 // show the same certificate.
 //
 //	ca.crt, ca.key            the CA that signs serving certificates
@@ -32,9 +32,9 @@ limitations under the License.
 //
 // The active server, and no other, publishes all CAs of the Secret that are valid
 // as spec.caBundle of the APIService v1alpha1.nmstate.io, for kube-apiserver, and
-// as ca.crt of the ConfigMap nmstate-apiserver-ca, for agents. What others make of
-// these is put right. An APIService that is not there, or names another Service,
-// is left alone.
+// as ca.crt of the ConfigMap nmstate-apiserver-ca, for agents. It corrects changes
+// by others. It does not create the APIService, and leaves one that names another
+// Service alone.
 //
 // # Rotation
 //
@@ -43,15 +43,15 @@ limitations under the License.
 // its life are over, in phases that the annotation nmstate.io/phase tells, and
 // nmstate.io/phase-since since when:
 //
-//	Publishing  there is a next CA and it is published. Without interruption for
-//	            Times.PublishOverlap, which is the time that clients may take to
-//	            read it, then it becomes the CA and signs a serving certificate.
-//	Retiring    the CA before stays published for Times.RetireOverlap, in which a
-//	            server that has not heard of it may still show the old certificate.
-//	Stable      nothing is going on.
+//	Publishing  the next CA is published for Times.PublishOverlap without
+//	            interruption, so that clients can read it. Then it becomes the CA
+//	            and signs a serving certificate.
+//	Retiring    the previous CA stays published for Times.RetireOverlap, because a
+//	            server that lags behind may still show the old certificate.
+//	Stable      no rotation is under way.
 //
-// A server that is started in the midst of a phase goes on from there. What has
-// expired, because no server ran, is replaced at once.
+// A server that starts during a phase continues it. Certificates that expired while
+// no server ran are replaced at once.
 //
 // # For administrators
 //
@@ -59,14 +59,14 @@ limitations under the License.
 //
 //	kubectl -n nmstate-system annotate secret nmstate-apiserver-certificates nmstate.io/rotate=ca
 //
-// or nmstate.io/rotate=serving. The server takes the annotation off when it begins;
-// a CA's rotation begins when the one before it is over.
+// or nmstate.io/rotate=serving. The server removes the annotation when the
+// rotation begins. A rotation of the CA waits for the one under way.
 //
-// A Secret that is damaged is an error, and stays as it is: the server shows what
-// it last read. An empty or deleted Secret is made anew, at once, with a CA that
-// nobody knows yet: after a key has leaked this is what one wants, and agents
-// cannot connect until they have read it (the kubelet takes up to two minutes). A
-// Secret with ca.crt and ca.key alone gets its serving certificate from that CA.
+// A damaged Secret is an error and is not changed: the server shows the certificate
+// that it read last. An empty or deleted Secret is made again at once, with a new
+// CA. Do this after a key has leaked. Agents cannot connect until they have read the
+// new CA; the kubelet takes up to two minutes. If a Secret has only ca.crt and
+// ca.key, that CA signs the serving certificate.
 //
 // # Rights
 //
@@ -81,6 +81,6 @@ limitations under the License.
 //
 //	apiGroups: [apiregistration.k8s.io], resources: [apiservices], resourceNames: [v1alpha1.nmstate.io], verbs: [get, list, watch, update]
 //
-// List and watch are of one name (a field selector), which resourceNames allows;
-// create can't be held to a name.
+// List and watch use a field selector for one name, which resourceNames allows.
+// RBAC cannot restrict create to a name.
 package certificates

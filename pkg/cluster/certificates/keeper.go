@@ -39,11 +39,11 @@ type Keeper struct {
 	config  Config
 	rules   rules
 	serving *serving
-	// wake has a token if something may have changed.
+	// wake has an entry when an object may have changed.
 	wake chan struct{}
-	// limiter bounds what a fight with another controller costs.
+	// limiter bounds the writes if another controller undoes each of them.
 	limiter *rate.Limiter
-	// active tells whether this server publishes and rotates; Run's own.
+	// active tells whether this server publishes and rotates. Only Run uses it.
 	active bool
 }
 
@@ -67,18 +67,18 @@ func New(config Config) (*Keeper, error) {
 	}, nil
 }
 
-// Provider returns the serving certificate for the generic server, which it tells
-// of each new one. It has none before Wait has returned.
+// Provider returns the source of the serving certificate for the generic server,
+// and tells the server of each new certificate. It has none before Wait returns.
 func (k *Keeper) Provider() dynamiccertificates.CertKeyContentProvider { return k.serving }
 
-// Wait returns when there is a serving certificate, which takes no active server.
+// Wait returns when there is a serving certificate. That needs no active server.
 // If ctx ends first, the error says what is wrong.
 func (k *Keeper) Wait(ctx context.Context) error { return k.serving.wait(ctx) }
 
-// Run keeps the certificates until ctx ends: it makes the first ones and follows
-// those that other servers make, and after active is closed it also publishes and
-// rotates. A server that is active no longer must end ctx. Errors are logged and
-// tried again. It is called once.
+// Run keeps the certificates until ctx ends. It makes the first ones and follows
+// those that other servers make. Once active is closed it also publishes and
+// rotates; a server that is no longer active must end ctx. After an error, which
+// is logged, Run tries again. Run may be called once.
 func (k *Keeper) Run(ctx context.Context, active <-chan struct{}) {
 	stop := k.watch(ctx)
 	defer stop()
@@ -113,8 +113,8 @@ func newBackoff() wait.Backoff {
 	return wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.2, Steps: 7, Cap: time.Minute}
 }
 
-// sleep returns at due, when woken, when this server became active, which it
-// reports, or at ctx's end.
+// sleep returns at due, at a wake-up, at the end of ctx, or when active is closed.
+// It returns true in the last case.
 func (k *Keeper) sleep(ctx context.Context, due time.Time, wake, active <-chan struct{}) bool {
 	now := k.config.Clock.Now()
 	if !now.Before(due) {
@@ -122,7 +122,7 @@ func (k *Keeper) sleep(ctx context.Context, due time.Time, wake, active <-chan s
 	}
 	timer := k.config.Clock.NewTimer(due.Sub(now))
 	defer timer.Stop()
-	// The clock may have been set meanwhile.
+	// The clock may have been set before the timer was made.
 	if !k.config.Clock.Now().Before(due) {
 		return false
 	}
@@ -136,12 +136,12 @@ func (k *Keeper) sleep(ctx context.Context, due time.Time, wake, active <-chan s
 	return false
 }
 
-// pass brings all up to date and returns when it must be looked at again.
+// pass brings the certificates up to date and returns when the next pass is due.
 func (k *Keeper) pass(ctx context.Context) (due time.Time, err error) {
 	lost := func(err error) bool {
 		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 	}
-	// Another was faster, or the object went away between reading and writing.
+	// Another server was faster, or the object was deleted between read and write.
 	err = retry.OnError(retry.DefaultBackoff, lost, func() (err error) {
 		due, err = k.once(ctx)
 		return err
@@ -175,7 +175,7 @@ func (k *Keeper) once(ctx context.Context) (time.Time, error) {
 		return now.Add(recheck), nil
 	}
 	if s.request != "" && s.request != rotateCA {
-		klog.FromContext(ctx).Error(nil, "What is asked for is none that can be rotated; give ca or serving", "annotation", RotateAnnotation, "value", s.request)
+		klog.FromContext(ctx).Error(nil, "The annotation asks for an unknown rotation; set it to ca or serving", "annotation", RotateAnnotation, "value", s.request)
 	}
 	if secret, err = k.publish(ctx, secret, s, now); err != nil {
 		return now, err
@@ -192,9 +192,9 @@ func (k *Keeper) once(ctx context.Context) (time.Time, error) {
 	return k.rules.due(s, now), nil
 }
 
-// publish has the bundle published, and records since when the next CA is. A time
-// that is no longer true is taken back first: should we die in between, the
-// overlap is not cut short.
+// publish publishes the bundle, and records since when the next CA is in it. If the
+// next CA was removed from what is published, the recorded time is cleared first:
+// if the server dies before it publishes again, the overlap is not cut short.
 func (k *Keeper) publish(ctx context.Context, secret *corev1.Secret, s *state, now time.Time) (*corev1.Secret, error) {
 	bundle, err := s.bundle(now)
 	if err != nil {
@@ -224,7 +224,8 @@ func (k *Keeper) publish(ctx context.Context, secret *corev1.Secret, s *state, n
 	return secret, nil
 }
 
-// read returns the Secret, one to be created if there is none, and what it says.
+// read returns the Secret and its state. If there is no Secret it returns one that
+// write will create.
 func (k *Keeper) read(ctx context.Context) (*corev1.Secret, *state, error) {
 	secret, err := k.config.Client.CoreV1().Secrets(k.config.Namespace).Get(ctx, SecretName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -237,8 +238,8 @@ func (k *Keeper) read(ctx context.Context) (*corev1.Secret, *state, error) {
 	return secret, s, err
 }
 
-// write writes what was done to the state, if nobody else has written meanwhile,
-// and shows the result.
+// write writes the state into the Secret and shows the result. It fails if somebody
+// else has written the Secret since it was read.
 func (k *Keeper) write(ctx context.Context, secret *corev1.Secret, s *state, did string) (*corev1.Secret, error) {
 	secret = secret.DeepCopy()
 	err := s.encode(secret)

@@ -39,7 +39,7 @@ type repair struct {
 	do     func(context.Context) error
 }
 
-// compare returns what must be done for the bundle to be published everywhere.
+// compare returns the repairs after which both objects have the bundle.
 func (k *Keeper) compare(ctx context.Context, bundle []byte) ([]repair, error) {
 	var repairs []repair
 	configMap, err1 := k.compareConfigMap(ctx, bundle)
@@ -74,7 +74,7 @@ func (k *Keeper) compareConfigMap(ctx context.Context, bundle []byte) (func(cont
 		configMap.Data = map[string]string{}
 	}
 	configMap.Data[ConfigMapKey] = string(bundle)
-	// The API refuses a key that is in both.
+	// The API refuses a key that is in both data and binaryData.
 	delete(configMap.BinaryData, ConfigMapKey)
 	return func(ctx context.Context) error {
 		_, err := client.Update(ctx, configMap, metav1.UpdateOptions{})
@@ -82,8 +82,9 @@ func (k *Keeper) compareConfigMap(ctx context.Context, bundle []byte) (func(cont
 	}, nil
 }
 
-// compareAPIService returns nil if the bundle is in the APIService, or if there is
-// none that is ours: nobody can be cut off then, and it is not for us to make one.
+// compareAPIService returns nil if the APIService has the bundle. It also returns
+// nil if no APIService names this server's Service: then no client depends on it,
+// and creating one is the administrator's decision.
 func (k *Keeper) compareAPIService(ctx context.Context, bundle []byte) (func(context.Context) error, error) {
 	client := k.config.Dynamic.Resource(apiServices)
 	object, err := client.Get(ctx, APIServiceName, metav1.GetOptions{})

@@ -25,24 +25,24 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/pki"
 )
 
-// What an administrator may ask for.
+// The values of RotateAnnotation.
 const (
 	rotateCA      = "ca"
 	rotateServing = "serving"
 )
 
-// recheck is how often all is looked at, whatever happens: clocks are set.
+// recheck is the longest time between two passes: somebody may set the clock.
 const recheck = time.Hour
 
-// rules say when what is rotated, and as what.
+// rules decide when certificates are rotated, and make the new ones.
 type rules struct {
 	Times
 	hosts []string
 }
 
-// renew does what waits for nobody: the first certificates, those in place of
-// expired ones, the end of a retirement, a next CA, the next serving certificate.
-// It returns what it did; nothing if all is as it should be.
+// renew takes the steps that need not wait for a publication: it makes the first
+// certificates, replaces expired ones, ends a retirement, makes the next CA and
+// signs the next serving certificate. It returns the steps that it took.
 func (r rules) renew(s *state, now time.Time) (did []string, err error) {
 	did, err = r.renewCA(s, now)
 	if err != nil {
@@ -92,8 +92,8 @@ func (r rules) renewCA(s *state, now time.Time) (did []string, err error) {
 	return did, err
 }
 
-// promote makes the next CA the one that signs, if it has been published for long
-// enough, and reports whether it did.
+// promote makes the next CA the signing one, if it has been published for
+// PublishOverlap. It returns whether it did.
 func (r rules) promote(s *state, now time.Time) (bool, error) {
 	if s.next == nil || unknown(s.since, now) || now.Before(s.since.Add(r.PublishOverlap)) {
 		return false, nil
@@ -102,7 +102,7 @@ func (r rules) promote(s *state, now time.Time) (bool, error) {
 	return true, r.sign(s, now)
 }
 
-// due is when there is something to do next.
+// due returns when the next step is due.
 func (r rules) due(s *state, now time.Time) time.Time {
 	due := now.Add(recheck)
 	at := func(t time.Time) {
@@ -123,8 +123,9 @@ func (r rules) due(s *state, now time.Time) time.Time {
 	return due
 }
 
-// servingDue is when the serving certificate is signed anew: never if that could
-// not make it last longer, because it lasts as long as its CA.
+// servingDue returns when the serving certificate is signed again. A certificate
+// that lasts as long as its CA is not signed again before it ends, because the
+// next one would not last longer.
 func (r rules) servingDue(s *state) time.Time {
 	cert := s.serving.parsed.Leaf
 	if !cert.NotAfter.Before(s.ca.Certificate().NotAfter) {
@@ -142,18 +143,19 @@ func (r rules) sign(s *state, now time.Time) error {
 	return err
 }
 
-// newCA gives each CA a name of its own, because there may be several in a bundle.
+// newCA makes a CA with a unique name, because a bundle may have several CAs.
 func (r rules) newCA(now time.Time) (*pki.CA, error) {
 	return pki.NewCA(fmt.Sprintf("nmstate-apiserver-ca@%d", now.UnixMicro()), pki.From(now, r.CAValidity))
 }
 
-// holds tells whether a certificate is valid now: one that was made while the
-// clock was ahead is not.
+// holds tells whether a certificate is valid now. A certificate that was made while
+// the clock was ahead is not valid yet.
 func holds(cert *x509.Certificate, now time.Time) bool {
 	return !now.Before(cert.NotBefore) && now.Before(cert.NotAfter)
 }
 
-// unknown tells whether a time is none that something can have begun at.
+// unknown tells whether a time cannot be the start of anything: it is not set, or
+// is in the future.
 func unknown(since, now time.Time) bool { return since.IsZero() || since.After(now) }
 
 // fraction returns when a/b of a certificate's life are over.

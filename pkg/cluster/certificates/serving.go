@@ -26,14 +26,14 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 )
 
-// serving is what the server shows: the Keeper writes it, listeners read it.
+// serving holds the certificate that the server shows. The Keeper writes it.
 type serving struct {
 	// ready is closed with the first certificate.
 	ready chan struct{}
 
 	mu        sync.Mutex
 	current   *pair
-	problem   error // why there is no newer one
+	problem   error // why the last pass failed
 	listeners []dynamiccertificates.Listener
 }
 
@@ -65,7 +65,7 @@ func (s *serving) get() *pair {
 	return s.current
 }
 
-// set shows another certificate and tells listeners, if it is another.
+// set shows the certificate and tells the listeners, unless it is the current one.
 func (s *serving) set(next *pair) (changed bool) {
 	s.mu.Lock()
 	if s.current != nil && bytes.Equal(s.current.cert, next.cert) {

@@ -66,16 +66,16 @@ func newPair(cert, key []byte) (*pair, error) {
 
 // state is what the Secret says.
 type state struct {
-	// ca signs; nil if there is none.
+	// ca signs the serving certificate; nil if there is none.
 	ca *pki.CA
 	// serving is signed by ca; nil if there is none.
 	serving *pair
-	// next will sign, when it has been published for long enough.
+	// next will sign once it has been published for PublishOverlap.
 	next *pki.CA
-	// previous signed before ca did.
+	// previous was the signing CA before ca.
 	previous *x509.Certificate
-	// since is when next was published, or ca took over from previous. Zero
-	// means that it is not published, or that nobody knows.
+	// since is when next was published, or when ca replaced previous. Zero means that
+	// next is not published, or that the time is not known.
 	since time.Time
 	// request is the rotation that the administrator asks for.
 	request string
@@ -91,7 +91,7 @@ func (s *state) phase() string {
 	return stable
 }
 
-// bundle returns the CAs that are good now, the oldest first.
+// bundle returns the CAs that have not expired, the oldest first, as PEM.
 func (s *state) bundle(now time.Time) ([]byte, error) {
 	var certs []*x509.Certificate
 	if s.previous != nil {
@@ -110,10 +110,10 @@ func (s *state) bundle(now time.Time) ([]byte, error) {
 	return certutil.EncodeCertificates(good...)
 }
 
-// decode reads the Secret. One without content is a state without a CA.
+// decode reads the Secret. A Secret without content is a state without a CA.
 func decode(secret *corev1.Secret) (*state, error) {
 	s := &state{request: secret.Annotations[RotateAnnotation]}
-	// What isn't a time is not known: the overlap begins anew.
+	// A damaged time counts as not known: the overlap begins again.
 	s.since, _ = time.Parse(time.RFC3339Nano, secret.Annotations[SinceAnnotation])
 	data := map[string][]byte{}
 	for _, key := range keys {
@@ -162,7 +162,7 @@ func (s *state) decode(data map[string][]byte) (err error) {
 	return nil
 }
 
-// encode writes the state into the Secret and leaves what else is there.
+// encode writes the state into the Secret. It keeps other keys and annotations.
 func (s *state) encode(secret *corev1.Secret) error {
 	if secret.Data == nil {
 		secret.Data = map[string][]byte{}

@@ -28,8 +28,8 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// watch wakes the Keeper when one of the objects changes, and returns what waits
-// for the end of the watching. An event is a wake-up and no more: a pass reads all.
+// watch wakes the Keeper when one of the objects changes. An event is only a
+// wake-up: a pass reads all objects. stop ends the watches and waits for their end.
 func (k *Keeper) watch(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	named := func(name string) func(*metav1.ListOptions) {
@@ -63,6 +63,6 @@ func (k *Keeper) watch(ctx context.Context) (stop func()) {
 func (k *Keeper) awake() {
 	select {
 	case k.wake <- struct{}{}:
-	default: // it is going to look anyway
+	default: // a wake-up is pending
 	}
 }

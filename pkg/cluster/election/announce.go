@@ -36,17 +36,17 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Labels are looked after in bursts of labelBurst, then once in labelInterval:
-// somebody else may be as persistent in removing them.
+// The label is written at most labelBurst times in a row, then once in a
+// labelInterval: another controller may remove it each time.
 const (
 	labelInterval = 200 * time.Millisecond
 	labelBurst    = 5
 )
 
-// Announce lets the Service send its traffic here. It is called from lead when
-// the server is ready, and returns nil when this server's pod has the label and
-// no other has. From then on the label is kept so until the term ends. It tries
-// until ctx or the term ends, and returns ErrStandby when there is no term.
+// Announce makes the Service send its traffic to this server. lead calls it when
+// the server is ready. It returns nil once this server's pod has the label and no
+// other pod has it; the label is then kept until the term ends. Announce tries
+// until ctx or the term ends. It returns ErrStandby if there is no term.
 func (e *Election) Announce(ctx context.Context) error {
 	o := e.active()
 	if o == nil {
@@ -105,7 +105,8 @@ func (e *Election) keepLabels(ctx context.Context, o *office) {
 	}
 }
 
-// watchPods wakes the keeper of the labels when one is not where it should be.
+// watchPods puts an entry into changed when a pod has the label and should not, or
+// lacks it and should have it.
 func (e *Election) watchPods(ctx context.Context, changed chan<- struct{}) {
 	informer := coreinformers.NewFilteredPodInformer(e.config.Client, e.config.Namespace, 0, cache.Indexers{},
 		func(options *metav1.ListOptions) { options.LabelSelector = servers() })
@@ -120,7 +121,7 @@ func (e *Election) watchPods(ctx context.Context, changed chan<- struct{}) {
 		DeleteFunc: func(any) {},
 	})
 	if err != nil {
-		// Not to be had before the informer has been stopped.
+		// An informer refuses a handler only after it was stopped.
 		runtime.HandleErrorWithContext(ctx, err, "Watching the servers' pods")
 	}
 	informer.RunWithContext(ctx)
@@ -168,9 +169,9 @@ func (e *Election) moveLabel(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// label sets the pod's label, or takes it off. With the label goes a cost: a
-// rolling update deletes the standby first, so that only the last step changes
-// which server is active.
+// label adds the pod's label or removes it, and with it the pod's deletion cost. A
+// rolling update deletes cheap pods first: the standby, so that the active server
+// changes only once, in the last step.
 func (e *Election) label(ctx context.Context, pod string, active bool) error {
 	var label, cost *string
 	if active {

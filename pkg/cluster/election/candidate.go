@@ -34,38 +34,39 @@ import (
 
 var _ resourcelock.Interface = &candidate{}
 
-// expiryMargin is added to the time at which the holder's lease runs out, so
-// that client-go, which counts from a moment later, agrees that it has.
+// expiryMargin is added to the time at which the holder's lease expires. client-go
+// begins to count a moment later, and would not take the Lease yet.
 const expiryMargin = 50 * time.Millisecond
 
 // candidate is one candidacy: from the start of Run to the loss of the Lease. It
-// is the lock that client-go works on, and so knows what client-go is doing.
+// implements the lock that client-go works on, so it sees each of client-go's
+// requests.
 type candidate struct {
 	*resourcelock.LeaseLock
 	election *Election
 	// elected is closed when the Lease is this server's.
 	elected chan struct{}
-	// tenure ends when the Lease is lost; its cause says why. It is for good:
-	// client-go would take the Lease up again after another server had it.
+	// tenure ends when the Lease is lost; its cause says why. It never begins again,
+	// although client-go would take the Lease again after another server had it.
 	tenure context.Context
 	end    context.CancelCauseFunc
-	// check is a wake-up: the Lease may not be as this server left it.
+	// check has an entry when the Lease may differ from what this server wrote.
 	check chan struct{}
 
 	mu sync.Mutex
-	// retry ends client-go's present attempt, and the next begins at once.
+	// retry ends client-go's attempt under way, so that the next one begins at once.
 	retry context.CancelFunc
-	// busy is true while the outcome of a request is open, again when what it
-	// found may be outdated.
+	// busy is true while a request is under way. again is true if the Lease has
+	// changed since that request began.
 	busy, again bool
 	held        bool
 	closed      bool
 	seen        string
-	// blind counts the reads that failed.
+	// blind counts the failed reads.
 	blind  int
 	expiry *time.Timer
 	fence  *time.Timer
-	// proposed is the term that is being recorded.
+	// proposed is the term that this server tries to record.
 	proposed uint64
 }
 
@@ -106,11 +107,12 @@ func (c *candidate) elector() (*leaderelection.LeaderElector, error) {
 	})
 }
 
-// campaign tries to get the Lease, then keeps it, until ctx ends or it is lost.
-// An attempt that wake has ended is followed by another. The elector is the same
-// throughout: it has to remember since when it knows the holder's record.
+// campaign tries to get the Lease and then keeps it, until ctx ends or the Lease is
+// lost. wake may end an attempt; then the next one begins. All attempts use the
+// same elector, because the elector remembers since when it has known the
+// holder's record.
 func (c *candidate) campaign(ctx context.Context, elector *leaderelection.LeaderElector) {
-	// Attempts begin with a line in the log, and there is one for each renewal.
+	// client-go logs a line for each attempt and for each renewal.
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).V(4))
 	for ctx.Err() == nil {
 		attempt, cancel := context.WithCancel(ctx)
@@ -134,8 +136,8 @@ func (c *candidate) isHeld() bool {
 	return c.held
 }
 
-// wake lets a standby try again at once. It never ends an attempt that has
-// succeeded, nor one whose request is under way and may.
+// wake makes a standby try again at once. It ends neither an attempt that has
+// succeeded nor one whose request is still under way.
 func (c *candidate) wake() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,12 +150,12 @@ func (c *candidate) wake() {
 	}
 }
 
-// Get implements resourcelock.Interface. client-go takes the Lease when it has
-// known the same record for as long as that lasts. What was not renewed while it
-// could not be seen counts for nothing: after each read that failed the record
-// is another one, by a blank at its end. Otherwise an outage of the Kubernetes
-// API would make the standby the active server before the one that was active,
-// and is, could renew.
+// Get implements resourcelock.Interface. client-go takes the Lease when the record
+// has not changed for the lease's duration. During an outage of the Kubernetes API
+// nobody can renew, so that time must not count: after each failed read Get
+// appends a blank to the record, and client-go begins to count anew. Without this
+// the standby would take the Lease after an outage before the active server could
+// renew it.
 func (c *candidate) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	c.mu.Lock()
 	c.busy = true
@@ -172,7 +174,7 @@ func (c *candidate) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord
 	if c.held && err == nil && !own {
 		c.lose(heldBy(record.HolderIdentity))
 	}
-	// A write follows when the Lease is to be had.
+	// client-go writes next if the Lease is free or this server's.
 	c.busy = own || apierrors.IsNotFound(err) || err == nil && record.HolderIdentity == ""
 	if !c.busy {
 		c.tryAgain()
@@ -184,7 +186,7 @@ func (c *candidate) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord
 	return record, raw, err
 }
 
-// expect wakes the standby when the lease that it has just seen runs out.
+// expect wakes the standby when the lease that it has just read expires.
 func (c *candidate) expect(end time.Duration) {
 	if c.expiry != nil {
 		c.expiry.Stop()
@@ -240,7 +242,7 @@ func (c *candidate) write(
 	return err
 }
 
-// setFence ends the tenure at end, unless the fence is set anew before.
+// setFence ends the tenure at end, unless setFence is called again before.
 func (c *candidate) setFence(end time.Time) {
 	if c.fence != nil {
 		c.fence.Stop()
@@ -262,9 +264,9 @@ func (c *candidate) close() {
 	}
 }
 
-// release gives the Lease up if it is this server's, so that a standby need not
-// wait until it runs out. It also finds a Lease that a request has got whose
-// answer nobody waited for.
+// release gives the Lease up if this server holds it, so that a standby need not
+// wait until it expires. It reads the Lease first: a request whose answer was not
+// awaited may have taken it.
 func (c *candidate) release(ctx context.Context) {
 	logger := klog.FromContext(ctx)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyTimeout)
@@ -286,13 +288,13 @@ func (c *candidate) release(ctx context.Context) {
 		})
 	})
 	if err != nil {
-		logger.Error(err, "The lease is not released; it runs out by itself", "lease", c.Describe())
+		logger.Error(err, "The lease is not released; it expires by itself", "lease", c.Describe())
 	}
 }
 
 func heldBy(identity string) error {
 	if identity == "" {
-		return errors.New("somebody has taken its holder out")
+		return errors.New("its holder was removed")
 	}
 	return fmt.Errorf("it is held by %s", identity)
 }

@@ -17,32 +17,32 @@ limitations under the License.
 // Package election makes one of several API servers the active one and gives it
 // the number after which the resourceVersions of its term begin.
 //
-// The servers compete for a Lease through client-go's leader election. Beyond
-// that the package sees to what client-go does not:
+// The servers compete for a Lease through client-go's leader election. The package
+// adds what client-go lacks:
 //
-//   - A standby watches the Lease. When it is released or deleted it tries at
-//     once, and it knows to the moment when the holder's time is up: polling
-//     alone takes up to 19 s to notice a crash.
-//   - A standby that could not read the Lease begins to count anew: what was not
-//     renewed while nobody could renew it is no crash. So one that fails to read
-//     it in the midst of a crash is late by as much.
-//   - Who has lost the Lease hears of it at once, from the watch, from any read
-//     of the Lease or from its own clock, also after the process was suspended.
-//   - The Lease is released when the server's work has ended and never before,
-//     so ReleaseOnCancel is not used: client-go then releases while the work
-//     still runs when it fails to renew, and may release somebody else's Lease.
+//   - A standby watches the Lease. It tries at once when the Lease is released or
+//     deleted, and at the moment when the holder's lease expires. Polling alone
+//     takes up to 19 s to notice a crash.
+//   - A standby that could not read the Lease begins to count again, because the
+//     holder could not renew it either. If a read fails during a real crash, the
+//     standby is late by as much.
+//   - A server that has lost the Lease learns it at once: from the watch, from any
+//     read of the Lease, or from its own clock, even after the process was
+//     suspended.
+//   - The Lease is released only after the server's work has ended. ReleaseOnCancel
+//     is not used: if client-go fails to renew, it releases while the work still
+//     runs, and may release another server's Lease.
 //
 // A term begins at max(clock in µs, start of the last one + 2^32). It is recorded
 // in annotation nmstate.io/term of the Lease and of the ConfigMap with the CA
-// before it is used. What the last one was is known from both and from what
-// this process has seen, so that the loss of one of them takes no
-// resourceVersion back.
+// before it is used. The last term is the highest one that both records and this
+// process know, so that the loss of a record never makes resourceVersions go back.
 //
 // The active server labels its pod nmstate.io/active=true once it calls
-// Announce, and takes the label off the other pods. With the label goes the
-// annotation that has a rolling update delete the pod last. It does not take off
-// its own: a Service that selects no server refuses connections, one that is about
-// to end has clients try again.
+// Announce, and removes the label from the other pods. It also sets the annotation
+// that makes a rolling update delete its pod last. It never removes its own label:
+// a Service that selects no server refuses connections, whereas a server that is
+// about to end tells clients to try again.
 //
 // Rights needed, in the servers' namespace:
 //

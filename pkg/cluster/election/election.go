@@ -32,7 +32,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// What is agreed with the manifests and with the other parts of the server.
+// Names that the manifests and the other parts of the server use, too.
 const (
 	// DefaultName is the name of the Lease.
 	DefaultName = "nmstate-apiserver"
@@ -47,23 +47,24 @@ const (
 	NameValue = "nmstate-apiserver"
 )
 
-// The election's times: one write in 2 s by the holder, and a crashed holder is
-// replaced 10 s after its last one, by a standby that can read the Lease.
+// The election's times. The holder writes once in 2 s. A standby that can read the
+// Lease replaces a crashed holder 10 s after the holder's last write.
 const (
 	leaseDuration = 10 * time.Second
 	renewDeadline = 7 * time.Second
 	retryPeriod   = 2 * time.Second
-	// fenceAfter a renewal was sent nobody may act on it any more: a little
-	// before others may take the Lease. It counts when the process was suspended
-	// or a request hangs; else client-go gives up first.
+	// fenceAfter is how long this server may act on a renewal, counted from when the
+	// renewal was sent. It ends a little before others may take the Lease. It matters
+	// when the process was suspended or a request hangs; otherwise client-go gives up
+	// first.
 	fenceAfter = leaseDuration - retryPeriod/4
-	// requestTimeout is for one request to the Kubernetes API, or a few that
-	// belong together, so that one that hangs leaves time for another.
+	// requestTimeout bounds one request to the Kubernetes API, or a few that belong
+	// together. A request that hangs must leave time for a second one.
 	requestTimeout = renewDeadline / 2
-	// recordTimeout is how long a server tries to record its term before it lets
-	// another one try.
+	// recordTimeout is how long a server tries to record its term. Then another
+	// server may try.
 	recordTimeout = leaseDuration
-	// tidyTimeout is for releasing the Lease.
+	// tidyTimeout bounds the release of the Lease.
 	tidyTimeout = 3 * time.Second
 )
 
@@ -94,25 +95,27 @@ type Config struct {
 type Election struct {
 	config   Config
 	identity string
-	// highest is the highest term seen. It outlives the Lease.
+	// highest is the highest term that this process has seen. It is known even after
+	// the Lease is deleted.
 	highest atomic.Uint64
-	// office is that of the active server, else nil.
+	// office is set while this server is the active one, otherwise nil.
 	office atomic.Pointer[office]
 }
 
 // office is one term of this server as the active one.
 type office struct {
 	ctx context.Context
-	// tenure ends when the Lease is lost: later than ctx when the server was asked to end.
+	// tenure ends when the Lease is lost. If the server was asked to end, ctx ends
+	// earlier.
 	tenure context.Context
 	term   uint64
-	// announce is closed when the server wants the traffic, announced when its
-	// pod has the label.
+	// announce is closed when the server wants the traffic; announced is closed when
+	// its pod has the label.
 	announce, announced chan struct{}
 	announceOnce        sync.Once
 }
 
-// New returns an Election; it takes no part before Run.
+// New returns an Election, which does nothing before Run.
 func New(config Config) *Election {
 	if config.Name == "" {
 		config.Name = DefaultName
@@ -126,8 +129,9 @@ func New(config Config) *Election {
 	return &Election{config: config, identity: identity(config.PodName)}
 }
 
-// identity of a pod is its name: a container that is started again takes up the
-// Lease that it held at once. Outside of pods two servers may share a host.
+// identity returns the pod's name: a container that restarts takes up its Lease at
+// once. Without a pod it returns a unique name, because two servers may share a
+// host.
 func identity(podName string) string {
 	if podName != "" {
 		return podName
@@ -139,7 +143,7 @@ func identity(podName string) string {
 	return host + "_" + uuid.NewString()
 }
 
-// Identity is how this server is named as the Lease's holder.
+// Identity returns the name of this server as the Lease's holder.
 func (e *Election) Identity() string { return e.identity }
 
 // IsActive returns whether this server is the active one: lead has been called
@@ -149,7 +153,8 @@ func (e *Election) IsActive() bool {
 	return o != nil && o.tenure.Err() == nil
 }
 
-// active is the office of the active server that was not asked to end.
+// active returns the office if this server is the active one and was not asked to
+// end, otherwise nil.
 func (e *Election) active() *office {
 	if o := e.office.Load(); o != nil && o.ctx.Err() == nil {
 		return o
@@ -160,14 +165,13 @@ func (e *Election) active() *office {
 // Run waits until this server is the active one, then calls lead with the
 // revision after which the term's resourceVersions begin. The context of lead
 // ends when that of Run does or when the Lease is lost; lead must then return
-// soon. The Lease is released after it has. The label stays until the next active
-// server takes it off: until then this one tells clients to try again, which is
-// more than a Service without any server does.
+// soon. The Lease is released after lead has returned. The label stays until
+// the next active server removes it: meanwhile this server tells clients to try
+// again, whereas a Service without any server would refuse their connections.
 //
-// Run returns nil when ctx has ended, lead's error if it had one, and an error
-// that is ErrLost when the Lease was lost: the process should then exit. A lead
-// that returns by itself ends Run, too. Run must not be called again before it
-// has returned.
+// Run returns nil after ctx has ended, or lead's error. It returns ErrLost, wrapped,
+// if the Lease was lost: the process should then exit. Run also ends if lead
+// returns by itself. Only one Run may run at a time.
 func (e *Election) Run(ctx context.Context, lead func(ctx context.Context, term uint64) error) error {
 	if e.config.Namespace == "" {
 		return errors.New("leader election: the namespace is not known: give it with --namespace")
@@ -196,7 +200,7 @@ func (e *Election) Run(ctx context.Context, lead func(ctx context.Context, term 
 	return err
 }
 
-// serve is the time from the election to the end of lead.
+// serve begins the term, calls lead and returns when lead has returned.
 func (e *Election) serve(ctx context.Context, c *candidate, lead func(context.Context, uint64) error) error {
 	logger := klog.FromContext(ctx)
 	leading, end := context.WithCancelCause(ctx)

@@ -33,11 +33,11 @@ import (
 )
 
 const (
-	// termDistance is how far a term's first resourceVersion is from that of the
-	// one before at the least, so that no term can run into the next.
+	// termDistance is the least distance between the starts of two terms, so that the
+	// resourceVersions of one term never reach those of the next.
 	termDistance = 1 << 32
-	// maxTerm is what a recorded term can be at the most; the clock will reach
-	// it in 146,000 years.
+	// maxTerm is the greatest term that is believed when it is read. The clock will
+	// reach it in 146,000 years.
 	maxTerm = 1 << 62
 )
 
@@ -57,7 +57,7 @@ func termOf(object metav1.Object) (uint64, error) {
 	return term, nil
 }
 
-// remember takes note of a term that was begun by whomever.
+// remember records that this term was begun, by this server or another.
 func (e *Election) remember(term uint64) {
 	for {
 		highest := e.highest.Load()
@@ -67,8 +67,8 @@ func (e *Election) remember(term uint64) {
 	}
 }
 
-// rememberFrom reads the term of the object, which may be damaged: the others
-// decide then.
+// rememberFrom remembers the term that is recorded in the object. A damaged record
+// is logged and passed over.
 func (e *Election) rememberFrom(ctx context.Context, object metav1.Object) {
 	term, err := termOf(object)
 	if err != nil {
@@ -77,8 +77,8 @@ func (e *Election) rememberFrom(ctx context.Context, object metav1.Object) {
 	e.remember(term)
 }
 
-// beginTerm returns the new term after it was recorded in the ConfigMap and in
-// the Lease while that was this server's.
+// beginTerm returns the new term after it has recorded it in the ConfigMap and in
+// the Lease, while this server held the Lease.
 func (c *candidate) beginTerm(ctx context.Context) (uint64, error) {
 	bounded, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
@@ -114,20 +114,20 @@ func (c *candidate) tryToBegin(ctx context.Context) error {
 	if lease != nil {
 		e.rememberFrom(ctx, lease)
 	}
-	// What was proposed in an attempt that failed half-way is still good, unless
-	// a higher term has come to light.
+	// The proposal of an attempt that failed is used again, unless a higher term was
+	// read since.
 	if highest := e.highest.Load(); c.proposed == 0 || highest > c.proposed {
 		c.proposed = max(uint64(max(e.config.Clock.Now().UnixMicro(), 0)), highest+termDistance)
 	}
-	// The Lease comes last: that it is written proves that it still was ours.
+	// The Lease is written last: the write proves that this server still holds it.
 	if err := c.putInConfigMap(ctx, configMap, c.proposed); err != nil {
 		return err
 	}
 	return c.putInLease(ctx, lease, c.proposed)
 }
 
-// ownLease returns the Lease, nil if it is not there. It ends the tenure when
-// the Lease is another's.
+// ownLease returns the Lease, nil if there is none. It ends the tenure if another
+// server holds the Lease.
 func (c *candidate) ownLease(ctx context.Context) (*coordinationv1.Lease, error) {
 	lease, err := c.leases().Get(ctx, c.election.config.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -143,8 +143,8 @@ func (c *candidate) ownLease(ctx context.Context) (*coordinationv1.Lease, error)
 	return lease, nil
 }
 
-// putInConfigMap writes the term, not over another that was written meanwhile.
-// The ConfigMap is as it was read, nil if it was not there.
+// putInConfigMap writes the term into the ConfigMap as it was read, nil if there
+// was none. It fails if somebody has written the ConfigMap since.
 func (c *candidate) putInConfigMap(ctx context.Context, configMap *corev1.ConfigMap, term uint64) error {
 	config := c.election.config
 	configMaps := config.Client.CoreV1().ConfigMaps(config.Namespace)
@@ -170,8 +170,9 @@ func (c *candidate) putInConfigMap(ctx context.Context, configMap *corev1.Config
 	return nil
 }
 
-// putInLease writes the term to the Lease as it was read by ownLease. One that
-// was deleted is made again, held by this server, unless another was faster.
+// putInLease writes the term into the Lease that ownLease has returned. If that is
+// nil, it creates the Lease, held by this server; it fails if another server was
+// faster.
 func (c *candidate) putInLease(ctx context.Context, lease *coordinationv1.Lease, term uint64) error {
 	deleted := lease == nil
 	if deleted {
@@ -202,9 +203,9 @@ func (c *candidate) putInLease(ctx context.Context, lease *coordinationv1.Lease,
 	return nil
 }
 
-// keepTerm looks at the Lease whenever it is not as it should be, until ctx
-// ends. It writes the term anew when it or the Lease is gone, and ends the
-// tenure when another server has begun a term.
+// keepTerm reads the Lease after each entry of check, until ctx ends. It writes the
+// term again if the term or the Lease is gone. It ends the tenure if another
+// server has begun a term.
 func (c *candidate) keepTerm(ctx context.Context, term uint64) {
 	for {
 		select {
@@ -212,7 +213,7 @@ func (c *candidate) keepTerm(ctx context.Context, term uint64) {
 			return
 		case <-c.check:
 		}
-		// It only fails when ctx ends, as it does with the tenure.
+		// It fails only when ctx ends; the end of the tenure ends ctx.
 		_ = insist(ctx, func(ctx context.Context) error {
 			err := c.tryToKeep(ctx, term)
 			if err != nil {

@@ -27,8 +27,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// watch follows the Lease until ctx ends. What it sees is a wake-up, but for the
-// term, which it remembers: who acts on the Lease reads it first.
+// watch follows the Lease until ctx ends. It remembers the term that it sees; each
+// other change is only a wake-up, because every action reads the Lease first.
 func (c *candidate) watch(ctx context.Context) {
 	config := c.election.config
 	informer := coordinationinformers.NewFilteredLeaseInformer(config.Client, config.Namespace, 0, cache.Indexers{},
@@ -41,13 +41,13 @@ func (c *candidate) watch(ctx context.Context) {
 		DeleteFunc: func(obj any) { c.changed(obj, true) },
 	})
 	if err != nil {
-		// Not to be had before the informer has been stopped.
+		// An informer refuses a handler only after it was stopped.
 		runtime.HandleErrorWithContext(ctx, err, "Watching the lease")
 	}
 	informer.RunWithContext(ctx)
 }
 
-// changed is told of each change of the Lease.
+// changed handles a change of the Lease.
 func (c *candidate) changed(obj any, deleted bool) {
 	if unknown, isUnknown := obj.(cache.DeletedFinalStateUnknown); isUnknown {
 		obj = unknown.Obj
@@ -56,7 +56,7 @@ func (c *candidate) changed(obj any, deleted bool) {
 	if !isLease || lease.Name != c.election.config.Name {
 		return
 	}
-	// What is no term is reported by who begins one.
+	// beginTerm reports a damaged term.
 	term, _ := termOf(lease)
 	c.election.remember(term)
 	if o := c.election.active(); deleted || o == nil || term != o.term || holder(lease) != c.Identity() {
