@@ -18,26 +18,26 @@ package agent
 
 import "errors"
 
-// ErrorKind says what went wrong in the words of the contract. Each boundary
-// translates it at one switch: nmstate's kinds become ours on the host, ours
-// travel on the stream as they are and become an API Status in the registry.
+// ErrorKind says what went wrong. Each boundary translates kinds in one place: the
+// host translates nmstate's kinds into these, these travel on the stream as they
+// are, and the registry translates them into the API's Status.
 type ErrorKind string
 
 const (
 	// Invalid: the wanted state is wrong; nothing was changed.
 	Invalid ErrorKind = "Invalid"
-	// Conflict: the object was changed since the caller read it; read again.
+	// Conflict: the object has changed since the caller read it; read it again.
 	Conflict ErrorKind = "Conflict"
 	// Busy: another change is being applied on the node.
 	Busy ErrorKind = "Busy"
-	// Failed: nmstate or the node failed at it; node and spec are as before, or
-	// the message says what is not.
+	// Failed: nmstate or the node failed. Node and spec are as before, or the message
+	// says what differs.
 	Failed ErrorKind = "Failed"
 	// Unreachable: the node's agent could not be asked; nothing was sent to it.
 	Unreachable ErrorKind = "Unreachable"
-	// Lost: the node's agent was lost after it had been asked; the outcome is unknown.
+	// Lost: the stream to the agent ended after the request was sent; the outcome is unknown.
 	Lost ErrorKind = "Lost"
-	// InProgress: the caller did not wait for the end; the work goes on.
+	// InProgress: the caller stopped waiting; the work goes on.
 	InProgress ErrorKind = "InProgress"
 )
 
@@ -47,7 +47,7 @@ type Error struct {
 	Kind ErrorKind
 	// Reason is a CamelCase word, nmstate's own error kind where there is one.
 	Reason string
-	// Message says it in words, nmstate's own where there are any. No secrets.
+	// Message explains the error, in nmstate's words where there are any. It has no secrets.
 	Message string
 }
 

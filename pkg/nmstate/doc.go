@@ -18,12 +18,12 @@ limitations under the License.
 // function per C function, and the only cgo of this project.
 //
 // States go in and come out as JSON, byte for byte. Calls are serialised: the
-// library logs into one buffer per process that each call drains whole, so that
-// only a call alone can tell which lines are its own. Whatever must not wait
-// behind a long call runs it in another process.
+// library has one log buffer per process, and each call drains all of it. If calls
+// overlapped, one would take the other's lines. To avoid waiting behind a long
+// call, make that call in another process.
 //
-// The memory of what C.CString made is freed here with C.free, that of what the
-// library returned with nmstate_cstring_free; nothing of C leaves the package.
+// This package frees strings made by C.CString with C.free, and strings returned by
+// the library with nmstate_cstring_free. No C value leaves the package.
 //
 // The library is found by pkg-config as "nmstate", 2.2.50 or later.
 package nmstate

@@ -18,7 +18,7 @@ package nmstate
 
 import "fmt"
 
-// ErrorKind is libnmstate's own kind of an error, as its error.rs has them.
+// ErrorKind is libnmstate's kind of an error (rust/src/lib/error.rs).
 type ErrorKind string
 
 // The kinds of libnmstate 2.2.
@@ -36,18 +36,18 @@ const (
 	SrIovVfNotFound           ErrorKind = "SrIovVfNotFound"
 )
 
-// Error is a call of libnmstate that failed.
+// Error is a failed call of libnmstate.
 type Error struct {
 	// Op is the C function that failed.
 	Op string
 	// Kind is libnmstate's kind.
 	Kind ErrorKind
-	// Msg is libnmstate's message. It may quote values of the state that was
-	// given: who passes it on takes the secrets out.
+	// Msg is libnmstate's message. It may quote values of the given state: remove the
+	// secrets before passing it on.
 	Msg string
-	// Log is what libnmstate logged meanwhile, a JSON array of entries; empty for
-	// functions that keep no log. It may quote the state too and is therefore
-	// not part of the error's text.
+	// Log is libnmstate's log of the call, a JSON array of entries. It is empty for
+	// functions that have no log. It may quote the state, so it is not part of the
+	// error's text.
 	Log string
 }
 

@@ -40,11 +40,11 @@ func Version() string {
 	return fmt.Sprintf("%d.%d.%d", C.NMSTATE_VERSION_MAJOR, C.NMSTATE_VERSION_MINOR, C.NMSTATE_VERSION_MICRO)
 }
 
-// oneCall serialises the calls, see the package's documentation. It guards no
-// Go data: the state is the C library's, one per process.
+// oneCall serialises the calls, see the package's documentation. It guards the C
+// library's state, of which a process has one, and no Go data.
 var oneCall sync.Mutex
 
-// RetrieveNetState returns the network's state now, as JSON (or YAML), and the
+// RetrieveNetState returns the network's current state, as JSON (or YAML), and the
 // library's log.
 //
 //	int nmstate_net_state_retrieve(uint32_t flags, char **state, char **log,
@@ -58,8 +58,8 @@ func RetrieveNetState(flags Flags) (state []byte, log string, err error) {
 	return call.result(status)
 }
 
-// ApplyNetState makes the network what state says and verifies it, unless flags
-// say otherwise. With NoCommit, NetworkManager undoes it by itself after
+// ApplyNetState applies the state to the network and verifies it, unless flags say
+// otherwise. With NoCommit, NetworkManager undoes the change by itself after
 // rollback, in whole seconds. It returns the library's log.
 //
 //	int nmstate_net_state_apply(uint32_t flags, const char *state,
@@ -80,8 +80,8 @@ func ApplyNetState(flags Flags, state []byte, rollback time.Duration) (log strin
 	return log, err
 }
 
-// CommitCheckpoint keeps what was applied since checkpoint, the last one if it
-// is "". It returns the library's log.
+// CommitCheckpoint keeps the changes made since checkpoint; "" means the last
+// checkpoint. It returns the library's log.
 //
 //	int nmstate_checkpoint_commit(const char *checkpoint, char **log,
 //	                              char **err_kind, char **err_msg);
@@ -99,8 +99,8 @@ func CommitCheckpoint(checkpoint string) (log string, err error) {
 	return log, err
 }
 
-// RollbackCheckpoint undoes what was applied since checkpoint, the last one if
-// it is "". It returns the library's log.
+// RollbackCheckpoint undoes the changes made since checkpoint; "" means the last
+// checkpoint. It returns the library's log.
 //
 //	int nmstate_checkpoint_rollback(const char *checkpoint, char **log,
 //	                                char **err_kind, char **err_msg);
@@ -118,8 +118,8 @@ func RollbackCheckpoint(checkpoint string) (log string, err error) {
 	return log, err
 }
 
-// GenerateConfigurations returns, offline, the configuration files that state
-// means, a map from backend to files, and the library's log.
+// GenerateConfigurations returns the configuration files for the state, as a map
+// from backend to files, and the library's log. It does not touch the network.
 //
 //	int nmstate_generate_configurations(const char *state, char **configs,
 //	                                    char **log, char **err_kind,
@@ -136,8 +136,8 @@ func GenerateConfigurations(state []byte) (configs []byte, log string, err error
 	return call.result(C.nmstate_generate_configurations(in, &call.out, &call.log, &call.kind, &call.msg))
 }
 
-// NetStateFromPolicy returns the state that policy means where the network is
-// current, and the library's log.
+// NetStateFromPolicy returns the state that the policy yields on a network whose
+// state is current, and the library's log.
 //
 //	int nmstate_net_state_from_policy(const char *policy,
 //	                                  const char *current_state, char **state,
@@ -158,7 +158,7 @@ func NetStateFromPolicy(policy, current []byte) (state []byte, log string, err e
 	return call.result(C.nmstate_net_state_from_policy(inPolicy, inCurrent, &call.out, &call.log, &call.kind, &call.msg))
 }
 
-// GenerateDifferences returns the part of newState that oldState does not have.
+// GenerateDifferences returns the part of newState that oldState lacks.
 //
 //	int nmstate_generate_differences(const char *new_state, const char *old_state,
 //	                                 char **diff_state, char **err_kind, char **err_msg);
@@ -196,13 +196,13 @@ func FormatNetState(state []byte) ([]byte, error) {
 	return out, err
 }
 
-// Validate tells what is wrong with a state or policy, without applying it.
-// Where current is nil the library does what it can without.
+// Validate returns what is wrong with a state or policy, without applying it. If
+// current is nil, the library checks only what needs no current state.
 //
-// The library reads its input as a policy first, and if it is no valid state
-// either, loses the text of the first error: some 0.25 kB for each state that is
-// refused (nmstate_validate of 2.2.62; TestWhatValidateLeaks measures it). A
-// process that is to live long validates in another one, as the agent does.
+// The library parses its input as a policy first, then as a state. If both fail, it
+// leaks the text of the first error, about 0.25 kB for each refused state
+// (nmstate_validate of 2.2.62; TestWhatValidateLeaks measures it). A long-lived
+// process should validate in a child process, as the agent does.
 //
 //	int nmstate_validate(const char *state_or_policy, const char *current_state,
 //	                     char **err_kind, char **err_msg);
@@ -225,8 +225,8 @@ func Validate(stateOrPolicy, current []byte) error {
 	return err
 }
 
-// cCall is one call of the library: its name, the strings that go in and those
-// that come out.
+// cCall is one call of the library: its name, its input strings and its output
+// strings.
 type cCall struct {
 	op                  string
 	in                  []*C.char
@@ -238,7 +238,7 @@ func begin(op string) *cCall {
 	return &cCall{op: op}
 }
 
-// end frees everything and lets the next call in.
+// end frees all strings and lets the next call begin.
 func (c *cCall) end() {
 	for _, in := range c.in {
 		C.free(unsafe.Pointer(in))
@@ -249,7 +249,7 @@ func (c *cCall) end() {
 	oneCall.Unlock()
 }
 
-// input is text for what must not be empty.
+// input is text for a value that must not be empty.
 func (c *cCall) input(what string, value []byte) (*C.char, error) {
 	if len(value) == 0 {
 		return nil, &Error{Op: c.op, Kind: InvalidArgument, Msg: "the " + what + " is empty"}
@@ -257,10 +257,11 @@ func (c *cCall) input(what string, value []byte) (*C.char, error) {
 	return c.text(what, string(value))
 }
 
-// state is input for functions with a log, which must be a state that the library
-// can read: nmstate_net_state_apply and nmstate_generate_configurations of 2.2.62
-// return from one that they can't without draining the log, which then grows for
-// as long as the process lives. nmstate_net_state_format reads alike, without a log.
+// state is input for functions that have a log. It refuses a state that the library
+// cannot parse: for such a state nmstate_net_state_apply and
+// nmstate_generate_configurations of 2.2.62 return without draining the log, which
+// then grows for as long as the process lives. nmstate_net_state_format parses in
+// the same way and has no log.
 func (c *cCall) state(value []byte) (*C.char, error) {
 	in, err := c.input("state", value)
 	if err != nil {
@@ -276,7 +277,8 @@ func (c *cCall) state(value []byte) (*C.char, error) {
 	return in, nil
 }
 
-// text makes a C string of value, which C would cut at a NUL byte.
+// text makes a C string of value. It refuses a NUL byte, at which C would cut the
+// string.
 func (c *cCall) text(what, value string) (*C.char, error) {
 	if at := strings.IndexByte(value, 0); at >= 0 {
 		return nil, &Error{Op: c.op, Kind: InvalidArgument, Msg: fmt.Sprintf("the %s has a NUL byte at %d", what, at)}
@@ -286,7 +288,7 @@ func (c *cCall) text(what, value string) (*C.char, error) {
 	return in, nil
 }
 
-// result copies what the library returned.
+// result copies the library's output strings and makes an Error of a failure.
 func (c *cCall) result(status C.int) (out []byte, log string, err error) {
 	log = C.GoString(c.log)
 	if status != C.NMSTATE_PASS {

@@ -14,8 +14,9 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package pki makes the certificate authorities, and what they sign, of servers
-// that have no other PKI. Keys are ECDSA P-256; all goes in and out as PEM.
+// Package pki makes certificate authorities and the certificates that they sign,
+// for servers that have no other PKI. Keys are ECDSA P-256. Certificates and keys
+// go in and out as PEM.
 package pki
 
 import (
@@ -35,11 +36,11 @@ import (
 	"k8s.io/client-go/util/keyutil"
 )
 
-// Validity is the time in which a certificate is good.
+// Validity is the time in which a certificate is valid.
 type Validity struct{ NotBefore, NotAfter time.Time }
 
-// From returns the validity that lasts d from now on, and a little before it for
-// clocks that are behind: an hour, or a tenth of d if that is shorter.
+// From returns a validity that ends at now + d. It begins before now, for clients
+// whose clocks are behind: by an hour, or by d/10 if that is shorter.
 func From(now time.Time, d time.Duration) Validity {
 	return Validity{NotBefore: now.Add(-min(time.Hour, d/10)), NotAfter: now.Add(d)}
 }
@@ -52,8 +53,8 @@ type CA struct {
 	pem, key []byte
 }
 
-// NewCA makes a CA with a new key. No two CAs that one client may trust at the
-// same time should have the same name: some look a CA up by its name alone.
+// NewCA makes a CA with a new key. If a client may trust two CAs at the same time,
+// their names must differ: some clients look a CA up by its name alone.
 func NewCA(name string, validity Validity) (*CA, error) {
 	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -72,7 +73,8 @@ func NewCA(name string, validity Validity) (*CA, error) {
 	return ParseCA(cert, key)
 }
 
-// ParseCA returns the CA with this certificate and key, as PEM and Key gave them.
+// ParseCA returns the CA of a certificate and a key, which are PEM. It is an error
+// if they do not belong together.
 func ParseCA(cert, key []byte) (*CA, error) {
 	certs, err := certutil.ParseCertsPEM(cert)
 	if err != nil {
@@ -87,7 +89,7 @@ func ParseCA(cert, key []byte) (*CA, error) {
 	}
 	signer, ok := parsed.(crypto.Signer)
 	if !ok {
-		return nil, errors.New("the CA's key is none that can sign")
+		return nil, errors.New("the CA's key cannot sign")
 	}
 	if public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(certs[0].PublicKey) {
 		return nil, errors.New("the CA's key is not that of its certificate")
@@ -104,8 +106,8 @@ func (c *CA) Key() []byte { return c.key }
 // Certificate returns the CA's certificate, parsed.
 func (c *CA) Certificate() *x509.Certificate { return c.cert }
 
-// Server returns certificate and key, PEM, for a server that is reached at the
-// given DNS names and IP addresses.
+// Server returns a certificate and its key, PEM, for a server with the given DNS
+// names and IP addresses.
 func (c *CA) Server(hosts []string, validity Validity) (cert, key []byte, err error) {
 	template := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: "nmstate-apiserver"},
@@ -121,7 +123,7 @@ func (c *CA) Server(hosts []string, validity Validity) (cert, key []byte, err er
 	return c.sign(template, validity)
 }
 
-// Client returns certificate and key, PEM, for a user of a group.
+// Client returns a client certificate and its key, PEM, for a user of a group.
 func (c *CA) Client(user, group string, validity Validity) (cert, key []byte, err error) {
 	return c.sign(&x509.Certificate{
 		Subject:     pkix.Name{CommonName: user, Organization: []string{group}},
@@ -135,7 +137,7 @@ func (c *CA) sign(template *x509.Certificate, validity Validity) (cert, key []by
 		return nil, nil, err
 	}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
-	// What outlives its CA is not accepted anyway.
+	// No client accepts a certificate after its CA has expired.
 	if validity.NotAfter.After(c.cert.NotAfter) {
 		validity.NotAfter = c.cert.NotAfter
 	}
@@ -146,7 +148,8 @@ func (c *CA) sign(template *x509.Certificate, validity Validity) (cert, key []by
 	return cert, key, nil
 }
 
-// issue makes the certificate of the template for the holder of a key.
+// issue signs a certificate made from the template. holder is the key of the
+// certificate, signer that of its parent.
 func issue(template *x509.Certificate, validity Validity, holder crypto.Signer, parent *x509.Certificate, signer crypto.Signer) (cert, key []byte, err error) {
 	if template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)); err != nil {
 		return nil, nil, err

@@ -14,8 +14,9 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package conformance is the suite that proves of an agent.Agent that it keeps
-// the contract, sentence by sentence: of the fake, of the stream, of a real host.
+// Package conformance is one test suite for every implementation of agent.Agent:
+// the fake, the gRPC stream and the real host. It tests the contract sentence by
+// sentence.
 package conformance
 
 import (
@@ -40,23 +41,23 @@ type Harness interface {
 	// Change makes some visible change of the node's network without the agent.
 	// No two calls leave the same network. It returns once the change has happened.
 	Change(t *testing.T)
-	// DesiredState returns a valid state that does not hold on the node, and is
-	// undone by nothing that the suite does other than applying another one.
-	// Each n has another one.
+	// DesiredState returns a valid state that does not hold on the node. Each n gives
+	// another state. Nothing in the suite undoes an applied state, except applying
+	// another one.
 	DesiredState(n int) *v1alpha1.State
 	// InvalidState returns a state that is refused with kind Invalid.
 	InvalidState() *v1alpha1.State
 	// FailingState returns a state that is valid and fails half-way with kind
 	// Failed; nil if there is none.
 	FailingState() *v1alpha1.State
-	// Hold makes applies stop half-way until release is called, which may be more
-	// than once; nil if that cannot be done.
+	// Hold makes applies stop half-way until release is called. release may be called
+	// more than once; it is nil if applies cannot be held.
 	Hold(t *testing.T) (release func())
 	// Drift undoes the desired state that was applied last, behind the agent's back.
 	Drift(t *testing.T)
 }
 
-// timeout is how long anything may take, in seconds of a slow machine.
+// timeout bounds every step. It is long, because the machine may be slow.
 const timeout = 30 * time.Second
 
 // Run runs the suite, each test on a new harness, which cleans up after itself.
@@ -109,7 +110,7 @@ func start(t *testing.T, h Harness) *subject {
 	return s
 }
 
-// watch is a Watch that runs until the test ends, and what it was given.
+// watch is a Watch that runs until the test ends, with the objects that it was given.
 type watch struct {
 	t     *testing.T
 	mu    sync.Mutex
@@ -117,7 +118,7 @@ type watch struct {
 	moved chan struct{}
 }
 
-// startWatch starts a Watch; during, if any, is called while it delivers, before the object counts as given.
+// startWatch starts a Watch. If during is not nil, it is called in each delivery, before the object is recorded.
 func startWatch(t *testing.T, a agent.Agent, during func(*v1alpha1.NodeNetworkState)) *watch {
 	t.Helper()
 	w := &watch{t: t, moved: make(chan struct{})}
@@ -144,14 +145,14 @@ func startWatch(t *testing.T, a agent.Agent, during func(*v1alpha1.NodeNetworkSt
 	return w
 }
 
-// objects returns all that was given so far.
+// objects returns all objects that the watch was given so far.
 func (w *watch) objects() []*v1alpha1.NodeNetworkState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]*v1alpha1.NodeNetworkState(nil), w.given...)
 }
 
-// last returns what was given last, nil if nothing was.
+// last returns the last object that the watch was given, nil if there was none.
 func (w *watch) last() *v1alpha1.NodeNetworkState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -180,14 +181,14 @@ func (w *watch) until(what string, wanted func(*v1alpha1.NodeNetworkState) bool)
 	}
 }
 
-// context returns a context that is long enough for anything.
+// context returns a context that ends after timeout, or with the test.
 func (s *subject) context() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	s.t.Cleanup(cancel)
 	return ctx
 }
 
-// barrier passes a barrier and returns the object that the watch has then.
+// barrier passes a barrier and returns the last object that the watch was given.
 func (s *subject) barrier() *v1alpha1.NodeNetworkState {
 	s.t.Helper()
 	if err := s.Barrier(s.context()); err != nil {
