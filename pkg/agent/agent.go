@@ -41,8 +41,10 @@ type Agent interface {
 
 	// Barrier returns once every change that had happened on the node before the
 	// call has been delivered to every Watch that was there before the call.
-	// Barriers that come while one is under way share the next one.
-	Barrier(ctx context.Context) error
+	// Barriers that come while one is under way share the next one. read tells
+	// whether the network was read for it: it need not be if nothing can have
+	// changed since it was read last.
+	Barrier(ctx context.Context) (read bool, err error)
 
 	// Validate answers with the object as it would be if the change were
 	// committed, status.difference filled with what would change on the node.

@@ -18,52 +18,68 @@ package agent
 
 import "sync"
 
-// Rounds lets any number of callers share the runs of one function. A caller
-// that comes while it runs shares the next run, which starts as soon as this one
-// has ended: what a caller joins always starts after it came.
+// Rounds lets any number of callers share the runs of a function that reads. A
+// caller that comes while it runs shares the next run: what a caller joins always
+// begins after it came.
 type Rounds struct {
-	run func() error
+	run   func() (read bool, err error)
+	pause func()
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// running tells whether a goroutine is at the rounds.
 	running bool
-	next    *Round
+	// next is the round that has callers and has not begun; nil if there is none.
+	next *Round
 }
 
 // Round is one run of the function.
 type Round struct {
 	done chan struct{}
+	read bool
 	err  error
 }
 
-// NewRounds returns Rounds of the given function.
-func NewRounds(run func() error) *Rounds { return &Rounds{run: run} }
+// NewRounds returns Rounds of the given function, which tells whether it really
+// had to read.
+func NewRounds(run func() (read bool, err error)) *Rounds { return NewPacedRounds(run, func() {}) }
 
-// Join returns the round that starts next, at once if none is under way. It
-// does not wait.
+// NewPacedRounds is NewRounds, but each round begins only after pause has
+// returned. Callers that come during the pause share the round after it.
+func NewPacedRounds(run func() (read bool, err error), pause func()) *Rounds {
+	return &Rounds{run: run, pause: pause}
+}
+
+// Join returns the round that begins next, at once if none is under way. It does
+// not wait.
 func (r *Rounds) Join() *Round {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.next != nil {
-		return r.next
+	if r.next == nil {
+		r.next = &Round{done: make(chan struct{})}
 	}
-	round := &Round{done: make(chan struct{})}
-	if r.running {
-		r.next = round
-		return round
+	if !r.running {
+		r.running = true
+		go r.loop()
 	}
-	r.running = true
-	go r.start(round)
-	return round
+	return r.next
 }
 
-// start runs a round, and after it those that were joined meanwhile.
-func (r *Rounds) start(round *Round) {
-	for round != nil {
-		round.err = r.run()
+// loop runs rounds for as long as there are callers.
+func (r *Rounds) loop() {
+	for {
+		r.pause()
+		r.mu.Lock()
+		round := r.next
+		r.next = nil
+		r.mu.Unlock()
+		round.read, round.err = r.run()
 		close(round.done)
 		r.mu.Lock()
-		round, r.next = r.next, nil
-		r.running = round != nil
+		if r.next == nil {
+			r.running = false
+			r.mu.Unlock()
+			return
+		}
 		r.mu.Unlock()
 	}
 }
@@ -71,5 +87,5 @@ func (r *Rounds) start(round *Round) {
 // Done is closed when the round has ended.
 func (r *Round) Done() <-chan struct{} { return r.done }
 
-// Err returns what the function returned. It may be called once Done is closed.
-func (r *Round) Err() error { return r.err }
+// Result returns what the function returned. It may be called once Done is closed.
+func (r *Round) Result() (read bool, err error) { return r.read, r.err }

@@ -24,10 +24,10 @@ import (
 
 func TestRoundsAreShared(t *testing.T) {
 	entered, release := make(chan struct{}, 10), make(chan struct{})
-	rounds := NewRounds(func() error {
+	rounds := NewRounds(func() (bool, error) {
 		entered <- struct{}{}
 		<-release
-		return nil
+		return true, nil
 	})
 	first := rounds.Join()
 	<-entered
@@ -59,12 +59,15 @@ func TestRoundsTellTheirErrors(t *testing.T) {
 	results := make(chan error, 2)
 	results <- failure
 	results <- nil
-	rounds := NewRounds(func() error { return <-results })
+	rounds := NewRounds(func() (bool, error) {
+		err := <-results
+		return err == nil, err
+	})
 	for _, want := range []error{failure, nil} {
 		round := rounds.Join()
 		<-round.Done()
-		if round.Err() != want {
-			t.Errorf("got %v, not %v", round.Err(), want)
+		if read, err := round.Result(); err != want || read != (want == nil) {
+			t.Errorf("got %t, %v, not %t, %v", read, err, want == nil, want)
 		}
 	}
 }
@@ -72,11 +75,11 @@ func TestRoundsTellTheirErrors(t *testing.T) {
 func TestRoundsStartAfterTheirCallersCame(t *testing.T) {
 	var mu sync.Mutex
 	now, seen := 0, 0
-	rounds := NewRounds(func() error {
+	rounds := NewRounds(func() (bool, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = now
-		return nil
+		return true, nil
 	})
 	var callers sync.WaitGroup
 	for range 50 {
@@ -96,4 +99,36 @@ func TestRoundsStartAfterTheirCallersCame(t *testing.T) {
 		})
 	}
 	callers.Wait()
+}
+
+// TestCallersShareTheRoundThatIsPaused: its run begins after all of them came.
+func TestCallersShareTheRoundThatIsPaused(t *testing.T) {
+	paused, goOn := make(chan struct{}), make(chan struct{})
+	runs := 0
+	rounds := NewPacedRounds(func() (bool, error) {
+		runs++
+		return true, nil
+	}, func() {
+		paused <- struct{}{}
+		<-goOn
+	})
+	for want := 1; want <= 2; want++ {
+		first := rounds.Join()
+		<-paused
+		for range 100 {
+			if rounds.Join() != first {
+				t.Fatal("callers that come during the pause do not share the round after it")
+			}
+		}
+		select {
+		case <-first.Done():
+			t.Fatal("the round has ended before the pause")
+		default:
+		}
+		goOn <- struct{}{}
+		<-first.Done()
+		if runs != want {
+			t.Errorf("%d rounds were run, not %d", runs, want)
+		}
+	}
 }

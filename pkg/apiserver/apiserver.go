@@ -77,6 +77,8 @@ type Config struct {
 	// Directory says who is a node, Authenticator who is an agent.
 	Directory     fleet.Directory
 	Authenticator fleet.Authenticator
+	// Reads say how long readers wait for agents, and how often agents read for them.
+	Reads fleet.Reads
 	// Observe, if there is one, makes of the sink of the nodes' objects one that sees them pass.
 	Observe func(fleet.Sink) fleet.Sink
 	// AgentListener is where agents connect, AgentTLS what they are served with.
@@ -126,7 +128,9 @@ func New(config Config) (*Server, error) {
 	}
 	directory := &announcing{Directory: config.Directory, delivered: make(chan struct{})}
 	s.nodesKnown = directory.delivered
-	s.fleet = fleet.New(fleet.Config{Directory: directory, Authenticator: config.Authenticator, Sink: sink})
+	s.fleet = fleet.New(fleet.Config{
+		Directory: directory, Authenticator: config.Authenticator, Sink: sink, Reads: config.Reads,
+	})
 	if err := s.fleet.RegisterMetrics(legacyregistry.Register); err != nil {
 		return nil, fmt.Errorf("registering the fleet's metrics: %w", err)
 	}

@@ -28,114 +28,119 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 )
 
-// ErrStopped is what a barrier ends with that the end of the server has overtaken.
-var ErrStopped = errors.New("this API server is ending: try again")
+// ErrStopped is returned by a barrier when the server shuts down first.
+var ErrStopped = errors.New("this API server is shutting down: try again")
 
 // maxNamed is how many nodes a warning names.
 const maxNamed = 10
 
 // Barrier returns once the sink has all that had changed before the call on the
 // nodes that are selected. An agent that does not answer in time never fails it:
-// its object says so by then, and the response gets a warning. The only errors
-// are ctx's and ErrStopped.
+// by then the node's object says so, and the response gets a warning. It waits up
+// to Reads.ListTimeout for an agent that reads. The only errors are ctx's and
+// ErrStopped.
 func (f *Fleet) Barrier(ctx context.Context, selected func(Node) bool) error {
-	return f.pass(ctx, f.selected(selected))
+	return f.pass(ctx, f.config.Reads.ListTimeout, f.selected(selected))
 }
 
-// BarrierNode is Barrier for one node, if there is such a node.
+// BarrierNode is Barrier for one node, if there is such a node. It waits up to
+// Reads.Timeout for an agent that reads.
 func (f *Fleet) BarrierNode(ctx context.Context, name string) error {
-	n := f.node(name)
-	if n == nil {
+	m := f.member(name)
+	if m == nil {
 		return nil
 	}
-	return f.pass(ctx, []*node{n})
+	return f.pass(ctx, f.config.Reads.Timeout, []*member{m})
 }
 
 // pass waits for all nodes, which are asked at once.
-func (f *Fleet) pass(ctx context.Context, nodes []*node) error {
+func (f *Fleet) pass(ctx context.Context, patience time.Duration, members []*member) error {
 	begin := time.Now()
-	passages := make([]*passage, len(nodes))
-	for i, n := range nodes {
-		passages[i] = &passage{node: n, begin: begin}
-		passages[i].look()
+	passages := make([]*passage, len(members))
+	for i, m := range members {
+		passages[i] = &passage{member: m, begin: begin, patience: patience}
+		passages[i].join()
 	}
-	var missed []string
+	missed := map[standing][]string{}
 	for _, p := range passages {
-		passed, err := p.wait(ctx)
+		found, err := p.wait(ctx)
 		if err != nil {
 			return err
 		}
-		if !passed {
-			missed = append(missed, p.node.name)
-		}
+		missed[found] = append(missed[found], p.member.name)
 	}
 	if f.stopped.Load() {
-		// What the nodes are is no longer recorded.
+		// The sink is not told any more what becomes of the nodes.
 		return ErrStopped
 	}
-	if missed != nil {
-		warning.AddWarning(ctx, "", missedWarning(missed))
+	for _, found := range []standing{unreachable, reading} {
+		if names := missed[found]; names != nil {
+			warning.AddWarning(ctx, "", missedWarning(found, names))
+		}
 	}
 	return nil
 }
 
-func missedWarning(names []string) string {
+// missedWarning says which nodes have missed a barrier, and how they stand.
+func missedWarning(found standing, names []string) string {
+	what := "no answer in time from the agent of "
+	if found == reading {
+		what = "the agent is still reading the network of "
+	}
 	more := ""
 	if len(names) > maxNamed {
 		more = fmt.Sprintf(" and %d more", len(names)-maxNamed)
 		names = names[:maxNamed]
 	}
-	return "no answer in time from the agent of " + strings.Join(names, ", ") + more +
-		": what is shown of it is not live, see its condition Available"
+	return what + strings.Join(names, ", ") + more + ": the current state is not shown, see the condition Available"
 }
 
 // passage is one caller's barrier on one node.
 type passage struct {
-	node  *node
-	begin time.Time
+	member *member
+	begin  time.Time
+	// patience is how long the caller waits for a read, from when the read began.
+	patience time.Duration
 	// session and round are what is waited for; no round means none to wait for.
 	session *session
 	round   *agent.Round
 }
 
-// look joins the barriers of the session that speaks for the node, unless that
-// was done. It returns until when to wait, and what is closed when to look
-// again. An agent has its time from when it was asked, whoever came meanwhile.
-func (p *passage) look() (limit time.Time, moved <-chan struct{}, removed bool) {
-	n := p.node
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.session != p.session {
-		p.session, p.round = n.session, nil
+// join joins the barriers of the session that speaks for the node, unless that
+// was done. It returns until when to wait, and a channel that is closed when it
+// is to be called again.
+func (p *passage) join() (limit time.Time, moved <-chan struct{}, removed bool) {
+	m := p.member
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.session != p.session {
+		p.session, p.round = m.session, nil
 		if p.session != nil {
 			p.round = p.session.rounds.Join()
 		}
 	}
-	limit = p.begin.Add(n.fleet.config.BarrierGrace)
-	if n.reachable && n.session != nil {
-		limit = n.session.due()
-	}
-	return limit, n.moved, n.removed
+	return m.limit(p), m.moved, m.removed
 }
 
-// wait returns whether the barrier was passed, or ctx's error.
-func (p *passage) wait(ctx context.Context) (bool, error) {
+// wait returns how the node stands after the barrier: live if it was passed. The
+// error is ctx's.
+func (p *passage) wait(ctx context.Context) (standing, error) {
 	for {
-		limit, moved, removed := p.look()
+		limit, moved, removed := p.join()
 		var done <-chan struct{}
 		if p.round != nil {
 			done = p.round.Done()
 			select {
 			case <-done:
-				if passed, again := p.ended(); !again {
-					return passed, nil
+				if found, again := p.ended(); !again {
+					return found, nil
 				}
 				continue
 			default:
 			}
 		}
 		if removed {
-			return true, nil
+			return live, nil
 		}
 		timer := time.NewTimer(time.Until(limit))
 		select {
@@ -143,28 +148,28 @@ func (p *passage) wait(ctx context.Context) (bool, error) {
 		case <-moved:
 		case <-ctx.Done():
 			timer.Stop()
-			return false, ctx.Err()
+			return unreachable, ctx.Err()
 		case <-timer.C:
-			if !p.node.overdue(p.session) {
-				return false, nil
+			if found, late := p.member.late(p); late {
+				return found, nil
 			}
 		}
 		timer.Stop()
 	}
 }
 
-// ended tells of a round that has ended whether the barrier was passed, or
-// whether to wait again, for what comes after a session that has ended.
-func (p *passage) ended() (passed, again bool) {
-	err := p.round.Err()
+// ended returns how the node stands after the round has ended. If the round ended
+// with its session, the passage has to wait again, for the next session.
+func (p *passage) ended() (found standing, again bool) {
+	_, err := p.round.Result()
 	switch {
 	case err == nil:
-		return true, false
+		return live, false
 	case errors.Is(err, errEnded):
 		p.round = nil
-		return false, true
+		return unreachable, true
 	default:
-		p.node.failed(p.session)
-		return false, false
+		p.member.failed(p.session)
+		return unreachable, false
 	}
 }

@@ -118,11 +118,11 @@ func TestBarrierIsSharedByManyReaders(t *testing.T) {
 	for range 1000 {
 		begun.Add(1)
 		readers.Go(func() {
-			p := &passage{node: s.node("node01"), begin: time.Now()}
-			p.look()
+			p := &passage{member: s.member("node01"), begin: time.Now(), patience: timeout}
+			p.join()
 			begun.Done()
-			if passed, err := p.wait(context.Background()); !passed || err != nil {
-				t.Errorf("passed: %v, %v", passed, err)
+			if found, err := p.wait(context.Background()); found != live || err != nil {
+				t.Errorf("a barrier that was passed: %v, %v", found, err)
 			}
 		})
 	}
@@ -134,11 +134,11 @@ func TestBarrierIsSharedByManyReaders(t *testing.T) {
 	}
 }
 
-func TestUnreachableAgentDoesNotHoldReadersUp(t *testing.T) {
+func TestSilentAgentDoesNotHoldReadersUp(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.BarrierTimeout = 2 * time.Second }, "node01", "node02")
-	node, other := s.join("node01"), s.join("node02")
-	_, release := hold(node)
-	defer release()
+	other, r := s.join("node02"), s.admitted("node01")
+	r.object(objectText(t, "{}"))
+	s.sink.until(t, "node01", "available", available)
 	w, took := s.pass()
 	if len(w) != 1 || !strings.Contains(w[0], "node01") || strings.Contains(w[0], "node02") {
 		t.Errorf("warnings: %q", w)
@@ -159,13 +159,10 @@ func TestUnreachableAgentDoesNotHoldReadersUp(t *testing.T) {
 	}
 	// The late reply makes it reachable again, with the object that was sent before.
 	revisions := len(s.sink.all("node01"))
-	release()
+	r.reply(&agentpb.Reply{Id: r.barrier()})
 	s.sink.until(t, "node01", "available", available)
 	if got := len(s.sink.all("node01")); got != revisions+1 {
 		t.Errorf("coming back took %d objects, not one", got-revisions)
-	}
-	if w, _ := s.pass(); w != nil {
-		t.Errorf("warnings of a node that is back: %q", w)
 	}
 	if got := s.count(eventUnreachable); got != 1 {
 		t.Errorf("%v times unreachable were counted, not 1", got)
@@ -174,13 +171,12 @@ func TestUnreachableAgentDoesNotHoldReadersUp(t *testing.T) {
 
 func TestNewObjectMakesReachableAgain(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.BarrierTimeout = 50 * time.Millisecond }, "node01")
-	node := s.join("node01")
-	_, release := hold(node)
-	defer release()
+	r := s.admitted("node01")
+	r.object(objectText(t, "{}"))
+	s.sink.until(t, "node01", "available", available)
 	s.pass()
-	if err := node.SetState(`{"interfaces":[{"name":"new"}]}`); err != nil {
-		t.Fatal(err)
-	}
+	s.sink.until(t, "node01", "unknown", unknown)
+	r.object(objectText(t, `{"interfaces":[{"name":"new"}]}`))
 	s.sink.until(t, "node01", "the new state", shows(`{"interfaces":[{"name":"new"}]}`))
 }
 
@@ -190,8 +186,8 @@ func TestBarrierThatTheAgentFails(t *testing.T) {
 	r.object(objectText(t, "{}"))
 	s.sink.until(t, "node01", "available", available)
 	go func() {
-		r.reply(&agentpb.Reply{Id: r.request().Id, Error: &agentpb.Error{Kind: "Failed", Message: "cannot read"}})
-		r.reply(&agentpb.Reply{Id: r.request().Id})
+		r.reply(&agentpb.Reply{Id: r.barrier(), Error: &agentpb.Error{Kind: "Failed", Message: "cannot read"}})
+		r.reply(&agentpb.Reply{Id: r.barrier()})
 	}()
 	if w, took := s.pass(); len(w) != 1 || took > timeout/2 {
 		t.Errorf("a barrier that failed took %s, with warnings %q", took, w)
@@ -276,7 +272,7 @@ func TestWarningNamesAFew(t *testing.T) {
 	for i := range 100 {
 		names = append(names, fmt.Sprintf("node%03d", i))
 	}
-	w := missedWarning(names)
+	w := missedWarning(unreachable, names)
 	if !strings.Contains(w, "node009") || strings.Contains(w, "node010") || !strings.Contains(w, "90 more") {
 		t.Errorf("the warning is %q", w)
 	}

@@ -18,7 +18,10 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"testing"
+
+	"k8s.io/component-base/metrics/testutil"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/conformance"
@@ -54,11 +57,13 @@ func (r *remote) Watch(ctx context.Context, deliver func(*v1alpha1.NodeNetworkSt
 	return r.feed.Watch(ctx, deliver)
 }
 
-func (r *remote) Barrier(ctx context.Context) error {
+func (r *remote) Barrier(ctx context.Context) (read bool, err error) {
+	before, _ := testutil.GetCounterMetricValue(r.fleet.metrics.reads)
 	if err := r.fleet.BarrierNode(ctx, "node01"); err != nil {
-		return err
+		return false, err
 	}
-	return r.feed.Settled(ctx)
+	after, err := testutil.GetCounterMetricValue(r.fleet.metrics.reads)
+	return after > before, errors.Join(err, r.feed.Settled(ctx))
 }
 
 func (r *remote) Validate(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {

@@ -65,7 +65,7 @@ func (f *Fleet) Connect(stream agentpb.Fleet_ConnectServer) error {
 
 // admit takes an agent's greeting and returns the node that it speaks for, or
 // what the agent is told. The Hello is there, if it came, also on an error.
-func (f *Fleet) admit(stream agentpb.Fleet_ConnectServer) (*node, *agentpb.Hello, error) {
+func (f *Fleet) admit(stream agentpb.Fleet_ConnectServer) (*member, *agentpb.Hello, error) {
 	select {
 	case f.greetings <- struct{}{}:
 		defer func() { <-f.greetings }()

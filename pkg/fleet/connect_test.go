@@ -86,7 +86,7 @@ func TestTokensAreShort(t *testing.T) {
 func TestTalkativeAgentsAreSlowedDown(t *testing.T) {
 	s := startServer(t, nil, "node01")
 	r := s.admitted("node01")
-	s.node("node01").budget.ReserveN(time.Now(), agent.MaxMessageSize)
+	s.member("node01").budget.ReserveN(time.Now(), agent.MaxMessageSize)
 	begin := time.Now()
 	state := `{"hostname":"` + strings.Repeat("x", talk/2) + `"}`
 	r.object(objectText(t, state))

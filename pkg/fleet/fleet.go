@@ -20,6 +20,7 @@ limitations under the License.
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,11 +47,14 @@ type Config struct {
 	Authenticator Authenticator
 	Sink          Sink
 
-	// BarrierTimeout is how long a barrier waits for an agent; after that the
-	// agent is unreachable. Default 2 s.
+	// BarrierTimeout is how long an agent may be silent that is asked for a barrier;
+	// after that it is unreachable. Default 2 s.
 	BarrierTimeout time.Duration
-	// BarrierGrace is how long a barrier waits for an agent that is unreachable. Default 20 ms.
+	// BarrierGrace is how long a barrier waits for an agent that is known to be
+	// unreachable or late. Default 20 ms.
 	BarrierGrace time.Duration
+	// Reads say how long readers wait, and how often agents read for them.
+	Reads Reads
 	// ApplyTimeout is how long Apply and Validate wait for an answer. Default 30 s.
 	ApplyTimeout time.Duration
 	// HelloTimeout is how long an agent may take to introduce itself, and how
@@ -59,8 +63,9 @@ type Config struct {
 	// MaxGreetings is how many streams may be there that are not admitted yet. Default 256.
 	MaxGreetings int
 	// KeepaliveTime is how long a connection may be silent before the agent is
-	// asked whether it is there, KeepaliveTimeout how long it has to answer.
-	// Default 8 s and 4 s; gRPC takes a time below 1 s for 1 s.
+	// asked whether it is there, KeepaliveTimeout how long it has to answer. Default
+	// 5 s and 7 s: an agent that gets no processor time for some seconds keeps its
+	// stream. gRPC takes a time below 1 s for 1 s.
 	KeepaliveTime, KeepaliveTimeout time.Duration
 }
 
@@ -76,34 +81,30 @@ type Fleet struct {
 	// stopped is set once the server ends: that streams end then is no news of the nodes.
 	stopped atomic.Bool
 
-	mu    sync.RWMutex
-	nodes map[string]*node
-	// moved is closed, and replaced, whenever nodes changes.
+	mu      sync.RWMutex
+	members map[string]*member
+	// moved is closed, and replaced, whenever members changes.
 	moved chan struct{}
 }
 
 // New returns a Fleet that knows no node until Run follows the directory.
 func New(config Config) *Fleet {
-	setDefault(&config.BarrierTimeout, 2*time.Second)
-	setDefault(&config.BarrierGrace, 20*time.Millisecond)
-	setDefault(&config.ApplyTimeout, 30*time.Second)
-	setDefault(&config.HelloTimeout, 10*time.Second)
-	setDefault(&config.MaxGreetings, 256)
-	setDefault(&config.KeepaliveTime, 8*time.Second)
-	setDefault(&config.KeepaliveTimeout, 4*time.Second)
+	defaults := DefaultReads()
+	config.Reads.Timeout = cmp.Or(config.Reads.Timeout, defaults.Timeout)
+	config.Reads.ListTimeout = cmp.Or(config.Reads.ListTimeout, defaults.ListTimeout)
+	config.BarrierTimeout = cmp.Or(config.BarrierTimeout, 2*time.Second)
+	config.BarrierGrace = cmp.Or(config.BarrierGrace, 20*time.Millisecond)
+	config.ApplyTimeout = cmp.Or(config.ApplyTimeout, 30*time.Second)
+	config.HelloTimeout = cmp.Or(config.HelloTimeout, 10*time.Second)
+	config.MaxGreetings = cmp.Or(config.MaxGreetings, 256)
+	config.KeepaliveTime = cmp.Or(config.KeepaliveTime, 5*time.Second)
+	config.KeepaliveTimeout = cmp.Or(config.KeepaliveTimeout, 7*time.Second)
 	return &Fleet{
 		config:    config,
 		metrics:   newMetrics(),
 		greetings: make(chan struct{}, config.MaxGreetings),
-		nodes:     map[string]*node{},
+		members:   map[string]*member{},
 		moved:     make(chan struct{}),
-	}
-}
-
-func setDefault[T comparable](value *T, otherwise T) {
-	var zero T
-	if *value == zero {
-		*value = otherwise
 	}
 }
 
@@ -157,9 +158,9 @@ func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credential
 func (f *Fleet) update(logger klog.Logger, infos []Node) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	gone := maps.Clone(f.nodes)
+	gone := maps.Clone(f.members)
 	for _, info := range infos {
-		known := f.nodes[info.Name]
+		known := f.members[info.Name]
 		if known != nil && known.is(info.UID) {
 			delete(gone, info.Name)
 			known.setInfo(info)
@@ -170,32 +171,32 @@ func (f *Fleet) update(logger klog.Logger, infos []Node) {
 			known.remove()
 		}
 		logger.Info("Node added", "node", info.Name)
-		f.nodes[info.Name] = newNode(f, info)
+		f.members[info.Name] = newMember(f, info)
 	}
-	for name, n := range gone {
+	for name, m := range gone {
 		logger.Info("Node removed", "node", name)
-		n.remove()
-		delete(f.nodes, name)
+		m.remove()
+		delete(f.members, name)
 	}
 	close(f.moved)
 	f.moved = make(chan struct{})
 }
 
-// node returns the node of that name, nil if there is none.
-func (f *Fleet) node(name string) *node {
+// member returns the node of that name, nil if there is none.
+func (f *Fleet) member(name string) *member {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return f.nodes[name]
+	return f.members[name]
 }
 
-// await is node, but waits for the directory to have it; nil when ctx ended.
-func (f *Fleet) await(ctx context.Context, name string) *node {
+// await is member, but waits for the directory to have it; nil when ctx ended.
+func (f *Fleet) await(ctx context.Context, name string) *member {
 	for {
 		f.mu.RLock()
-		n, moved := f.nodes[name], f.moved
+		m, moved := f.members[name], f.moved
 		f.mu.RUnlock()
-		if n != nil {
-			return n
+		if m != nil {
+			return m
 		}
 		select {
 		case <-moved:
@@ -208,21 +209,21 @@ func (f *Fleet) await(ctx context.Context, name string) *node {
 // AwaitAgents returns once the agents of all nodes that are ready can be asked, or
 // ctx has ended.
 func (f *Fleet) AwaitAgents(ctx context.Context) {
-	for _, n := range f.selected(func(n Node) bool { return n.NotReady == "" }) {
-		n.awaitReachable(ctx)
+	for _, m := range f.selected(func(n Node) bool { return n.NotReady == "" }) {
+		m.awaitReachable(ctx)
 	}
 }
 
 // selected returns the nodes that are selected, sorted by name.
-func (f *Fleet) selected(selected func(Node) bool) []*node {
+func (f *Fleet) selected(selected func(Node) bool) []*member {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	var result []*node
-	for _, n := range f.nodes {
-		if selected(n.node()) {
-			result = append(result, n)
+	var result []*member
+	for _, m := range f.members {
+		if selected(m.node()) {
+			result = append(result, m)
 		}
 	}
-	slices.SortFunc(result, func(a, b *node) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(result, func(a, b *member) int { return strings.Compare(a.name, b.name) })
 	return result
 }

@@ -31,6 +31,7 @@ const (
 	eventRefused     = "refused"
 	eventNoGreeting  = "no-greeting"
 	eventUnreachable = "unreachable"
+	eventReading     = "reading"
 	eventObject      = "object"
 	eventUnchanged   = "unchanged"
 )
@@ -42,6 +43,9 @@ type fleetMetrics struct {
 	barrier    *metrics.Histogram
 	apply      *metrics.HistogramVec
 	events     *metrics.CounterVec
+	// reads counts the reads that readers have caused, readsDelayed those of them
+	// that had to wait.
+	reads, readsDelayed *metrics.Counter
 }
 
 func newMetrics() *fleetMetrics {
@@ -70,16 +74,27 @@ func newMetrics() *fleetMetrics {
 		}, []string{"outcome"}),
 		events: metrics.NewCounterVec(&metrics.CounterOpts{
 			Name:           "nmstate_agent_events_total",
-			Help:           "What happened to agents' streams, by kind: connected, replaced, lost, refused, unreachable, object, unchanged; and no-greeting, a connection that ended without becoming one.",
+			Help:           "What happened to agents' streams, by kind: connected, replaced, lost, refused, unreachable, reading, object, unchanged; and no-greeting, a connection that ended without becoming one.",
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"event"}),
+		reads: metrics.NewCounter(&metrics.CounterOpts{
+			Name:           "nmstate_agent_reads_total",
+			Help:           "How often agents have read their node's network for readers of this server. Readers share reads, and what is proved unchanged is not read.",
+			StabilityLevel: metrics.ALPHA,
+		}),
+		readsDelayed: metrics.NewCounter(&metrics.CounterOpts{
+			Name:           "nmstate_agent_reads_delayed_total",
+			Help:           "How often readers of a node had to wait, and then shared a read, because the node had been read as often as --max-node-reads allows.",
+			StabilityLevel: metrics.ALPHA,
+		}),
 	}
 }
 
 // RegisterMetrics registers the metrics, with legacyregistry.Register as a rule.
 func (f *Fleet) RegisterMetrics(register func(metrics.Registerable) error) error {
 	m := f.metrics
-	return errors.Join(register(m.connected), register(m.stateBytes), register(m.barrier), register(m.apply), register(m.events))
+	return errors.Join(register(m.connected), register(m.stateBytes), register(m.barrier), register(m.apply), register(m.events),
+		register(m.reads), register(m.readsDelayed))
 }
 
 func (m *fleetMetrics) event(kind string) { m.events.WithLabelValues(kind).Inc() }

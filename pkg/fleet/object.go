@@ -60,9 +60,9 @@ func uidOf(node Node) types.UID {
 	return types.UID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String())
 }
 
-// carryTimes returns the agent's conditions with times that a reader can trust
-// who has seen those of before, also where they told that the agent could not be
-// asked: what is the same keeps its time, what changed changed later.
+// carryTimes keeps lastTransitionTime of each condition whose status did not
+// change since it was last shown. One whose status did change gets a time later
+// than it was last shown: the agent does not know that it was shown as Unknown.
 func carryTimes(own, before []metav1.Condition) []metav1.Condition {
 	result := slices.Clone(own)
 	for i := range result {
@@ -80,30 +80,53 @@ func carryTimes(own, before []metav1.Condition) []metav1.Condition {
 	return result
 }
 
-// unreachable returns the object of a node whose agent cannot be asked since the
-// given time: what lasts is as it was last known, what lives is not there.
-func unreachable(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Condition, since time.Time) *v1alpha1.NodeNetworkState {
+// composeUnreachable returns the object of a node whose agent cannot be asked since
+// the given time: what lasts is as it was last known, what lives is not there.
+func composeUnreachable(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Condition, since time.Time) *v1alpha1.NodeNetworkState {
 	obj := compose(node, own, before)
-	obj.Status.CurrentState = nil
-	obj.Status.Difference = nil
-	obj.Status.Interfaces = nil
+	obj.Status.Conditions = slices.Clone(before)
 	types := []string{v1alpha1.ConditionAvailable, v1alpha1.ConditionInSync, v1alpha1.ConditionProgressing}
 	if own == nil {
 		types = append(types, v1alpha1.ConditionFailing)
 	}
-	conditions := slices.Clone(before)
+	hideState(obj, types, v1alpha1.ReasonAgentUnreachable, unreachableMessage(node, own != nil, since), since)
+	return obj
+}
+
+// composeReading returns the object of a node whose agent has been reading the
+// network since the given time: all is as the agent last said, but what lives is
+// not there.
+func composeReading(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Condition, since time.Time) *v1alpha1.NodeNetworkState {
+	obj := compose(node, own, before)
+	types := []string{v1alpha1.ConditionAvailable, v1alpha1.ConditionInSync}
 	for _, name := range types {
-		apimeta.SetStatusCondition(&conditions, metav1.Condition{
+		// One that was Unknown stays so, since when it was.
+		if last := apimeta.FindStatusCondition(before, name); last != nil && last.Status == metav1.ConditionUnknown {
+			apimeta.SetStatusCondition(&obj.Status.Conditions, *last)
+		}
+	}
+	hideState(obj, types, v1alpha1.ReasonReading, "the node's agent has been reading the network since "+since.UTC().Format(time.RFC3339)+
+		", longer than readers wait: read this node alone, which waits longer, or again later; changes can be made meanwhile. "+
+		"A read takes long with very many interfaces or routes, or on a node that has no processor time to spare", since)
+	return obj
+}
+
+// hideState takes out of an object what is true only now, and makes the
+// conditions of those types Unknown, since the given time if they were not.
+func hideState(obj *v1alpha1.NodeNetworkState, types []string, reason, message string, since time.Time) {
+	obj.Status.CurrentState = nil
+	obj.Status.Difference = nil
+	obj.Status.Interfaces = nil
+	for _, name := range types {
+		apimeta.SetStatusCondition(&obj.Status.Conditions, metav1.Condition{
 			Type:               name,
 			Status:             metav1.ConditionUnknown,
-			Reason:             v1alpha1.ReasonAgentUnreachable,
-			Message:            unreachableMessage(node, own != nil, since),
+			Reason:             reason,
+			Message:            message,
 			LastTransitionTime: metav1.NewTime(since).Rfc3339Copy(),
 			ObservedGeneration: obj.Generation,
 		})
 	}
-	obj.Status.Conditions = conditions
-	return obj
 }
 
 // unreachableMessage says since when an agent cannot be asked, and what to do.

@@ -91,7 +91,7 @@ func TestComposeTakesEachPartFromItsOwner(t *testing.T) {
 func TestUnreachableKeepsWhatLasts(t *testing.T) {
 	since := time.Date(2026, 2, 1, 12, 0, 0, 0, time.UTC)
 	live := compose(nodeNamed("node01"), ownObject(), nil)
-	obj := unreachable(nodeNamed("node01"), ownObject(), live.Status.Conditions, since)
+	obj := composeUnreachable(nodeNamed("node01"), ownObject(), live.Status.Conditions, since)
 	if obj.Status.CurrentState != nil || obj.Status.Difference != nil || obj.Status.Interfaces != nil {
 		t.Errorf("what lives is still shown: %+v", obj.Status)
 	}
@@ -111,7 +111,7 @@ func TestUnreachableKeepsWhatLasts(t *testing.T) {
 	if !apimeta.IsStatusConditionTrue(obj.Status.Conditions, v1alpha1.ConditionFailing) {
 		t.Error("Failing, which lasts, is not as it was")
 	}
-	again := unreachable(nodeNamed("node01"), ownObject(), obj.Status.Conditions, since)
+	again := composeUnreachable(nodeNamed("node01"), ownObject(), obj.Status.Conditions, since)
 	if !reflect.DeepEqual(obj, again) {
 		t.Errorf("the same content is not the same object:\n%+v\n%+v", obj, again)
 	}
@@ -121,7 +121,7 @@ func TestUnreachableKeepsWhatLasts(t *testing.T) {
 }
 
 func TestUnreachableOfANodeThatWasNeverSeen(t *testing.T) {
-	obj := unreachable(nodeNamed("node01"), nil, nil, stamp.Time)
+	obj := composeUnreachable(nodeNamed("node01"), nil, nil, stamp.Time)
 	if obj.Name != "node01" || len(obj.Status.Conditions) != 4 {
 		t.Errorf("got %+v", obj)
 	}

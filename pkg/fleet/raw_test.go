@@ -109,14 +109,29 @@ func (r *raw) reply(reply *agentpb.Reply) {
 	r.say(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Reply{Reply: reply}})
 }
 
-// request returns the next request.
+// request returns the next request but pings, which it answers.
 func (r *raw) request() *agentpb.Request {
 	r.t.Helper()
-	message, err := r.Recv()
-	if err != nil || message.GetRequest() == nil {
-		r.t.Fatalf("got %v, %v, not a request", message, err)
+	for {
+		message, err := r.Recv()
+		if err != nil || message.GetRequest() == nil {
+			r.t.Fatalf("got %v, %v, not a request", message, err)
+		}
+		if message.GetRequest().GetPing() == nil {
+			return message.GetRequest()
+		}
+		r.reply(&agentpb.Reply{Id: message.GetRequest().Id})
 	}
-	return message.GetRequest()
+}
+
+// barrier returns the id of the next request, which must be a barrier. It answers nothing.
+func (r *raw) barrier() uint64 {
+	r.t.Helper()
+	message, err := r.Recv()
+	if err != nil || message.GetRequest().GetBarrier() == nil {
+		r.t.Fatalf("got %v, %v, not a barrier", message, err)
+	}
+	return message.GetRequest().Id
 }
 
 // end returns what the server ends the stream with.

@@ -297,11 +297,14 @@ func (s *server) dial(name string, a agent.Agent, address string) (stop func()) 
 }
 
 // count returns how often an event was counted.
-func (s *server) count(event string) float64 {
-	s.t.Helper()
-	value, err := testutil.GetCounterMetricValue(s.metrics.events.WithLabelValues(event))
+func (s *server) count(event string) float64 { return counted(s.t, s.metrics, event) }
+
+// counted returns how often an event was counted.
+func counted(t *testing.T, m *fleetMetrics, event string) float64 {
+	t.Helper()
+	value, err := testutil.GetCounterMetricValue(m.events.WithLabelValues(event))
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return value
 }

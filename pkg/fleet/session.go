@@ -37,7 +37,8 @@ var (
 	errNodeRemoved = status.Error(codes.NotFound, "the node was removed")
 )
 
-// errEnded is what a request gets whose session ends before the reply; errNotSent, before it was sent.
+// A request ends with errEnded if its session ends before the reply comes, and with
+// errNotSent if it was not sent.
 var (
 	errEnded   = errors.New("the stream to the agent ended")
 	errNotSent = errors.New("the request was not sent")
@@ -45,16 +46,17 @@ var (
 
 // session is one admitted stream of an agent.
 type session struct {
-	node   *node
+	member *member
 	stream agentpb.Fleet_ConnectServer
 	logger klog.Logger
-	// out has what is to be sent; who hands it over knows that it is being sent.
+	// out has what is to be sent. It has no buffer: once it has taken a message,
+	// the message is being sent.
 	out chan *agentpb.ServerMessage
 	// rounds are the barriers.
 	rounds *agent.Rounds
-	// asked is when the barrier that is under way began, zero if none is; the
-	// node's lock guards it.
-	asked time.Time
+	// asked is when the barrier that is under way began, zero if none is; heard is
+	// when the agent sent something last. The member's lock guards both.
+	asked, heard time.Time
 	// ended is closed when the session ends, cause then says why.
 	ended chan struct{}
 
@@ -72,16 +74,16 @@ type pending struct {
 	reply chan *agentpb.Reply
 }
 
-func newSession(n *node, stream agentpb.Fleet_ConnectServer, logger klog.Logger) *session {
+func newSession(m *member, stream agentpb.Fleet_ConnectServer, logger klog.Logger) *session {
 	s := &session{
-		node:    n,
+		member:  m,
 		stream:  stream,
 		logger:  logger,
 		out:     make(chan *agentpb.ServerMessage),
 		ended:   make(chan struct{}),
 		pending: map[uint64]*pending{},
 	}
-	s.rounds = agent.NewRounds(s.barrier)
+	s.rounds = agent.NewPacedRounds(s.barrier, s.pause)
 	return s
 }
 
@@ -110,7 +112,7 @@ func (s *session) end(cause error) {
 	s.cause = cause
 	for _, p := range s.pending {
 		if p.apply {
-			s.node.fleet.metrics.observeApply(string(agent.Lost), p.begin)
+			s.member.fleet.metrics.observeApply(string(agent.Lost), p.begin)
 		}
 	}
 	close(s.ended)
@@ -132,18 +134,19 @@ func (s *session) receive() error {
 		if err != nil {
 			return err
 		}
-		if err := s.node.budget.WaitN(s.stream.Context(), cost(message)); err != nil {
+		s.member.heard(s)
+		if err := s.member.budget.WaitN(s.stream.Context(), cost(message)); err != nil {
 			return err
 		}
 		switch m := message.Message.(type) {
 		case *agentpb.AgentMessage_Object:
-			own, err := agent.DecodeObject(m.Object, s.node.name)
+			own, err := agent.DecodeObject(m.Object, s.member.name)
 			if err != nil {
 				return status.Error(codes.InvalidArgument, err.Error())
 			}
-			s.node.object(s, own, agent.HashObject(m.Object), len(m.Object))
+			s.member.object(s, own, agent.HashObject(m.Object), len(m.Object))
 		case *agentpb.AgentMessage_Unchanged:
-			if !s.node.unchanged(s, m.Unchanged) {
+			if !s.member.unchanged(s, m.Unchanged) {
 				return status.Error(codes.FailedPrecondition, "the server has another object of the node than the agent thinks: connect again")
 			}
 		case *agentpb.AgentMessage_Reply:
@@ -154,7 +157,7 @@ func (s *session) receive() error {
 	}
 }
 
-// answered passes a reply to who asked, if that one still waits.
+// answered passes a reply to the caller of ask, if it still waits.
 func (s *session) answered(reply *agentpb.Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,7 +171,7 @@ func (s *session) answered(reply *agentpb.Reply) {
 		if err := agent.ErrorFromWire(reply.GetError()); err != nil {
 			outcome = string(agent.KindOf(err))
 		}
-		s.node.fleet.metrics.observeApply(outcome, p.begin)
+		s.member.fleet.metrics.observeApply(outcome, p.begin)
 	}
 	p.reply <- reply
 }
@@ -203,6 +206,10 @@ func (s *session) ask(ctx context.Context, request *agentpb.Request) (*agentpb.R
 			return nil, errEnded
 		}
 	case <-ctx.Done():
+		if !apply {
+			// The outcome of an apply is measured however late it comes.
+			s.forget(request.Id)
+		}
 		return nil, ctx.Err()
 	}
 }
@@ -215,18 +222,65 @@ func (s *session) forget(id uint64) {
 
 // barrier is one round of a barrier. It ends with the agent's answer, however
 // late that is, or with the session.
-func (s *session) barrier() error {
+func (s *session) barrier() (read bool, err error) {
 	begin := time.Now()
-	s.node.asking(s, begin)
-	defer s.node.asking(s, time.Time{})
-	reply, err := s.ask(context.Background(), &agentpb.Request{Request: &agentpb.Request_Barrier{Barrier: &agentpb.Barrier{}}})
+	s.member.asking(s, begin)
+	defer s.member.asking(s, time.Time{})
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
+	interval := s.member.fleet.config.BarrierTimeout / 2
+	first := time.AfterFunc(interval, func() { s.attend(ctx, interval) })
+	defer first.Stop()
+	reply, err := s.ask(ctx, &agentpb.Request{Request: &agentpb.Request_Barrier{Barrier: &agentpb.Barrier{}}})
 	if err != nil {
-		return err
+		return false, err
+	}
+	if reply.GetRead() {
+		s.member.charge()
 	}
 	if err := agent.ErrorFromWire(reply.GetError()); err != nil {
-		return fmt.Errorf("barrier on node %s: %w", s.node.name, err)
+		return reply.GetRead(), fmt.Errorf("barrier on node %s: %w", s.member.name, err)
 	}
-	s.node.fleet.metrics.barrier.Observe(time.Since(begin).Seconds())
-	s.node.proved(s)
-	return nil
+	s.member.fleet.metrics.barrier.Observe(time.Since(begin).Seconds())
+	s.member.proved(s)
+	return reply.GetRead(), nil
+}
+
+// attend pings the agent, again and again, while a barrier is under way that takes
+// long: an agent that reads answers pings, one that hangs does not. ctx is the
+// barrier's.
+func (s *session) attend(ctx context.Context, interval time.Duration) {
+	for {
+		if err := s.ping(ctx); err != nil {
+			return
+		}
+		s.member.alive(s)
+		select {
+		case <-time.After(interval):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// ping returns once the agent has said that it is alive. The error is ask's.
+func (s *session) ping(ctx context.Context) error {
+	// An agent of an older version answers with an error. That is an answer.
+	_, err := s.ask(ctx, &agentpb.Request{Request: &agentpb.Request_Ping{Ping: &agentpb.Ping{}}})
+	return err
+}
+
+// pause holds the next barrier back while the node has read as often as it may.
+func (s *session) pause() {
+	delay := s.member.readDelay()
+	if delay == 0 {
+		return
+	}
+	s.member.fleet.metrics.readsDelayed.Inc()
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.ended:
+	}
 }

@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -54,11 +55,11 @@ func (f *Fleet) Validate(ctx context.Context, name string, change agent.Change) 
 
 // ask sends a request to a node's agent and returns the object that it answers with, as it is served.
 func (f *Fleet) ask(ctx context.Context, name string, request *agentpb.Request) (*v1alpha1.NodeNetworkState, error) {
-	n := f.node(name)
-	if n == nil {
+	m := f.member(name)
+	if m == nil {
 		return nil, &agent.Error{Kind: agent.Unreachable, Message: fmt.Sprintf("there is no node %s", name)}
 	}
-	s, err := n.reach()
+	s, err := m.reach(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -75,11 +76,11 @@ func (f *Fleet) ask(ctx context.Context, name string, request *agentpb.Request) 
 	if err != nil {
 		return nil, &agent.Error{Kind: agent.Failed, Reason: "InvalidReply", Message: err.Error()}
 	}
-	return n.served(own), nil
+	return m.served(own), nil
 }
 
-// explain makes an error of ask one of the contract. late is what it is, and
-// says, if there was no answer before ctx ended.
+// explain makes an error of ask one of the contract. An error of kind late with
+// that message says that there was no answer before ctx ended.
 func (f *Fleet) explain(name string, err error, late agent.ErrorKind, message string) error {
 	var own *agent.Error
 	switch {
@@ -98,19 +99,47 @@ func (f *Fleet) explain(name string, err error, late agent.ErrorKind, message st
 	}
 }
 
-// reach returns the session that speaks for the node, or an error of kind Unreachable.
-func (n *node) reach() (*session, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.session == nil || !n.reachable {
-		return nil, &agent.Error{Kind: agent.Unreachable, Message: unreachableMessage(n.info, n.own != nil, n.since)}
+// reach returns the session that speaks for the node, whose agent has said just
+// now that it is alive. So nothing is sent to an agent that hangs, which might
+// carry it out much later. The error is of kind Unreachable or wraps errNotSent.
+func (m *member) reach(ctx context.Context) (*session, error) {
+	s, err := m.speaker(nil, time.Time{})
+	if err != nil {
+		return nil, err
 	}
-	return n.session, nil
+	asked := time.Now()
+	ping, cancel := context.WithTimeout(ctx, m.fleet.config.BarrierTimeout)
+	defer cancel()
+	err = s.ping(ping)
+	switch {
+	case err == nil:
+		return s, nil
+	case ctx.Err() != nil || errors.Is(err, errEnded):
+		return nil, errors.Join(errNotSent, err)
+	}
+	return m.speaker(s, asked)
+}
+
+// speaker returns the session that speaks for the node, or an error of kind
+// Unreachable. A session that was pinged at the given time and has said nothing
+// since is lost; nil is none.
+func (m *member) speaker(pinged *session, at time.Time) (*session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if pinged != nil && !pinged.heard.After(at) {
+		// Its answer to a barrier, however late, makes the node reachable again.
+		pinged.rounds.Join()
+		m.lost(pinged, "The agent does not answer")
+	}
+	if m.session == nil || m.standing == unreachable {
+		return nil, &agent.Error{Kind: agent.Unreachable, Message: unreachableMessage(m.info, m.own != nil, m.since)}
+	}
+	return m.session, nil
 }
 
 // served returns an object of the agent's as it is served.
-func (n *node) served(own *v1alpha1.NodeNetworkState) *v1alpha1.NodeNetworkState {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return compose(n.info, own, n.conditions)
+func (m *member) served(own *v1alpha1.NodeNetworkState) *v1alpha1.NodeNetworkState {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return compose(m.info, own, m.conditions)
 }

@@ -78,16 +78,22 @@ func TestWriteToWhomCannotBeAsked(t *testing.T) {
 	s.sink.until(t, "node01", "unknown", unknown)
 	_, err = s.Apply(t.Context(), "node01", s.desire("node01", dummy))
 	wantKind(t, err, agent.Unreachable, "has not answered since")
-	// Neither is one that is there, but has missed a barrier.
-	node := s.join("node02")
-	_, release := hold(node)
-	defer release()
-	s.pass()
-	_, err = s.Validate(t.Context(), "node02", s.desire("node02", dummy))
-	wantKind(t, err, agent.Unreachable, "has not answered since")
-	if node.Counts().Validates != 0 {
-		t.Error("the agent was asked")
+	// Neither can one be that has a stream and is silent. It is not sent the change,
+	// whether that is known already or not.
+	r := s.admitted("node02")
+	r.object(objectText(t, "{}"))
+	s.sink.until(t, "node02", "available", available)
+	for range 2 {
+		_, err = s.Validate(t.Context(), "node02", s.desire("node02", dummy))
+		wantKind(t, err, agent.Unreachable, "has not answered since")
+		s.sink.until(t, "node02", "unknown", unknown)
 	}
+	if message, err := r.Recv(); err != nil || message.GetRequest().GetPing() == nil {
+		t.Errorf("the agent was sent %v, %v, not a ping", message, err)
+	}
+	// What makes it reachable again is its answer to a barrier.
+	r.reply(&agentpb.Reply{Id: r.barrier()})
+	s.sink.until(t, "node02", "available", available)
 }
 
 func TestWriteToAnAgentThatIsLost(t *testing.T) {
@@ -135,6 +141,7 @@ func TestValidateThatTakesTooLong(t *testing.T) {
 	r := s.admitted("node01")
 	r.object(objectText(t, "{}"))
 	s.sink.until(t, "node01", "available", available)
+	go func() { r.request() }()
 	_, err := s.Validate(t.Context(), "node01", s.desire("node01", dummy))
 	wantKind(t, err, agent.Lost, "nothing was changed")
 }

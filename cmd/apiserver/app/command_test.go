@@ -80,6 +80,9 @@ var invalid = map[string]string{
 	"--standalone --namespace=x":                  "--namespace has no meaning with --standalone",
 	"--standalone --state-dir=":                   "--state-dir must not be empty",
 	"--standalone --agent-port=99999":             "--agent-port 99999",
+	"--standalone --read-timeout=0s":              "--read-timeout 0s must be more than 0",
+	"--standalone --list-read-timeout=-1s":        "--list-read-timeout -1s must be more than 0",
+	"--standalone --max-node-reads=-1":            "--max-node-reads -1 must be 0",
 	"--standalone --enable-priority-and-fairness": "--enable-priority-and-fairness",
 }
 

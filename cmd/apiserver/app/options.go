@@ -28,6 +28,7 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/cluster/certificates"
+	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
 )
 
 // How the server comes by its certificate in a cluster.
@@ -49,6 +50,8 @@ type Options struct {
 	// AgentBindAddress and AgentPort are where agents connect.
 	AgentBindAddress net.IP
 	AgentPort        int
+	// Reads say how long readers wait for agents, and how often agents read for them.
+	Reads fleet.Reads
 
 	// Namespace, PodName and ServiceName are the server's own in a cluster.
 	Namespace, PodName, ServiceName string
@@ -81,6 +84,7 @@ func NewOptions() *Options {
 		StateDir:            "/var/lib/nmstate-apiserver",
 		AgentBindAddress:    net.IPv4zero,
 		AgentPort:           6444,
+		Reads:               fleet.DefaultReads(),
 		ServiceName:         "nmstate-apiserver",
 		AgentServiceAccount: "nmstate-node-agent",
 		CertMode:            certModeSelfSigned,
@@ -111,6 +115,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	own.BoolVar(&o.Standalone, "standalone", o.Standalone, "Run without a Kubernetes cluster: the nodes are the agents that join.")
 	own.IPVar(&o.AgentBindAddress, "agent-bind-address", o.AgentBindAddress, "IP address on which to listen for agents.")
 	own.IntVar(&o.AgentPort, "agent-port", o.AgentPort, "Port on which to listen for agents.")
+	o.Reads.AddFlags(own)
 	o.addStandaloneFlags(sections.FlagSet("standalone"))
 	o.addClusterFlags(sections.FlagSet("cluster"))
 	o.Authentication.AddFlags(sections.FlagSet("authentication"))
@@ -160,6 +165,9 @@ func (o *Options) Validate() []error {
 	var errs []error
 	if o.AgentPort < 0 || o.AgentPort > 65535 {
 		errs = append(errs, fmt.Errorf("--agent-port %d is no port: it must be between 0 and 65535", o.AgentPort))
+	}
+	if err := o.Reads.Validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if o.Standalone {
 		errs = append(errs, o.validateStandalone()...)

@@ -34,6 +34,7 @@ func (o *Options) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	config.Reads = o.Reads
 	server, err := apiserver.New(*config)
 	if err != nil {
 		return err

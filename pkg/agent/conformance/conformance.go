@@ -191,7 +191,7 @@ func (s *subject) context() context.Context {
 // barrier passes a barrier and returns the last object that the watch was given.
 func (s *subject) barrier() *v1alpha1.NodeNetworkState {
 	s.t.Helper()
-	if err := s.Barrier(s.context()); err != nil {
+	if _, err := s.Barrier(s.context()); err != nil {
 		s.t.Fatalf("Barrier: %v", err)
 	}
 	return s.last()

@@ -143,7 +143,10 @@ func barrierSlow(t *testing.T, h Harness) {
 	h.Change(t)
 	<-held
 	passed := make(chan error, 1)
-	go func() { passed <- s.Barrier(s.context()) }()
+	go func() {
+		_, err := s.Barrier(s.context())
+		passed <- err
+	}()
 	select {
 	case err := <-passed:
 		t.Errorf("a barrier passed (%v) before a watch had taken a change", err)
@@ -162,7 +165,7 @@ func barrierMany(t *testing.T, h Harness) {
 	var all sync.WaitGroup
 	for range 100 {
 		all.Go(func() {
-			if err := s.Barrier(s.context()); err != nil {
+			if _, err := s.Barrier(s.context()); err != nil {
 				t.Errorf("Barrier: %v", err)
 			}
 			if state(s.last()) == before {
@@ -177,7 +180,7 @@ func barrierEnds(t *testing.T, h Harness) {
 	s := start(t, h)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.Barrier(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	if _, err := s.Barrier(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("Barrier ended with %v, not with its context's error", err)
 	}
 	// Whoever gives up does no harm to others.

@@ -138,18 +138,19 @@ func (a *Agent) Watch(ctx context.Context, deliver func(*v1alpha1.NodeNetworkSta
 }
 
 // Barrier implements agent.Agent.
-func (a *Agent) Barrier(ctx context.Context) error {
+func (a *Agent) Barrier(ctx context.Context) (read bool, err error) {
 	round := a.rounds.Join()
 	select {
 	case <-round.Done():
-		return a.feed.Settled(ctx)
+		read, _ = round.Result()
+		return read, a.feed.Settled(ctx)
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 }
 
 // barrier reads the network and publishes what has changed.
-func (a *Agent) barrier() error {
+func (a *Agent) barrier() (read bool, err error) {
 	a.mu.Lock()
 	hook := a.hooks.Barrier
 	a.counts.Barriers++
@@ -160,7 +161,7 @@ func (a *Agent) barrier() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.publish()
-	return nil
+	return true, nil
 }
 
 // publish reads the network and publishes the object if it is not the one that

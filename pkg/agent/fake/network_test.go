@@ -86,7 +86,7 @@ func TestHooksAndCounts(t *testing.T) {
 		Validate: func(agent.Change) error { return refusal },
 	})
 	before := a.Counts()
-	if err := a.Barrier(t.Context()); err != nil {
+	if _, err := a.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	base, err := agent.Fingerprint(a.feed.Last())

@@ -29,7 +29,7 @@ import (
 
 // Validate implements agent.Agent.
 func (h *Host) Validate(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
-	if err := h.Barrier(ctx); err != nil {
+	if _, err := h.Barrier(ctx); err != nil {
 		return nil, err
 	}
 	h.mu.Lock()

@@ -39,7 +39,7 @@ func gatedHost(t *testing.T) (h *Host, shut func() (open func())) {
 		t.Fatal(err)
 	}
 	gate := make(chan struct{}, 1)
-	h.rounds = agent.NewRounds(func() error {
+	h.rounds = agent.NewRounds(func() (bool, error) {
 		gate <- struct{}{}
 		defer func() { <-gate }()
 		return h.read()
@@ -48,7 +48,7 @@ func gatedHost(t *testing.T) (h *Host, shut func() (open func())) {
 		h.applies.Wait()
 		clean(t)
 	})
-	if err := h.Barrier(t.Context()); err != nil {
+	if _, err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return h, func() func() {
@@ -124,7 +124,7 @@ func TestReadsGoOnDuringAnApply(t *testing.T) {
 		netns.Run(t, "ip", "addr", "add", "198.18.77.7/32", "dev", "lo")
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if err := h.Barrier(ctx); err != nil {
+		if _, err := h.Barrier(ctx); err != nil {
 			t.Errorf("the read waited for the apply: %v", err)
 		}
 		if !strings.Contains(string(h.feed.Last().Status.CurrentState.Raw), "198.18.77.7") {

@@ -111,7 +111,7 @@ func TestNothingIsChangedWhileNetworkManagerIsAway(t *testing.T) {
 	h.detector.mu.Lock()
 	h.detector.seen = time.Now().Add(-absence)
 	h.detector.mu.Unlock()
-	if err := h.Barrier(t.Context()); err != nil {
+	if _, err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
@@ -134,7 +134,7 @@ func TestWhatIsReadWhileAChangeEndsIsReadAgain(t *testing.T) {
 			h.mu.Unlock()
 		}
 	})
-	if err := h.Barrier(t.Context()); err != nil {
+	if _, err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if reads.Load() != 2 || h.feed.Last() == nil {

@@ -153,34 +153,41 @@ func (h *Host) Watch(ctx context.Context, deliver func(*v1alpha1.NodeNetworkStat
 
 // Barrier implements agent.Agent. It reads, unless nothing can have changed
 // since the last read.
-func (h *Host) Barrier(ctx context.Context) error {
-	if err := h.round(ctx); err != nil {
-		return err
+func (h *Host) Barrier(ctx context.Context) (read bool, err error) {
+	if read, err = h.join(ctx); err != nil {
+		return read, err
 	}
-	return h.feed.Settled(ctx)
+	return read, h.feed.Settled(ctx)
 }
 
 // round waits for a round that begins after the call; the error is ctx's, or says
 // why there is nothing to publish.
 func (h *Host) round(ctx context.Context) error {
+	_, err := h.join(ctx)
+	return err
+}
+
+// join is round, and tells whether the network was read in it.
+func (h *Host) join(ctx context.Context) (read bool, err error) {
 	round := h.rounds.Join()
 	select {
 	case <-round.Done():
-		return round.Err()
+		return round.Result()
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 }
 
-// read reads the network and publishes the object if it has changed. What was
-// read while a transaction ended may be of its midst, and is read again: whoever
-// waits for the read is to see how it ended.
-func (h *Host) read() error {
+// read reads the network, unless it is proved to be as it was, and publishes the
+// object if it has changed. What was read while a transaction ended may be of its
+// midst, and is read again: whoever waits for the read is to see how it ended.
+func (h *Host) read() (read bool, err error) {
 	for {
 		h.mu.Lock()
 		ended := h.ended
 		h.mu.Unlock()
 		proved := h.look()
+		read = read || !proved
 		h.mu.Lock()
 		if h.known = ended; h.known != h.ended {
 			h.mu.Unlock()
@@ -188,9 +195,9 @@ func (h *Host) read() error {
 		}
 		defer h.mu.Unlock()
 		if proved && !h.unpublished {
-			return nil
+			return read, nil
 		}
-		return h.publish()
+		return read, h.publish()
 	}
 }
 

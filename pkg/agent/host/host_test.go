@@ -116,7 +116,7 @@ func run(t *testing.T, h *Host) {
 			t.Errorf("the agent ended with %v", err)
 		}
 	})
-	if err := h.Barrier(t.Context()); err != nil {
+	if _, err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -242,7 +242,7 @@ func TestAHalfFailedApplyIsUndone(t *testing.T) {
 	if err := os.WriteFile(resolvConf, []byte("nameserver 192.0.2.53\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Barrier(t.Context()); err != nil {
+	if _, err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	before, err := takeSnapshot(everything, nil)
@@ -331,7 +331,7 @@ func TestInSyncRightAfterAnApply(t *testing.T) {
 				netns.Run(t, "ip", "link", "add", pair+"a", "up", "type", "veth", "peer", "name", pair+"b")
 				netns.Run(t, "ip", "link", "set", pair+"b", "up")
 			}
-			if err := h.Barrier(t.Context()); err != nil {
+			if _, err := h.Barrier(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			obj, err := h.Apply(t.Context(), desire(t, h, state))
@@ -361,7 +361,7 @@ func TestNoStaleRead(t *testing.T) {
 		if err := netlink.AddrAdd(lo, addr); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.Barrier(t.Context()); err != nil {
+		if _, err := h.Barrier(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(h.feed.Last().Status.CurrentState.Raw), `"`+ip+`"`) {

@@ -47,7 +47,7 @@ func pair(t *testing.T, n string) {
 // afterwards what it was, but for what meanwhile has made.
 func undone(t *testing.T, h *Host, state string, meanwhile func()) {
 	t.Helper()
-	if err := h.Barrier(t.Context()); err != nil {
+	if _, err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	before := picture(t)

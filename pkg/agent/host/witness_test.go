@@ -179,7 +179,7 @@ func TestWitnessOverflow(t *testing.T) {
 func TestBarrierDoesNotReadInVain(t *testing.T) {
 	h := newHost(t, t.TempDir())
 	settle(t, h.witness)
-	if err := h.Barrier(t.Context()); err != nil {
+	if _, err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// Marked, what was read last shows whether it is still the one.
@@ -195,12 +195,13 @@ func TestBarrierDoesNotReadInVain(t *testing.T) {
 		{do: func() { netns.Run(t, "ip", "addr", "add", "198.18.0.9/32", "dev", "lo") }, read: true},
 	} {
 		step.do()
-		if err := h.Barrier(t.Context()); err != nil {
+		told, err := h.Barrier(t.Context())
+		if err != nil {
 			t.Fatal(err)
 		}
 		h.mu.Lock()
-		if read := len(h.raw) != marked; read != step.read {
-			t.Errorf("read: %t, want %t", read, step.read)
+		if read := len(h.raw) != marked; read != step.read || told != step.read {
+			t.Errorf("read: %t, told: %t, want %t", read, told, step.read)
 		}
 		h.mu.Unlock()
 	}

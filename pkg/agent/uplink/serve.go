@@ -98,7 +98,7 @@ func (s *served) deliver(obj *v1alpha1.NodeNetworkState) {
 // answer carries out a request and sends the reply.
 func (s *served) answer(ctx context.Context, request *agentpb.Request) {
 	reply := &agentpb.Reply{Id: request.Id}
-	obj, err := s.carryOut(ctx, request)
+	obj, err := s.carryOut(ctx, request, reply)
 	if err == nil && obj != nil {
 		reply.Object, err = agent.EncodeObject(obj)
 	}
@@ -109,14 +109,18 @@ func (s *served) answer(ctx context.Context, request *agentpb.Request) {
 	s.send(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Reply{Reply: reply}})
 }
 
-// carryOut asks the agent.
-func (s *served) carryOut(ctx context.Context, request *agentpb.Request) (*v1alpha1.NodeNetworkState, error) {
+// carryOut asks the agent. What a reply has beside object and error it puts into reply.
+func (s *served) carryOut(ctx context.Context, request *agentpb.Request, reply *agentpb.Reply) (*v1alpha1.NodeNetworkState, error) {
 	logger := klog.FromContext(ctx).WithValues("request", request.Id)
 	var wire *agentpb.Change
 	var ask func(context.Context, agent.Change) (*v1alpha1.NodeNetworkState, error)
 	switch kind := request.Request.(type) {
+	case *agentpb.Request_Ping:
+		return nil, nil
 	case *agentpb.Request_Barrier:
-		return nil, s.agent.Barrier(ctx)
+		var err error
+		reply.Read, err = s.agent.Barrier(ctx)
+		return nil, err
 	case *agentpb.Request_Validate:
 		wire, ask = kind.Validate, s.agent.Validate
 	case *agentpb.Request_Apply:

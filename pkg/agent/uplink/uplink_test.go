@@ -272,9 +272,29 @@ func TestObjectsComeBeforeTheReply(t *testing.T) {
 		if err != nil || string(obj.Status.CurrentState.Raw) != state {
 			t.Fatalf("before reply %d came %v, %v", i, obj, err)
 		}
-		if reply := s.receive(st).GetReply(); reply.GetId() != i || reply.GetError() != nil {
+		if reply := s.receive(st).GetReply(); reply.GetId() != i || reply.GetError() != nil || !reply.GetRead() {
 			t.Fatalf("reply %d is %v", i, reply)
 		}
+	}
+}
+
+// TestPingIsAnsweredAtOnce, whatever else the agent is doing.
+func TestPingIsAnsweredAtOnce(t *testing.T) {
+	s := startServer(t, secrets(t), "127.0.0.1:0")
+	node := fake.New()
+	held := make(chan struct{})
+	node.SetHooks(fake.Hooks{Barrier: func() { <-held }})
+	s.start(node, nil)
+	st := s.welcome()
+	s.receive(st)
+	s.ask(st, &agentpb.Request{Id: 1, Request: &agentpb.Request_Barrier{Barrier: &agentpb.Barrier{}}})
+	s.ask(st, &agentpb.Request{Id: 2, Request: &agentpb.Request_Ping{Ping: &agentpb.Ping{}}})
+	if reply := s.receive(st).GetReply(); reply.GetId() != 2 || reply.GetError() != nil || reply.GetRead() {
+		t.Errorf("while a barrier is under way, a ping got %v", reply)
+	}
+	close(held)
+	if reply := s.receive(st).GetReply(); reply.GetId() != 1 || !reply.GetRead() {
+		t.Errorf("the barrier got %v", reply)
 	}
 }
 

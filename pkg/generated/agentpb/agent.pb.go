@@ -359,6 +359,7 @@ type Request struct {
 	//	*Request_Barrier
 	//	*Request_Validate
 	//	*Request_Apply
+	//	*Request_Ping
 	Request       isRequest_Request `protobuf_oneof:"request"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -435,6 +436,15 @@ func (x *Request) GetApply() *Change {
 	return nil
 }
 
+func (x *Request) GetPing() *Ping {
+	if x != nil {
+		if x, ok := x.Request.(*Request_Ping); ok {
+			return x.Ping
+		}
+	}
+	return nil
+}
+
 type isRequest_Request interface {
 	isRequest_Request()
 }
@@ -451,11 +461,17 @@ type Request_Apply struct {
 	Apply *Change `protobuf:"bytes,4,opt,name=apply,proto3,oneof"`
 }
 
+type Request_Ping struct {
+	Ping *Ping `protobuf:"bytes,5,opt,name=ping,proto3,oneof"`
+}
+
 func (*Request_Barrier) isRequest_Request() {}
 
 func (*Request_Validate) isRequest_Request() {}
 
 func (*Request_Apply) isRequest_Request() {}
+
+func (*Request_Ping) isRequest_Request() {}
 
 // Barrier asks for a Reply as soon as all that had changed on the node was sent.
 type Barrier struct {
@@ -494,6 +510,44 @@ func (*Barrier) Descriptor() ([]byte, []int) {
 	return file_agent_proto_rawDescGZIP(), []int{5}
 }
 
+// Ping asks for a Reply at once, whatever else the agent is doing. An agent that
+// does not know it answers with an Error at once, which says as much: it is alive.
+type Ping struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ping) Reset() {
+	*x = Ping{}
+	mi := &file_agent_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ping) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ping) ProtoMessage() {}
+
+func (x *Ping) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ping.ProtoReflect.Descriptor instead.
+func (*Ping) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{6}
+}
+
 // Change is a write to the node's object.
 type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -509,7 +563,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -521,7 +575,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -534,7 +588,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6}
+	return file_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Change) GetObject() []byte {
@@ -565,14 +619,17 @@ type Reply struct {
 	// What Validate or Apply answer, as JSON.
 	Object []byte `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
 	// Absent on success.
-	Error         *Error `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	Error *Error `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// Of a Barrier: whether the agent has read the network for it. It need not if
+	// it can prove that nothing has changed since it read last.
+	Read          bool `protobuf:"varint,4,opt,name=read,proto3" json:"read,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +641,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +654,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{7}
+	return file_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Reply) GetId() uint64 {
@@ -621,6 +678,13 @@ func (x *Reply) GetError() *Error {
 	return nil
 }
 
+func (x *Reply) GetRead() bool {
+	if x != nil {
+		return x.Read
+	}
+	return false
+}
+
 // Error is agent.Error.
 type Error struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -633,7 +697,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +709,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +722,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Error) GetKind() string {
@@ -706,22 +770,25 @@ const file_agent_proto_rawDesc = "" +
 	"\amessage\"*\n" +
 	"\aWelcome\x12\x1f\n" +
 	"\vobject_hash\x18\x01 \x01(\fR\n" +
-	"objectHash\"\xd7\x01\n" +
+	"objectHash\"\x8b\x02\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12;\n" +
 	"\abarrier\x18\x02 \x01(\v2\x1f.nmstate.agent.v1alpha1.BarrierH\x00R\abarrier\x12<\n" +
 	"\bvalidate\x18\x03 \x01(\v2\x1e.nmstate.agent.v1alpha1.ChangeH\x00R\bvalidate\x126\n" +
-	"\x05apply\x18\x04 \x01(\v2\x1e.nmstate.agent.v1alpha1.ChangeH\x00R\x05applyB\t\n" +
+	"\x05apply\x18\x04 \x01(\v2\x1e.nmstate.agent.v1alpha1.ChangeH\x00R\x05apply\x122\n" +
+	"\x04ping\x18\x05 \x01(\v2\x1c.nmstate.agent.v1alpha1.PingH\x00R\x04pingB\t\n" +
 	"\arequest\"\t\n" +
-	"\aBarrier\"H\n" +
+	"\aBarrier\"\x06\n" +
+	"\x04Ping\"H\n" +
 	"\x06Change\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\tR\x04base\x12\x12\n" +
-	"\x04user\x18\x03 \x01(\tR\x04user\"d\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\"x\n" +
 	"\x05Reply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06object\x18\x02 \x01(\fR\x06object\x123\n" +
-	"\x05error\x18\x03 \x01(\v2\x1d.nmstate.agent.v1alpha1.ErrorR\x05error\"M\n" +
+	"\x05error\x18\x03 \x01(\v2\x1d.nmstate.agent.v1alpha1.ErrorR\x05error\x12\x12\n" +
+	"\x04read\x18\x04 \x01(\bR\x04read\"M\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
@@ -741,7 +808,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_agent_proto_goTypes = []any{
 	(*AgentMessage)(nil),  // 0: nmstate.agent.v1alpha1.AgentMessage
 	(*Hello)(nil),         // 1: nmstate.agent.v1alpha1.Hello
@@ -749,28 +816,30 @@ var file_agent_proto_goTypes = []any{
 	(*Welcome)(nil),       // 3: nmstate.agent.v1alpha1.Welcome
 	(*Request)(nil),       // 4: nmstate.agent.v1alpha1.Request
 	(*Barrier)(nil),       // 5: nmstate.agent.v1alpha1.Barrier
-	(*Change)(nil),        // 6: nmstate.agent.v1alpha1.Change
-	(*Reply)(nil),         // 7: nmstate.agent.v1alpha1.Reply
-	(*Error)(nil),         // 8: nmstate.agent.v1alpha1.Error
-	nil,                   // 9: nmstate.agent.v1alpha1.Hello.LabelsEntry
+	(*Ping)(nil),          // 6: nmstate.agent.v1alpha1.Ping
+	(*Change)(nil),        // 7: nmstate.agent.v1alpha1.Change
+	(*Reply)(nil),         // 8: nmstate.agent.v1alpha1.Reply
+	(*Error)(nil),         // 9: nmstate.agent.v1alpha1.Error
+	nil,                   // 10: nmstate.agent.v1alpha1.Hello.LabelsEntry
 }
 var file_agent_proto_depIdxs = []int32{
 	1,  // 0: nmstate.agent.v1alpha1.AgentMessage.hello:type_name -> nmstate.agent.v1alpha1.Hello
-	7,  // 1: nmstate.agent.v1alpha1.AgentMessage.reply:type_name -> nmstate.agent.v1alpha1.Reply
-	9,  // 2: nmstate.agent.v1alpha1.Hello.labels:type_name -> nmstate.agent.v1alpha1.Hello.LabelsEntry
+	8,  // 1: nmstate.agent.v1alpha1.AgentMessage.reply:type_name -> nmstate.agent.v1alpha1.Reply
+	10, // 2: nmstate.agent.v1alpha1.Hello.labels:type_name -> nmstate.agent.v1alpha1.Hello.LabelsEntry
 	3,  // 3: nmstate.agent.v1alpha1.ServerMessage.welcome:type_name -> nmstate.agent.v1alpha1.Welcome
 	4,  // 4: nmstate.agent.v1alpha1.ServerMessage.request:type_name -> nmstate.agent.v1alpha1.Request
 	5,  // 5: nmstate.agent.v1alpha1.Request.barrier:type_name -> nmstate.agent.v1alpha1.Barrier
-	6,  // 6: nmstate.agent.v1alpha1.Request.validate:type_name -> nmstate.agent.v1alpha1.Change
-	6,  // 7: nmstate.agent.v1alpha1.Request.apply:type_name -> nmstate.agent.v1alpha1.Change
-	8,  // 8: nmstate.agent.v1alpha1.Reply.error:type_name -> nmstate.agent.v1alpha1.Error
-	0,  // 9: nmstate.agent.v1alpha1.Fleet.Connect:input_type -> nmstate.agent.v1alpha1.AgentMessage
-	2,  // 10: nmstate.agent.v1alpha1.Fleet.Connect:output_type -> nmstate.agent.v1alpha1.ServerMessage
-	10, // [10:11] is the sub-list for method output_type
-	9,  // [9:10] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	7,  // 6: nmstate.agent.v1alpha1.Request.validate:type_name -> nmstate.agent.v1alpha1.Change
+	7,  // 7: nmstate.agent.v1alpha1.Request.apply:type_name -> nmstate.agent.v1alpha1.Change
+	6,  // 8: nmstate.agent.v1alpha1.Request.ping:type_name -> nmstate.agent.v1alpha1.Ping
+	9,  // 9: nmstate.agent.v1alpha1.Reply.error:type_name -> nmstate.agent.v1alpha1.Error
+	0,  // 10: nmstate.agent.v1alpha1.Fleet.Connect:input_type -> nmstate.agent.v1alpha1.AgentMessage
+	2,  // 11: nmstate.agent.v1alpha1.Fleet.Connect:output_type -> nmstate.agent.v1alpha1.ServerMessage
+	11, // [11:12] is the sub-list for method output_type
+	10, // [10:11] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -792,6 +861,7 @@ func file_agent_proto_init() {
 		(*Request_Barrier)(nil),
 		(*Request_Validate)(nil),
 		(*Request_Apply)(nil),
+		(*Request_Ping)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -799,7 +869,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

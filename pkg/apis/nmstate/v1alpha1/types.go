@@ -188,6 +188,8 @@ const (
 	ReasonStateRead = "StateRead"
 	// ReasonAgentUnreachable: Available and what depends on it are Unknown, the node's agent cannot be asked.
 	ReasonAgentUnreachable = "AgentUnreachable"
+	// ReasonReading: Available and InSync are Unknown, the node's agent is there and takes longer to read the network than the reader waits.
+	ReasonReading = "Reading"
 	// ReasonReadFailed: Available is False, the agent is there but libnmstate could not read the network.
 	ReasonReadFailed = "ReadFailed"
 	// ReasonNoDesiredState: InSync is True, there is nothing that could be out of sync.

@@ -1,0 +1,229 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package fleet
+
+import (
+	"bytes"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// member is a node of the fleet: what the directory says of it, its agent's
+// streams, and what the agent has sent. The sink is told of it under its lock, so
+// in order.
+type member struct {
+	fleet *Fleet
+	name  string
+	// budget is how many bytes its agents may send; see cost.
+	budget *rate.Limiter
+	// reads is how often its agent may read for readers; nil if there is no limit.
+	reads *rate.Limiter
+
+	mu   sync.Mutex
+	info Node
+	// session is the stream that speaks for the node: one that has sent an object. nil if there is none.
+	session *session
+	// candidate is the newest stream that has not sent one yet, nil if there is none.
+	candidate *session
+	// own is what the agent sent last, of the given hash, and size in bytes.
+	own  *v1alpha1.NodeNetworkState
+	hash []byte
+	size int
+	// standing says whether own is shown as what is now, since when it is so.
+	standing standing
+	since    time.Time
+	// conditions are those that were shown last.
+	conditions []metav1.Condition
+	// removed is set once the node is no longer in the directory.
+	removed bool
+	// moved is closed, and replaced, whenever session, standing or removed changes.
+	moved chan struct{}
+}
+
+// newMember returns a member that was never heard of, and shows it so.
+func newMember(f *Fleet, info Node) *member {
+	m := &member{
+		fleet: f, name: info.Name, info: info, since: time.Now(), moved: make(chan struct{}),
+		budget: rate.NewLimiter(talk, agent.MaxMessageSize),
+	}
+	if often := f.config.Reads.MaxPerNode; often > 0 {
+		m.reads = rate.NewLimiter(rate.Limit(often), 2*often)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.show()
+	return m
+}
+
+// node returns what the directory says of it.
+func (m *member) node() Node {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.info
+}
+
+// is tells whether the node has that uid.
+func (m *member) is(uid types.UID) bool { return m.node().UID == uid }
+
+// setInfo records what the directory says of it now.
+func (m *member) setInfo(info Node) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.info = info
+	m.show()
+}
+
+// remove ends all that is there of the node.
+func (m *member) remove() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.removed = true
+	if m.candidate != nil {
+		m.candidate.end(errNodeRemoved)
+	}
+	if m.session != nil {
+		m.session.end(errNodeRemoved)
+		m.leave()
+	}
+	m.fleet.config.Sink.Delete(m.name)
+	m.wake()
+}
+
+// lastHash returns the hash of what the agent sent last, nil if it sent nothing.
+func (m *member) lastHash() []byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.hash
+}
+
+// unchanged records that a new session has nothing to send but what was sent
+// last; false if that is not what is here.
+func (m *member) unchanged(s *session, hash []byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.own == nil || !bytes.Equal(m.hash, hash) {
+		return false
+	}
+	m.fleet.metrics.event(eventUnchanged)
+	m.take(s, m.own, hash, m.size)
+	return true
+}
+
+// enter records a session that has been admitted and has sent nothing yet. There
+// is one such at a time: an older one ends, or one agent could have any number.
+func (m *member) enter(s *session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.removed {
+		s.end(errNodeRemoved)
+		return
+	}
+	if m.candidate != nil {
+		m.candidate.end(errReplaced)
+		m.fleet.metrics.event(eventReplaced)
+	}
+	m.candidate = s
+}
+
+// object records what the agent sent. The first one of a session makes it the
+// one that speaks for the node, in place of an older one.
+func (m *member) object(s *session, own *v1alpha1.NodeNetworkState, hash []byte, size int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fleet.metrics.event(eventObject)
+	m.take(s, own, hash, size)
+}
+
+// take is object. The caller holds the lock.
+func (m *member) take(s *session, own *v1alpha1.NodeNetworkState, hash []byte, size int) {
+	if m.removed {
+		s.end(errNodeRemoved)
+	}
+	if s.hasEnded() {
+		return
+	}
+	if m.session != s {
+		if m.candidate == s {
+			m.candidate = nil
+		}
+		if m.session != nil {
+			m.session.end(errReplaced)
+			m.fleet.metrics.event(eventReplaced)
+			m.leave()
+		}
+		m.session = s
+		m.fleet.metrics.connected.Inc()
+		m.fleet.metrics.stateBytes.Add(float64(m.size))
+	}
+	m.fleet.metrics.stateBytes.Add(float64(size - m.size))
+	m.own, m.hash, m.size = own, hash, size
+	m.setStanding(live, time.Now())
+	m.show()
+}
+
+// detach records that the session has ended.
+func (m *member) detach(s *session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.candidate == s {
+		m.candidate = nil
+	}
+	if m.session != s {
+		return
+	}
+	m.leave()
+	m.setStanding(unreachable, time.Now())
+	m.show()
+}
+
+// leave forgets the session. The caller holds the lock.
+func (m *member) leave() {
+	m.session = nil
+	m.fleet.metrics.connected.Dec()
+	m.fleet.metrics.stateBytes.Add(-float64(m.size))
+	m.wake()
+}
+
+// show gives the sink the object as it is. The caller holds the lock.
+func (m *member) show() {
+	if m.removed || m.fleet.stopped.Load() {
+		return
+	}
+	var obj *v1alpha1.NodeNetworkState
+	switch m.standing {
+	case live:
+		obj = compose(m.info, m.own, m.conditions)
+	case reading:
+		obj = composeReading(m.info, m.own, m.conditions, m.since)
+	default:
+		obj = composeUnreachable(m.info, m.own, m.conditions, m.since)
+	}
+	m.conditions = obj.Status.Conditions
+	m.fleet.config.Sink.Set(obj)
+}
+
+func (m *member) wake() {
+	close(m.moved)
+	m.moved = make(chan struct{})
+}
