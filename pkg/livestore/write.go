@@ -78,7 +78,9 @@ func (s *Store) Delete(ctx context.Context, key string, out runtime.Object, prec
 	}
 }
 
-// GuaranteedUpdate implements storage.Interface. What the update starts from is
+// GuaranteedUpdate implements storage.Interface. It starts from what the log has,
+// which may be stale: the writer refuses a write that starts from something else
+// than what is there. A refusal that comes before the write is judged again on
 // what is true after the call, so the suggestion is not needed.
 func (s *Store) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, _ runtime.Object) error {
@@ -86,20 +88,29 @@ func (s *Store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 	if err != nil {
 		return err
 	}
-	if err := s.writer.Barrier(ctx, key, false); err != nil {
-		return err
-	}
+	proved := false
 	for {
 		current := s.log.Get(key)
-		if current == nil && !ignoreNotFound {
-			return storage.NewKeyNotFoundError(key, 0)
+		updated, err := s.update(key, current, ignoreNotFound, preconditions, tryUpdate)
+		if err != nil && !proved {
+			if err := s.writer.Barrier(ctx, key, false); err != nil {
+				return err
+			}
+			proved = true
+			if s.log.Get(key) != current {
+				continue
+			}
 		}
-		written, err := s.tryOnce(ctx, key, current, preconditions, tryUpdate)
+		if err != nil {
+			return err
+		}
+		written, err := s.write(ctx, key, current, updated)
 		if storage.IsConflict(err) && ctx.Err() == nil {
 			// What was there first is to be in the log before the next try.
 			if err := s.writer.Barrier(ctx, key, false); err != nil {
 				return err
 			}
+			proved = true
 			continue
 		}
 		if err != nil {
@@ -109,9 +120,12 @@ func (s *Store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 	}
 }
 
-// tryOnce updates the object at key from current, nil if there is none.
-func (s *Store) tryOnce(ctx context.Context, key string, current runtime.Object,
+// update returns what becomes of current, nil if there is none, by tryUpdate.
+func (s *Store) update(key string, current runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc) (runtime.Object, error) {
+	if current == nil && !ignoreNotFound {
+		return nil, storage.NewKeyNotFoundError(key, 0)
+	}
 	input, revision, err := s.input(current)
 	if err != nil {
 		return nil, err
@@ -127,6 +141,11 @@ func (s *Store) tryOnce(ctx context.Context, key string, current runtime.Object,
 	if err := s.log.versioner.PrepareObjectForStorage(updated); err != nil {
 		return nil, fmt.Errorf("PrepareObjectForStorage failed: %w", err)
 	}
+	return updated, nil
+}
+
+// write makes the object at key, which was current, what updated says.
+func (s *Store) write(ctx context.Context, key string, current, updated runtime.Object) (runtime.Object, error) {
 	if current == nil {
 		return s.writer.Create(ctx, key, updated)
 	}
