@@ -59,7 +59,7 @@ func NewAuthenticator(reviews authenticationclient.TokenReviewInterface, namespa
 }
 
 // Authenticate implements fleet.Authenticator.
-func (a *Authenticator) Authenticate(ctx context.Context) (fleet.Claim, error) {
+func (a *Authenticator) Authenticate(ctx context.Context) (*fleet.Identity, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	token := ""
 	if values := md.Get(uplink.TokenKey); len(values) > 0 {
@@ -79,12 +79,12 @@ func (a *Authenticator) Authenticate(ctx context.Context) (fleet.Claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(_ context.Context, hello *agentpb.Hello) error {
+	return &fleet.Identity{Name: node, Claim: func(_ context.Context, hello *agentpb.Hello) error {
 		if hello.GetNode() != node {
 			return fmt.Errorf("the token is that of an agent on node %q, it does not speak for node %q", node, hello.GetNode())
 		}
 		return nil
-	}, nil
+	}}, nil
 }
 
 // nodeOf returns the node that a reviewed token speaks for.

@@ -69,14 +69,17 @@ func withToken(header string) context.Context {
 }
 
 func TestATokenSpeaksForItsNodeAlone(t *testing.T) {
-	claim, err := reviewing(t, review(), nil).Authenticate(withToken("Bearer the-token"))
+	identity, err := reviewing(t, review(), nil).Authenticate(withToken("Bearer the-token"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := claim(t.Context(), &agentpb.Hello{Node: "node01"}); err != nil {
+	if identity.Name != "node01" {
+		t.Errorf("the agent is taken for %q", identity.Name)
+	}
+	if err := identity.Claim(t.Context(), &agentpb.Hello{Node: "node01"}); err != nil {
 		t.Errorf("its own node: %v", err)
 	}
-	err = claim(t.Context(), &agentpb.Hello{Node: "node02"})
+	err = identity.Claim(t.Context(), &agentpb.Hello{Node: "node02"})
 	if err == nil || !strings.Contains(err.Error(), "node01") || !strings.Contains(err.Error(), "node02") {
 		t.Errorf("another node: %v", err)
 	}

@@ -36,20 +36,20 @@ import (
 func (f *Fleet) Connect(stream agentpb.Fleet_ConnectServer) error {
 	logger := klog.FromContext(stream.Context())
 	if p, ok := peer.FromContext(stream.Context()); ok {
-		f.greeters.greeted(p.Addr)
+		greet(p.AuthInfo)
 		logger = logger.WithValues("peer", p.Addr.String())
 	}
-	n, hello, err := f.admit(stream)
+	m, hello, err := f.admit(stream)
 	if err != nil {
 		f.metrics.event(eventRefused)
 		logger.Info("Agent refused", "node", hello.GetNode(), "err", err)
 		return err
 	}
-	logger = logger.WithValues("node", n.name)
-	s := newSession(n, stream, logger)
-	n.enter(s)
-	defer n.detach(s)
-	if err := stream.Send(&agentpb.ServerMessage{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{ObjectHash: n.lastHash()}}}); err != nil {
+	logger = logger.WithValues("node", m.name)
+	s := newSession(m, stream, logger)
+	m.enter(s)
+	defer m.detach(s)
+	if err := stream.Send(&agentpb.ServerMessage{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{ObjectHash: m.lastHash()}}}); err != nil {
 		return err
 	}
 	f.metrics.event(eventConnected)
@@ -66,30 +66,41 @@ func (f *Fleet) Connect(stream agentpb.Fleet_ConnectServer) error {
 // admit takes an agent's greeting and returns the node that it speaks for, or
 // what the agent is told. The Hello is there, if it came, also on an error.
 func (f *Fleet) admit(stream agentpb.Fleet_ConnectServer) (*member, *agentpb.Hello, error) {
-	select {
-	case f.greetings <- struct{}{}:
-		defer func() { <-f.greetings }()
-	default:
-		return nil, nil, status.Error(codes.ResourceExhausted, "too many agents are connecting at once: try again")
-	}
 	ctx, cancel := context.WithTimeout(stream.Context(), f.config.HelloTimeout)
 	defer cancel()
-	claim, err := f.config.Authenticator.Authenticate(ctx)
-	if err != nil {
-		return nil, nil, withCode(codes.Unauthenticated, err)
-	}
-	hello, err := receiveHello(ctx, stream)
+	identity, err := f.authenticate(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := claim(ctx, hello); err != nil {
-		return nil, hello, withCode(codes.PermissionDenied, err)
+	ctx, leave := f.greeters.enter(ctx, identity.Name)
+	defer leave()
+	hello, err := receiveHello(ctx, stream)
+	if err != nil {
+		return nil, nil, pushedOut(ctx, err)
 	}
-	n := f.await(ctx, hello.GetNode())
-	if n == nil {
-		return nil, hello, status.Errorf(codes.NotFound, "there is no node %q", hello.GetNode())
+	if err := identity.Claim(ctx, hello); err != nil {
+		return nil, hello, pushedOut(ctx, withCode(codes.PermissionDenied, err))
 	}
-	return n, hello, nil
+	m := f.await(ctx, hello.GetNode())
+	if m == nil {
+		return nil, hello, pushedOut(ctx, status.Errorf(codes.NotFound, "there is no node %q", hello.GetNode()))
+	}
+	return m, hello, nil
+}
+
+// authenticate returns who the agent is, or what it is told.
+func (f *Fleet) authenticate(ctx context.Context) (*Identity, error) {
+	source := sourceOf(ctx)
+	ctx, leave := f.strangers.enter(ctx, source)
+	defer leave()
+	if err := f.attempts.wait(ctx, source); err != nil {
+		return nil, err
+	}
+	identity, err := f.config.Authenticator.Authenticate(ctx)
+	if err != nil {
+		return nil, pushedOut(ctx, withCode(codes.Unauthenticated, err))
+	}
+	return identity, nil
 }
 
 // maxHello is the size in bytes that a Hello may have. It has a node's name and labels.

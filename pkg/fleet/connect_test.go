@@ -96,23 +96,63 @@ func TestTalkativeAgentsAreSlowedDown(t *testing.T) {
 	}
 }
 
-func TestTooManyGreetings(t *testing.T) {
-	s := startServer(t, func(c *Config) { c.MaxGreetings, c.HelloTimeout = 1, time.Second }, "node01")
-	// Whoever says nothing has a place until its time is over.
-	silent := s.raw(token)
-	for {
-		err := s.raw(token).end()
-		if status.Code(err) == codes.ResourceExhausted {
-			break
+// TestSilentStreamsKeepNobodyOut: 300 streams of one agent never say Hello. Each
+// that is beyond the bound ends the oldest of them, and no other agent.
+func TestSilentStreamsKeepNobodyOut(t *testing.T) {
+	s := startServer(t, nil, "node01", "node02")
+	waiting := s.raw(token + "-of-node02")
+	connection := s.connection(token + "-of-nobody")
+	var silent []*raw
+	for i := range 300 {
+		if i%4 == 0 {
+			connection = s.connection(token + "-of-nobody")
 		}
-		if status.Code(err) != codes.DeadlineExceeded {
-			t.Fatalf("a second greeting got %v", err)
-		}
+		silent = append(silent, s.rawOn(connection))
 	}
-	if err := silent.end(); status.Code(err) != codes.DeadlineExceeded && status.Code(err) != codes.ResourceExhausted {
-		t.Errorf("the silent agent was told %v", err)
+	// 256 may wait, and one of them is the other agent.
+	ended := make(chan error, len(silent))
+	last := silent[len(silent)-1]
+	for _, r := range silent[:len(silent)-1] {
+		go func() { ended <- r.end() }()
+	}
+	for range 300 - 255 {
+		if err := <-ended; status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("a silent stream is told %v", err)
+		}
 	}
 	s.join("node01")
+	waiting.hello("node02")
+	if first, err := waiting.Recv(); err != nil || first.GetWelcome() == nil {
+		t.Errorf("an agent that waited longer than the silent ones is told %v, %v", first, err)
+	}
+	// Those that are not pushed out are there still.
+	last.hello("node01")
+	if first, err := last.Recv(); err != nil || first.GetWelcome() == nil {
+		t.Errorf("a silent stream that speaks is told %v, %v", first, err)
+	}
+}
+
+// TestStrangersAreBounded: so are streams that are not authenticated yet, by their address.
+func TestStrangersAreBounded(t *testing.T) {
+	asked := make(chan struct{}, 10)
+	s := startServer(t, func(c *Config) { c.MaxGreetings, c.Authenticator = 2, hanging{asked} }, "node01")
+	first := s.raw(token)
+	<-asked
+	s.raw(token)
+	<-asked
+	s.raw(token)
+	if err := first.end(); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("the oldest stream is told %v", err)
+	}
+}
+
+// hanging is an Authenticator that does not come to an end, and tells when it was asked.
+type hanging struct{ asked chan struct{} }
+
+func (h hanging) Authenticate(ctx context.Context) (*Identity, error) {
+	h.asked <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 func TestInvalidMessagesEndTheSession(t *testing.T) {

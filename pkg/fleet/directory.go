@@ -26,9 +26,9 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
 
-// Node is a node as the directory knows it. Its labels and owner are never changed once it was given away.
+// Node is a node as the directory knows it. Nobody may change its labels and its owner once it is delivered.
 type Node struct {
-	// Name is the node's, and that of its object.
+	// Name is the name of the node and of its object.
 	Name string
 	// UID is the node's; another one under the same name is another node.
 	UID types.UID
@@ -56,7 +56,15 @@ type Directory interface {
 type Authenticator interface {
 	// Authenticate looks at the metadata and the peer in a call's ctx, before
 	// anything of the stream is read. An error is Unauthenticated.
-	Authenticate(ctx context.Context) (Claim, error)
+	Authenticate(ctx context.Context) (*Identity, error)
+}
+
+// Identity is who an authenticated agent is.
+type Identity struct {
+	// Name tells one agent from another: streams of the same name are of one agent.
+	Name string
+	// Claim says which node the agent may speak for.
+	Claim Claim
 }
 
 // Claim says whether an authenticated agent may speak for the node that its

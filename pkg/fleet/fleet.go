@@ -60,7 +60,8 @@ type Config struct {
 	// HelloTimeout is how long an agent may take to introduce itself, and how
 	// long a node that the directory does not know (yet) is waited for. Default 10 s.
 	HelloTimeout time.Duration
-	// MaxGreetings is how many streams may be there that are not admitted yet. Default 256.
+	// MaxGreetings is how many streams may wait to be authenticated, and how many to
+	// be admitted after that. Beyond, the oldest of whoever has most ends. Default 256.
 	MaxGreetings int
 	// KeepaliveTime is how long a connection may be silent before the agent is
 	// asked whether it is there, KeepaliveTimeout how long it has to answer. Default
@@ -75,10 +76,11 @@ type Fleet struct {
 
 	config  Config
 	metrics *fleetMetrics
-	// greetings has an entry for each stream that is not admitted yet.
-	greetings chan struct{}
-	greeters  greeters
-	// stopped is set once the server ends: that streams end then is no news of the nodes.
+	// strangers are the streams whose agent is not authenticated yet, by address;
+	// greeters those that are not admitted yet, by who the agent is.
+	strangers, greeters *crowd
+	attempts            *attempts
+	// stopped is set once the server shuts down: that streams end then is no news of the nodes.
 	stopped atomic.Bool
 
 	mu      sync.RWMutex
@@ -102,7 +104,9 @@ func New(config Config) *Fleet {
 	return &Fleet{
 		config:    config,
 		metrics:   newMetrics(),
-		greetings: make(chan struct{}, config.MaxGreetings),
+		strangers: newCrowd(config.MaxGreetings),
+		greeters:  newCrowd(config.MaxGreetings),
+		attempts:  newAttempts(config.MaxGreetings),
 		members:   map[string]*member{},
 		moved:     make(chan struct{}),
 	}
@@ -118,7 +122,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 // streams have ended when it returns, and the sink is told nothing of that.
 func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credentials.TransportCredentials) error {
 	server := grpc.NewServer(
-		grpc.Creds(tls),
+		grpc.Creds(doorCredentials{tls}),
 		grpc.ConnectionTimeout(f.config.HelloTimeout),
 		grpc.MaxRecvMsgSize(agent.MaxMessageSize),
 		grpc.MaxSendMsgSize(agent.MaxMessageSize),
@@ -146,7 +150,7 @@ func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credential
 	}
 	defer closeAll()
 	defer context.AfterFunc(ctx, stop)()
-	if err := server.Serve(doorListener{listener, open, &f.greeters, func() { f.metrics.event(eventNoGreeting) }}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := server.Serve(doorListener{listener, open, func() { f.metrics.event(eventNoGreeting) }}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serving agents on %s: %w", listener.Addr(), err)
 	}
 	// Serve returns when the listener is closed, Stop when all streams have ended.

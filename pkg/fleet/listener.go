@@ -21,62 +21,78 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+
+	"google.golang.org/grpc/credentials"
 )
 
-// doorListener knows the connections that it has accepted. It closes them when
-// ctx ends: gRPC's Stop alone would wait for those that are still shaking hands,
-// which somebody who says nothing can make last. And it tells of those that came
-// to their end without a greeting, of which gRPC tells nobody.
+// doorListener makes its connections end when ctx ends. gRPC's Stop waits for TLS
+// handshakes, and a silent client can keep a handshake open. It also tells of
+// connections that end without a greeting of an agent, of which gRPC tells nobody.
 type doorListener struct {
 	net.Listener
 	ctx      context.Context
-	greeters *greeters
 	stranger func()
-}
-
-// greeters tell of each open connection whether an agent has made a greeting on
-// it. gRPC gives a stream no more of its connection than the peer's address.
-type greeters struct{ connections sync.Map }
-
-func (g *greeters) open(peer net.Addr) { g.connections.Store(peer.String(), new(atomic.Bool)) }
-
-// greeted notes a greeting, unless the connection is closed already.
-func (g *greeters) greeted(peer net.Addr) {
-	if has, ok := g.connections.Load(peer.String()); ok {
-		has.(*atomic.Bool).Store(true)
-	}
-}
-
-// closed returns whether there was a greeting.
-func (g *greeters) closed(peer net.Addr) bool {
-	had, ok := g.connections.LoadAndDelete(peer.String())
-	return ok && had.(*atomic.Bool).Load()
 }
 
 // Accept implements net.Listener.
 func (l doorListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
+	raw, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	l.greeters.open(conn.RemoteAddr())
-	forget := context.AfterFunc(l.ctx, func() { conn.Close() })
-	return doorConn{conn, sync.OnceFunc(func() {
+	conn := &doorConn{Conn: raw}
+	forget := context.AfterFunc(l.ctx, func() { raw.Close() })
+	conn.closed = sync.OnceFunc(func() {
 		forget()
-		if !l.greeters.closed(conn.RemoteAddr()) && l.ctx.Err() == nil {
+		if !conn.greeted.Load() && l.ctx.Err() == nil {
 			l.stranger()
 		}
-	})}, nil
+	})
+	return conn, nil
 }
 
-// doorConn is a connection that the listener forgets once it is closed.
+// doorConn is a connection that knows whether an agent has made a greeting on it.
 type doorConn struct {
 	net.Conn
-	forget func()
+	greeted atomic.Bool
+	// closed is called when the connection is closed.
+	closed func()
 }
 
 // Close implements net.Conn.
-func (c doorConn) Close() error {
-	c.forget()
+func (c *doorConn) Close() error {
+	c.closed()
 	return c.Conn.Close()
+}
+
+// doorCredentials give the streams of a doorConn the way to it, as their peer's AuthInfo.
+type doorCredentials struct {
+	credentials.TransportCredentials
+}
+
+// ServerHandshake implements credentials.TransportCredentials.
+func (c doorCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	secured, info, err := c.TransportCredentials.ServerHandshake(raw)
+	if door, ok := raw.(*doorConn); ok && err == nil {
+		info = doorInfo{info, door}
+	}
+	return secured, info, err
+}
+
+// Clone implements credentials.TransportCredentials.
+func (c doorCredentials) Clone() credentials.TransportCredentials {
+	return doorCredentials{c.TransportCredentials.Clone()}
+}
+
+// doorInfo is the AuthInfo of the credentials within, and the connection.
+type doorInfo struct {
+	credentials.AuthInfo
+	conn *doorConn
+}
+
+// greet records that an agent has made a greeting on the connection of that AuthInfo.
+func greet(info credentials.AuthInfo) {
+	if door, ok := info.(doorInfo); ok {
+		door.conn.greeted.Store(true)
+	}
 }

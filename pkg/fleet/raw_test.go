@@ -64,7 +64,12 @@ func (s *server) connection(token string) *grpc.ClientConn {
 // raw connects to the server with the given token.
 func (s *server) raw(token string) *raw {
 	s.t.Helper()
-	conn := s.connection(token)
+	return s.rawOn(s.connection(token))
+}
+
+// rawOn opens a stream on a connection.
+func (s *server) rawOn(conn *grpc.ClientConn) *raw {
+	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	s.t.Cleanup(cancel)
 	stream, err := agentpb.NewFleetClient(conn).Connect(ctx)

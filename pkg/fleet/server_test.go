@@ -29,6 +29,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -107,21 +108,23 @@ func (d *directory) Watch(ctx context.Context, deliver func([]Node)) error {
 	}
 }
 
-// authenticator admits whoever has the token, as any node but "forbidden".
+// authenticator admits whoever has the token, or one that begins so, which tells
+// the agents apart; as any node but "forbidden".
 type authenticator struct{}
 
 const token = "a-token-that-is-secret"
 
-func (authenticator) Authenticate(ctx context.Context) (Claim, error) {
-	if got := metadata.ValueFromIncomingContext(ctx, uplink.TokenKey); len(got) != 1 || got[0] != "Bearer "+token {
+func (authenticator) Authenticate(ctx context.Context) (*Identity, error) {
+	got := metadata.ValueFromIncomingContext(ctx, uplink.TokenKey)
+	if len(got) != 1 || !strings.HasPrefix(got[0], "Bearer "+token) {
 		return nil, errors.New("the token is wrong")
 	}
-	return func(_ context.Context, hello *agentpb.Hello) error {
+	return &Identity{Name: got[0], Claim: func(_ context.Context, hello *agentpb.Hello) error {
 		if hello.Node == "forbidden" {
 			return errors.New("this agent may not speak for node forbidden")
 		}
 		return nil
-	}, nil
+	}}, nil
 }
 
 // sink remembers all that it was given. It stamps what it is given, as the live store does.

@@ -18,7 +18,9 @@ package standalone
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -51,7 +53,7 @@ func NewAuthenticator(token string, nodes *Nodes) *Authenticator {
 const minKey = 32
 
 // Authenticate implements fleet.Authenticator.
-func (a *Authenticator) Authenticate(ctx context.Context) (fleet.Claim, error) {
+func (a *Authenticator) Authenticate(ctx context.Context) (*fleet.Identity, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	token, isBearer := strings.CutPrefix(first(md, uplink.TokenKey), "Bearer ")
 	if !isBearer {
@@ -64,7 +66,8 @@ func (a *Authenticator) Authenticate(ctx context.Context) (fleet.Claim, error) {
 	if len(key) < minKey {
 		return nil, errors.New("the agent has no key of its own")
 	}
-	return func(_ context.Context, hello *agentpb.Hello) error {
+	sum := sha256.Sum256([]byte(key))
+	return &fleet.Identity{Name: hex.EncodeToString(sum[:]), Claim: func(_ context.Context, hello *agentpb.Hello) error {
 		if problems := validation.IsDNS1123Subdomain(hello.GetNode()); len(problems) > 0 {
 			return fmt.Errorf("%q is no name for a node: %s", hello.GetNode(), strings.Join(problems, "; "))
 		}
@@ -75,7 +78,7 @@ func (a *Authenticator) Authenticate(ctx context.Context) (fleet.Claim, error) {
 			return fmt.Errorf("node %q: %w", hello.GetNode(), err)
 		}
 		return nil
-	}, nil
+	}}, nil
 }
 
 func first(md metadata.MD, key string) string {

@@ -21,6 +21,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -179,11 +180,14 @@ func TestKubeconfig(t *testing.T) {
 // claim authenticates with token and key and claims a node's name.
 func claim(a *Authenticator, token, key, node string) error {
 	md := metadata.Pairs(uplink.TokenKey, "Bearer "+token, uplink.NodeKey, key)
-	claim, err := a.Authenticate(metadata.NewIncomingContext(context.Background(), md))
+	identity, err := a.Authenticate(metadata.NewIncomingContext(context.Background(), md))
 	if err != nil {
 		return err
 	}
-	return claim(context.Background(), &agentpb.Hello{Node: node, Labels: map[string]string{"a": "b"}})
+	if identity.Name == "" || strings.Contains(identity.Name, key) {
+		return fmt.Errorf("the agent is taken for %q", identity.Name)
+	}
+	return identity.Claim(context.Background(), &agentpb.Hello{Node: node, Labels: map[string]string{"a": "b"}})
 }
 
 func TestANameBelongsToTheFirstThatJoins(t *testing.T) {
