@@ -63,8 +63,8 @@ func (f *Fleet) Connect(stream agentpb.Fleet_ConnectServer) error {
 	return err
 }
 
-// admit takes an agent's greeting and returns the node that it speaks for, or
-// what the agent is told. The Hello is there, if it came, also on an error.
+// admit takes an agent's greeting and returns the node that it speaks for. The
+// error is sent to the agent. The Hello is returned on an error too, if it came.
 func (f *Fleet) admit(stream agentpb.Fleet_ConnectServer) (*member, *agentpb.Hello, error) {
 	ctx, cancel := context.WithTimeout(stream.Context(), f.config.HelloTimeout)
 	defer cancel()
@@ -88,7 +88,7 @@ func (f *Fleet) admit(stream agentpb.Fleet_ConnectServer) (*member, *agentpb.Hel
 	return m, hello, nil
 }
 
-// authenticate returns who the agent is, or what it is told.
+// authenticate returns who the agent is. The error is sent to the agent.
 func (f *Fleet) authenticate(ctx context.Context) (*Identity, error) {
 	source := sourceOf(ctx)
 	ctx, leave := f.strangers.enter(ctx, source)

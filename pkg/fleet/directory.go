@@ -30,11 +30,11 @@ import (
 type Node struct {
 	// Name is the name of the node and of its object.
 	Name string
-	// UID is the node's; another one under the same name is another node.
+	// UID is the uid of the node. A node of the same name with another uid is another node.
 	UID types.UID
-	// Labels are those of the node's object.
+	// Labels are the labels of the node's object.
 	Labels map[string]string
-	// CreationTimestamp is when the node came to be.
+	// CreationTimestamp is when the node was created.
 	CreationTimestamp metav1.Time
 	// Owner is what owns the node's object, if anything does.
 	Owner *metav1.OwnerReference
@@ -72,12 +72,12 @@ type Identity struct {
 type Claim func(ctx context.Context, hello *agentpb.Hello) error
 
 // Sink is given the objects of all nodes. Its methods are called for one node by
-// one goroutine at a time; once they return, every consistent read sees it. It
-// must not call the Fleet.
+// one goroutine at a time. Once a method returns, every consistent read sees what
+// it was given. A Sink must not call the Fleet.
 type Sink interface {
 	// Set gives the sink an object, which it may stamp but not change otherwise:
 	// what it points to is shared.
 	Set(obj *v1alpha1.NodeNetworkState)
-	// Delete says that the node is no more.
+	// Delete says that the node is gone.
 	Delete(name string)
 }

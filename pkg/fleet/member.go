@@ -42,18 +42,18 @@ type member struct {
 
 	mu   sync.Mutex
 	info Node
-	// session is the stream that speaks for the node: one that has sent an object. nil if there is none.
+	// session is the stream that speaks for the node: it has sent an object. nil if there is none.
 	session *session
-	// candidate is the newest stream that has not sent one yet, nil if there is none.
+	// candidate is the newest stream that has not sent an object yet, nil if there is none.
 	candidate *session
-	// own is what the agent sent last, of the given hash, and size in bytes.
+	// own is the object that the agent sent last, hash its hash and size its size in bytes.
 	own  *v1alpha1.NodeNetworkState
 	hash []byte
 	size int
-	// standing says whether own is shown as what is now, since when it is so.
+	// standing says whether own is shown as what is now, and since is since when.
 	standing standing
 	since    time.Time
-	// conditions are those that were shown last.
+	// conditions are the ones that were shown last.
 	conditions []metav1.Condition
 	// removed is set once the node is no longer in the directory.
 	removed bool
@@ -76,7 +76,7 @@ func newMember(f *Fleet, info Node) *member {
 	return m
 }
 
-// node returns what the directory says of it.
+// node returns what the directory says of the node.
 func (m *member) node() Node {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -86,7 +86,7 @@ func (m *member) node() Node {
 // is tells whether the node has that uid.
 func (m *member) is(uid types.UID) bool { return m.node().UID == uid }
 
-// setInfo records what the directory says of it now.
+// setInfo records what the directory says of the node now.
 func (m *member) setInfo(info Node) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -94,7 +94,7 @@ func (m *member) setInfo(info Node) {
 	m.show()
 }
 
-// remove ends all that is there of the node.
+// remove ends the node's streams and deletes its object.
 func (m *member) remove() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -117,8 +117,8 @@ func (m *member) lastHash() []byte {
 	return m.hash
 }
 
-// unchanged records that a new session has nothing to send but what was sent
-// last; false if that is not what is here.
+// unchanged records that the object of a new session is the one that the agent
+// sent last. It returns false if the hash is another.
 func (m *member) unchanged(s *session, hash []byte) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -130,8 +130,9 @@ func (m *member) unchanged(s *session, hash []byte) bool {
 	return true
 }
 
-// enter records a session that has been admitted and has sent nothing yet. There
-// is one such at a time: an older one ends, or one agent could have any number.
+// enter records a session that has been admitted and has sent nothing yet. A node
+// has one such session at a time: the older one ends. Otherwise one agent could
+// open any number of them.
 func (m *member) enter(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -146,8 +147,8 @@ func (m *member) enter(s *session) {
 	m.candidate = s
 }
 
-// object records what the agent sent. The first one of a session makes it the
-// one that speaks for the node, in place of an older one.
+// object records an object that the agent sent. A session that has sent one speaks
+// for the node, in place of an older session.
 func (m *member) object(s *session, own *v1alpha1.NodeNetworkState, hash []byte, size int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -30,7 +30,7 @@ import (
 
 // compose returns the object of a node as it is served: what the agent owns from
 // its own object, the rest from the directory. before are the conditions that
-// were served last. It points to what its parameters point to.
+// were served last. The result shares what its parameters point to.
 func compose(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Condition) *v1alpha1.NodeNetworkState {
 	obj := &v1alpha1.NodeNetworkState{
 		ObjectMeta: metav1.ObjectMeta{
@@ -81,7 +81,7 @@ func carryTimes(own, before []metav1.Condition) []metav1.Condition {
 }
 
 // composeUnreachable returns the object of a node whose agent cannot be asked since
-// the given time: what lasts is as it was last known, what lives is not there.
+// the given time: with the durable part as it was last known, without current state.
 func composeUnreachable(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Condition, since time.Time) *v1alpha1.NodeNetworkState {
 	obj := compose(node, own, before)
 	obj.Status.Conditions = slices.Clone(before)
@@ -94,8 +94,7 @@ func composeUnreachable(node Node, own *v1alpha1.NodeNetworkState, before []meta
 }
 
 // composeReading returns the object of a node whose agent has been reading the
-// network since the given time: all is as the agent last said, but what lives is
-// not there.
+// network since the given time: as the agent last said, without current state.
 func composeReading(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Condition, since time.Time) *v1alpha1.NodeNetworkState {
 	obj := compose(node, own, before)
 	types := []string{v1alpha1.ConditionAvailable, v1alpha1.ConditionInSync}

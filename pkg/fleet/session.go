@@ -31,7 +31,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
 
-// Why a session is ended by the server, as its agent is told.
+// Why the server ends a session. They are sent to the agent.
 var (
 	errReplaced    = status.Error(codes.Aborted, "a newer stream speaks for the node")
 	errNodeRemoved = status.Error(codes.NotFound, "the node was removed")
@@ -66,7 +66,7 @@ type session struct {
 	pending map[uint64]*pending
 }
 
-// pending is a request that was not answered yet.
+// pending is a request that has no reply yet.
 type pending struct {
 	begin time.Time
 	apply bool
