@@ -18,17 +18,18 @@ package standalone
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
@@ -37,48 +38,92 @@ import (
 
 var _ fleet.Authenticator = &Authenticator{}
 
-// Authenticator admits the agents that have the join token. The first that
-// claims a node's name has it from then on, by a key of its own.
+// Authenticator admits the agents of the nodes that have joined, by their keys,
+// and lets further nodes join with a join token.
 type Authenticator struct {
-	token string
-	nodes *Nodes
+	// shared is the shared join token; empty means that there is none.
+	shared string
+	tokens *JoinTokens
+	nodes  *Nodes
 }
 
-// NewAuthenticator returns an Authenticator that records who joins in nodes.
-func NewAuthenticator(token string, nodes *Nodes) *Authenticator {
-	return &Authenticator{token: token, nodes: nodes}
+// NewAuthenticator returns an Authenticator that lets nodes join with one of the
+// tokens, or with the shared one unless it is empty.
+func NewAuthenticator(shared string, tokens *JoinTokens, nodes *Nodes) *Authenticator {
+	return &Authenticator{shared: shared, tokens: tokens, nodes: nodes}
 }
 
 // minKey is the least length of an agent's own key, 128 bit in hexadecimal.
 const minKey = 32
 
-// Authenticate implements fleet.Authenticator.
+// Authenticate implements fleet.Authenticator. A node that has joined is known by
+// its key: its agent needs no valid join token any more.
 func (a *Authenticator) Authenticate(ctx context.Context) (*fleet.Identity, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
-	token, isBearer := strings.CutPrefix(first(md, uplink.TokenKey), "Bearer ")
-	if !isBearer {
-		return nil, errors.New("no join token: give the agent the server's with --join-token-file")
-	}
-	if subtle.ConstantTimeCompare([]byte(token), []byte(a.token)) != 1 {
-		return nil, errors.New("the join token is not this server's")
-	}
 	key := first(md, uplink.NodeKey)
 	if len(key) < minKey {
 		return nil, errors.New("the agent has no key of its own")
 	}
-	sum := sha256.Sum256([]byte(key))
-	return &fleet.Identity{Name: hex.EncodeToString(sum[:]), Claim: func(_ context.Context, hello *agentpb.Hello) error {
+	applicant := applicant{keyHash: hashOf(key), source: source(ctx)}
+	var tokenErr error
+	known := a.nodes.knowsKey(applicant.keyHash)
+	if applicant.token, tokenErr = a.token(ctx, md); tokenErr != nil && !known {
+		return nil, tokenErr
+	}
+	return &fleet.Identity{Name: applicant.identity(known), Claim: func(ctx context.Context, hello *agentpb.Hello) error {
 		if problems := validation.IsDNS1123Subdomain(hello.GetNode()); len(problems) > 0 {
 			return fmt.Errorf("%q is no name for a node: %s", hello.GetNode(), strings.Join(problems, "; "))
 		}
 		if errs := metav1validation.ValidateLabels(hello.GetLabels(), field.NewPath("labels")); len(errs) > 0 {
 			return fmt.Errorf("labels of node %q: %w", hello.GetNode(), errs.ToAggregate())
 		}
-		if err := a.nodes.join(hello.GetNode(), key, hello.GetLabels()); err != nil {
+		readmitted, err := a.nodes.readmit(ctx, hello.GetNode(), applicant.keyHash, hello.GetLabels())
+		if readmitted || err != nil {
+			return err
+		}
+		if tokenErr != nil {
+			return tokenErr
+		}
+		if err := a.join(ctx, applicant, hello); err != nil {
 			return fmt.Errorf("node %q: %w", hello.GetNode(), err)
 		}
 		return nil
 	}}, nil
+}
+
+// token returns the join token that an agent has shown, if it is good.
+func (a *Authenticator) token(ctx context.Context, md metadata.MD) (JoinToken, error) {
+	token, isBearer := strings.CutPrefix(first(md, uplink.TokenKey), "Bearer ")
+	if !isBearer {
+		return JoinToken{}, errors.New("no join token: give the agent one of the server's with --join-token-file")
+	}
+	if a.shared != "" && subtle.ConstantTimeCompare([]byte(token), []byte(a.shared)) == 1 {
+		return JoinToken{ID: sharedID}, nil
+	}
+	return a.tokens.find(ctx, token)
+}
+
+// join makes the applicant the agent of a new node.
+func (a *Authenticator) join(ctx context.Context, applicant applicant, hello *agentpb.Hello) error {
+	if err := a.tokens.mayJoin(ctx, applicant.token, hello.GetNode()); err != nil {
+		return err
+	}
+	if err := a.nodes.join(ctx, hello.GetNode(), applicant, hello.GetLabels()); err != nil {
+		return err
+	}
+	klog.FromContext(ctx).Info("Node joined", "node", hello.GetNode(), "source", applicant.source,
+		"joinToken", applicant.token.ID, "forThisNode", applicant.token.Node != "")
+	return nil
+}
+
+// source returns the address that an agent connects from.
+func source(ctx context.Context) netip.Addr {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return netip.Addr{}
+	}
+	address, _ := netip.ParseAddrPort(p.Addr.String())
+	return address.Addr().Unmap().WithZone("")
 }
 
 func first(md metadata.MD, key string) string {

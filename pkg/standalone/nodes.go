@@ -19,14 +19,12 @@ package standalone
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,10 +47,21 @@ var _ fleet.Directory = &Nodes{}
 // nodeFile is how the name of a node's file ends.
 const nodeFile = ".json"
 
+// Limits bound how many nodes may join.
+type Limits struct {
+	// Nodes is how many there may be in all.
+	Nodes int
+	// NodesPerSource is how many may have joined from one source address with
+	// tokens that let any node join; 0 means no bound. An IPv6 source is its
+	// /64 network: a single host has as many addresses as it likes there.
+	NodesPerSource int
+}
+
 // Nodes are the nodes that have joined: one file each in the state folder, made
 // when its agent joins. A node is forgotten by removing its file.
 type Nodes struct {
-	dir string
+	dir    string
+	limits Limits
 
 	mu     sync.Mutex
 	joined map[string]joined
@@ -67,11 +76,34 @@ type joined struct {
 	Created metav1.Time       `json:"created"`
 	// KeyHash is the SHA-256 of the agent's own key, hexadecimal.
 	KeyHash string `json:"keyHash"`
+	// Source is the address from which the node joined.
+	Source netip.Addr `json:"source,omitzero"`
+	// JoinToken is the ID of the token with which the node joined. ForThisNode is
+	// true if it let no other node join, so that an administrator has vouched for the name.
+	JoinToken   string `json:"joinToken,omitempty"`
+	ForThisNode bool   `json:"joinTokenForThisNode,omitempty"`
+}
+
+// applicant is an agent that wants to be a node's.
+type applicant struct {
+	keyHash string
+	source  netip.Addr
+	token   JoinToken
+}
+
+// identity names the applicant, to tell its streams from those of others. A node
+// that has joined is known by its key. An applicant can make up any number of keys,
+// so it is known by its token and the address that it connects from.
+func (a applicant) identity(hasJoined bool) string {
+	if hasJoined {
+		return a.keyHash
+	}
+	return a.token.ID + "@" + a.source.String()
 }
 
 // Nodes returns the nodes that have joined before.
-func (s *State) Nodes() (*Nodes, error) {
-	n := &Nodes{dir: s.path(nodesFolder), moved: make(chan struct{})}
+func (s *State) Nodes(limits Limits) (*Nodes, error) {
+	n := &Nodes{dir: s.path(nodesFolder), limits: limits, moved: make(chan struct{})}
 	return n, n.load()
 }
 
@@ -165,35 +197,101 @@ func (n *Nodes) now() ([]fleet.Node, <-chan struct{}) {
 	return nodes, n.moved
 }
 
-// errOtherKey is why an agent may not speak for a node that another has joined as.
-var errOtherKey = errors.New("the node has joined with another key: if its agent's state was lost, remove the node's file from the server's state folder")
+// What an agent is told that may not speak for a node.
+var (
+	errOtherKey    = errors.New("the node has joined with another key: if its agent's state was lost, remove the node's file from the server's state folder")
+	errNotRecorded = errors.New("the server cannot record the node: see its log")
+)
 
-// join makes the agent with the given key that of the node, unless another one is.
-func (n *Nodes) join(name, key string, labels map[string]string) error {
+// knowsKey tells whether a node has joined with the key.
+func (n *Nodes) knowsKey(keyHash string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	sum := sha256.Sum256([]byte(key))
-	hash := hex.EncodeToString(sum[:])
-	one, known := n.joined[name]
-	switch {
-	case !known:
-		uid, err := uuid.NewRandomFromReader(rand.Reader)
-		if err != nil {
-			return err
+	for _, one := range n.joined {
+		if sameHash(one.KeyHash, keyHash) {
+			return true
 		}
-		one = joined{UID: types.UID(uid.String()), Created: metav1.NewTime(time.Now().Truncate(time.Second)), KeyHash: hash}
-	case subtle.ConstantTimeCompare([]byte(one.KeyHash), []byte(hash)) != 1:
-		return errOtherKey
-	case maps.Equal(one.Labels, labels):
-		return nil
+	}
+	return false
+}
+
+// readmit tells whether the node has joined with the key; if so, it sets the node's labels.
+func (n *Nodes) readmit(ctx context.Context, name, keyHash string, labels map[string]string) (bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	one, known := n.joined[name]
+	if !known || !sameHash(one.KeyHash, keyHash) {
+		return false, nil
+	}
+	if maps.Equal(one.Labels, labels) {
+		return true, nil
 	}
 	one.Labels = labels
-	text, err := json.MarshalIndent(one, "", "  ")
+	return true, n.record(ctx, name, one)
+}
+
+// join binds the node to the key of the applicant. It fails if the node is bound
+// to a key already, or if there are too many nodes.
+func (n *Nodes) join(ctx context.Context, name string, a applicant, labels map[string]string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, known := n.joined[name]; known {
+		return errOtherKey
+	}
+	if err := n.room(a); err != nil {
+		return err
+	}
+	uid, err := uuid.NewRandomFromReader(rand.Reader)
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.Write(filepath.Join(n.dir, name+nodeFile), append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("recording node %s: %w", name, err)
+	return n.record(ctx, name, joined{
+		UID: types.UID(uid.String()), Labels: labels, Created: metav1.NewTime(time.Now().Truncate(time.Second)), KeyHash: a.keyHash,
+		Source: a.source, JoinToken: a.token.ID, ForThisNode: a.token.Node != "",
+	})
+}
+
+// room tells why no further node may join.
+func (n *Nodes) room(a applicant) error {
+	if len(n.joined) >= n.limits.Nodes {
+		return fmt.Errorf("%d nodes have joined, and the server takes no more than %d: forget nodes that are gone, or raise the server's --max-nodes",
+			len(n.joined), n.limits.Nodes)
+	}
+	if n.limits.NodesPerSource == 0 || a.token.Node != "" {
+		return nil
+	}
+	source, count := network(a.source), 0
+	for _, one := range n.joined {
+		if !one.ForThisNode && one.Source.IsValid() && network(one.Source) == source {
+			count++
+		}
+	}
+	if count >= n.limits.NodesPerSource {
+		return fmt.Errorf("%d nodes have joined from %s, and the server takes no more than %d from one source: join with a token for this node alone, or raise the server's --max-nodes-per-source",
+			count, source, n.limits.NodesPerSource)
+	}
+	return nil
+}
+
+// network returns what counts as one source: an IPv4 address, or an IPv6 network of 64 bits.
+func network(source netip.Addr) netip.Prefix {
+	bits := source.BitLen()
+	if source.Is6() {
+		bits = 64
+	}
+	prefix, _ := source.Prefix(bits) // the zero Prefix for the zero Addr
+	return prefix
+}
+
+// record writes the node's file.
+func (n *Nodes) record(ctx context.Context, name string, one joined) error {
+	text, err := json.MarshalIndent(one, "", "  ")
+	if err == nil {
+		err = atomicfile.Write(filepath.Join(n.dir, name+nodeFile), append(text, '\n'), 0o600)
+	}
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Cannot record a node", "node", name)
+		return errNotRecorded
 	}
 	n.joined[name] = one
 	n.wake()

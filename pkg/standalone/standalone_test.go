@@ -21,21 +21,15 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc/metadata"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
-
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
-	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
-	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
 
 func open(t *testing.T, dir string) *State {
@@ -68,11 +62,11 @@ func TestTermsNeverGoBackwards(t *testing.T) {
 
 func TestSecretsStayAndAreForTheOwner(t *testing.T) {
 	dir := t.TempDir()
-	token, err := open(t, dir).JoinToken()
+	token, _, err := open(t, dir).SharedJoinToken()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := open(t, dir).JoinToken(); err != nil || again != token {
+	if again, _, err := open(t, dir).SharedJoinToken(); err != nil || again != token {
 		t.Errorf("the token changed: %v", err)
 	}
 	if _, err := open(t, dir).CA(); err != nil {
@@ -177,94 +171,13 @@ func TestKubeconfig(t *testing.T) {
 	}
 }
 
-// claim authenticates with token and key and claims a node's name.
-func claim(a *Authenticator, token, key, node string) error {
-	md := metadata.Pairs(uplink.TokenKey, "Bearer "+token, uplink.NodeKey, key)
-	identity, err := a.Authenticate(metadata.NewIncomingContext(context.Background(), md))
-	if err != nil {
-		return err
-	}
-	if identity.Name == "" || strings.Contains(identity.Name, key) {
-		return fmt.Errorf("the agent is taken for %q", identity.Name)
-	}
-	return identity.Claim(context.Background(), &agentpb.Hello{Node: node, Labels: map[string]string{"a": "b"}})
-}
-
-func TestANameBelongsToTheFirstThatJoins(t *testing.T) {
-	dir := t.TempDir()
-	nodes, err := open(t, dir).Nodes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := NewAuthenticator("token", nodes)
-	mine, other := strings.Repeat("1", minKey), strings.Repeat("2", minKey)
-	for _, test := range []struct{ token, key, node, says string }{
-		{"wrong", mine, "node1", "join token"},
-		{"token", "short", "node1", "key of its own"},
-		{"token", mine, "Node 1", "no name for a node"},
-		{"token", mine, "node1", ""},
-		{"token", other, "node1", "another key"},
-		{"token", other, "node2", ""},
-		{"token", mine, "node1", ""},
-	} {
-		err := claim(a, test.token, test.key, test.node)
-		if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
-			t.Errorf("%+v: %v", test, err)
-		}
-	}
-	// They are known after a restart, and their keys too.
-	if nodes, err = open(t, dir).Nodes(); err != nil {
-		t.Fatal(err)
-	}
-	if err := claim(NewAuthenticator("token", nodes), "token", other, "node1"); !errors.Is(err, errOtherKey) {
-		t.Error(err)
-	}
-	if _, err := a.Authenticate(context.Background()); err == nil {
-		t.Error("without a token one gets in")
-	}
-}
-
-func TestRemovingItsFileForgetsANode(t *testing.T) {
-	dir := t.TempDir()
-	nodes, err := open(t, dir).Nodes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	delivered := make(chan int)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- nodes.Watch(ctx, func(now []fleet.Node) { delivered <- len(now) }) }()
-	if got := <-delivered; got != 0 {
-		t.Errorf("%d nodes at first", got)
-	}
-	a := NewAuthenticator("token", nodes)
-	go func() {
-		if err := claim(a, "token", strings.Repeat("1", minKey), "node1"); err != nil {
-			t.Error(err)
-		}
-	}()
-	if got := <-delivered; got != 1 {
-		t.Errorf("%d nodes after one joined", got)
-	}
-	if err := os.Remove(filepath.Join(dir, nodesFolder, "node1"+nodeFile)); err != nil {
-		t.Fatal(err)
-	}
-	if got := <-delivered; got != 0 {
-		t.Errorf("%d nodes after its file was removed", got)
-	}
-	cancel()
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Error(err)
-	}
-}
-
 func TestADamagedNodeIsNoDeletedNode(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	if err := os.WriteFile(filepath.Join(dir, nodesFolder, "node1"+nodeFile), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Nodes(); err == nil || !strings.Contains(err.Error(), "node1") {
+	if _, err := s.Nodes(Limits{}); err == nil || !strings.Contains(err.Error(), "node1") {
 		t.Error(err)
 	}
 }

@@ -15,7 +15,7 @@ limitations under the License.
 */
 
 // Package standalone is what the API server needs when it runs without a
-// cluster: a folder with its certificates, its join token, the terms of its
+// cluster: a folder with its certificates, its join tokens, the terms of its
 // resourceVersions and the nodes that have joined.
 package standalone
 
@@ -40,6 +40,8 @@ const (
 	joinTokenFile = "join-token"
 	termFile      = "term"
 	nodesFolder   = "nodes"
+	// joinTokensFolder has the tokens that expire, joinTokenFile the shared one.
+	joinTokensFolder = "join-tokens"
 )
 
 // termDistance is how far a term's first resourceVersion is from the one before
@@ -52,10 +54,20 @@ type State struct{ dir string }
 // Open returns the State in dir, which is made, readable by its owner alone, if
 // it is not there.
 func Open(dir string) (*State, error) {
-	if err := os.MkdirAll(filepath.Join(dir, nodesFolder), 0o700); err != nil {
-		return nil, fmt.Errorf("making the state folder: %w", err)
+	for _, folder := range []string{nodesFolder, joinTokensFolder} {
+		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
+			return nil, fmt.Errorf("making the state folder: %w", err)
+		}
 	}
 	return &State{dir: dir}, nil
+}
+
+// OpenExisting returns the State in dir, which a server must have made.
+func OpenExisting(dir string) (*State, error) {
+	if _, err := os.Stat(filepath.Join(dir, nodesFolder)); err != nil {
+		return nil, fmt.Errorf("%q is not the state folder of a standalone server: %w; start the server first, or give its --state-dir", dir, err)
+	}
+	return Open(dir)
 }
 
 func (s *State) path(name string) string { return filepath.Join(s.dir, name) }
@@ -90,15 +102,15 @@ func (s *State) lastTerm() (uint64, error) {
 	return last, nil
 }
 
-// JoinToken returns the token that lets agents join, made on first use.
-func (s *State) JoinToken() (string, error) {
-	path := s.path(joinTokenFile)
+// SharedJoinToken returns the token that lets any node join and never expires,
+// made on first use, and the path of its file.
+func (s *State) SharedJoinToken() (token, path string, err error) {
+	path = s.path(joinTokenFile)
 	if err := uplink.EnsureSecret(path); err != nil {
-		return "", fmt.Errorf("making the join token: %w", err)
+		return "", "", fmt.Errorf("making the shared join token: %w", err)
 	}
-	token, err := uplink.ReadSecret(path)
-	if err != nil {
-		return "", fmt.Errorf("reading the join token: %w", err)
+	if token, err = uplink.ReadSecret(path); err != nil {
+		return "", "", fmt.Errorf("reading the shared join token: %w", err)
 	}
-	return token, nil
+	return token, path, nil
 }

@@ -93,7 +93,8 @@ func newSite(b *testing.B) *site {
 	// Some benchmarks read in a loop, more often than a node is read for its readers.
 	s.server = start(b, bin+"apiserver", "--max-node-reads=0", "--standalone", "--state-dir", s.dir, "--kubeconfig-out", kubeconfig,
 		"--bind-address", "127.0.0.1", "--secure-port", strconv.Itoa(port(b)),
-		"--agent-bind-address", "127.0.0.1", "--agent-port", strconv.Itoa(s.agentsPort))
+		"--agent-bind-address", "127.0.0.1", "--agent-port", strconv.Itoa(s.agentsPort),
+		"--max-nodes-per-source", "0")
 	poll(b, func(context.Context) bool { _, err := os.Stat(kubeconfig); return err == nil })
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {

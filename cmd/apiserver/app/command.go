@@ -38,7 +38,7 @@ func NewCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:           "apiserver",
 		Short:         "Serve the live networks of nodes as a Kubernetes API",
-		Long:          "Serves nodenetworkstates.nmstate.io: the network of each node, live. Agents on the nodes connect to it.",
+		Long:          "Serves nodenetworkstates.nmstate.io: the network of each node, live. Agents on the nodes connect to it.\n\napiserver join-token makes tokens with which nodes join a standalone server; see apiserver join-token --help.",
 		Version:       version.Version,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
@@ -59,5 +59,7 @@ func NewCommand() *cobra.Command {
 		command.Flags().AddFlagSet(section)
 	}
 	cliflag.SetUsageAndHelpFunc(command, sections, helpWidth)
+	command.AddCommand(newJoinToken())
+	command.CompletionOptions.DisableDefaultCmd = true
 	return command
 }

@@ -24,32 +24,46 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+	"k8s.io/component-base/logs"
 )
 
-var update = flag.Bool("update", false, "write the golden file")
+var update = flag.Bool("update", false, "write the golden files")
 
-const golden = "../../../docs/help/apiserver.txt"
+// helps are the golden files, which are documentation too.
+var helps = map[string][]string{
+	"apiserver.txt":            {""},
+	"apiserver-join-token.txt": {"join-token", "join-token create", "join-token list", "join-token delete"},
+}
 
-// TestHelp holds the help to the golden file, which is documentation too.
+// TestHelp holds the help of each command to a golden file.
 func TestHelp(t *testing.T) {
-	var help bytes.Buffer
-	command := NewCommand()
-	command.SetOut(&help)
-	command.SetArgs([]string{"--help"})
-	if err := command.Execute(); err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(golden, help.Bytes(), 0o644); err != nil {
+	for name, commands := range helps {
+		var help bytes.Buffer
+		for i, args := range commands {
+			if i > 0 {
+				help.WriteString("\n" + strings.Repeat("-", helpWidth) + "\n\n")
+			}
+			command := NewCommand()
+			logs.AddFlags(command.PersistentFlags()) // as cli.Run does
+			command.SetOut(&help)
+			command.SetArgs(append(strings.Fields(args), "--help"))
+			if err := command.Execute(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		golden := "../../../docs/help/" + name
+		if *update {
+			if err := os.WriteFile(golden, help.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if help.String() != string(want) {
-		t.Error("the help is not as in " + golden + ": run go test ./cmd/... -update and look at the difference")
+		if help.String() != string(want) {
+			t.Error("the help is not as in " + golden + ": run go test ./cmd/... -update and look at the difference")
+		}
 	}
 }
 
@@ -83,6 +97,9 @@ var invalid = map[string]string{
 	"--standalone --read-timeout=0s":              "--read-timeout 0s must be more than 0",
 	"--standalone --list-read-timeout=-1s":        "--list-read-timeout -1s must be more than 0",
 	"--standalone --max-node-reads=-1":            "--max-node-reads -1 must be 0",
+	"--standalone --max-nodes=0":                  "--max-nodes 0 must be",
+	"--standalone --max-nodes-per-source=-1":      "--max-nodes-per-source -1 must be",
+	"--namespace=x --max-nodes=7":                 "--max-nodes has a meaning only with --standalone",
 	"--standalone --enable-priority-and-fairness": "--enable-priority-and-fairness",
 }
 

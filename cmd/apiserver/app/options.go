@@ -37,6 +37,9 @@ const (
 	certModeFiles      = "files"
 )
 
+// defaultStateDir is where a standalone server keeps its state.
+const defaultStateDir = "/var/lib/nmstate-apiserver"
+
 // Options are what the command line says.
 type Options struct {
 	// Standalone runs without a cluster, with what StateDir holds.
@@ -46,6 +49,10 @@ type Options struct {
 	KubeconfigOut string
 	// AgentSANs are the further names and addresses by which agents reach a standalone server.
 	AgentSANs []string
+	// SharedJoinToken lets agents join with the token that is for all nodes.
+	SharedJoinToken bool
+	// MaxNodes and MaxNodesPerSource bound how many nodes may join.
+	MaxNodes, MaxNodesPerSource int
 
 	// AgentBindAddress and AgentPort are where agents connect.
 	AgentBindAddress net.IP
@@ -81,7 +88,10 @@ type Options struct {
 // NewOptions returns the defaults.
 func NewOptions() *Options {
 	o := &Options{
-		StateDir:            "/var/lib/nmstate-apiserver",
+		StateDir:            defaultStateDir,
+		SharedJoinToken:     true,
+		MaxNodes:            5000,
+		MaxNodesPerSource:   64,
 		AgentBindAddress:    net.IPv4zero,
 		AgentPort:           6444,
 		Reads:               fleet.DefaultReads(),
@@ -136,9 +146,12 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 }
 
 func (o *Options) addStandaloneFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&o.StateDir, "state-dir", o.StateDir, "Folder of the standalone server's certificates, join token and nodes.")
+	flags.StringVar(&o.StateDir, "state-dir", o.StateDir, "Folder of the standalone server's certificates, join tokens and nodes.")
 	flags.StringVar(&o.KubeconfigOut, "kubeconfig-out", o.KubeconfigOut, "File to write the administrator's kubeconfig to, mode 0600 (default \"STATE-DIR/admin.kubeconfig\").")
 	flags.StringSliceVar(&o.AgentSANs, "agent-san", o.AgentSANs, "Further DNS name or IP address by which agents reach this server; may be given several times.")
+	flags.BoolVar(&o.SharedJoinToken, "shared-join-token", o.SharedJoinToken, "Let agents join with the token in STATE-DIR/join-token, which is for all nodes and never expires. Nodes that have joined need no token.")
+	flags.IntVar(&o.MaxNodes, "max-nodes", o.MaxNodes, "How many nodes may join.")
+	flags.IntVar(&o.MaxNodesPerSource, "max-nodes-per-source", o.MaxNodesPerSource, "How many nodes may join from one IPv4 address or one IPv6 /64 network; 0 means no bound. Nodes that join with a token for one node do not count.")
 }
 
 func (o *Options) addClusterFlags(flags *pflag.FlagSet) {
@@ -189,6 +202,12 @@ func (o *Options) validateStandalone() []error {
 	}
 	if o.StateDir == "" {
 		errs = append(errs, errors.New("--state-dir must not be empty"))
+	}
+	if o.MaxNodes < 1 {
+		errs = append(errs, fmt.Errorf("--max-nodes %d must be 1 or more", o.MaxNodes))
+	}
+	if o.MaxNodesPerSource < 0 {
+		errs = append(errs, fmt.Errorf("--max-nodes-per-source %d must be 0, which means no bound, or more", o.MaxNodesPerSource))
 	}
 	return errs
 }

@@ -70,7 +70,8 @@ func (o *Options) standaloneConfig(ctx context.Context) (*apiserver.Config, erro
 	if config.Generic, err = o.generic(config.Codecs, ca, serving); err != nil {
 		return nil, err
 	}
-	if err := o.joinable(config, state, serving); err != nil {
+	tokens := state.JoinTokens(clock.RealClock{})
+	if err := o.joinable(ctx, config, state, tokens, serving); err != nil {
 		return nil, err
 	}
 	// The term begins last: from here on the server comes up.
@@ -80,6 +81,7 @@ func (o *Options) standaloneConfig(ctx context.Context) (*apiserver.Config, erro
 	}
 	config.Elector = standalone.Sole(term)
 	go serving.Run(ctx)
+	go tokens.Run(ctx)
 	return config, o.writeKubeconfig(ctx, ca)
 }
 
@@ -179,20 +181,34 @@ func authorize(config *genericapiserver.RecommendedConfig) error {
 }
 
 // joinable sets who is a node, who is an agent, and where they connect.
-func (o *Options) joinable(config *apiserver.Config, state *standalone.State, serving *standalone.Serving) error {
-	token, err := state.JoinToken()
+func (o *Options) joinable(ctx context.Context, config *apiserver.Config, state *standalone.State, tokens *standalone.JoinTokens, serving *standalone.Serving) error {
+	shared, err := o.sharedJoinToken(ctx, state)
 	if err != nil {
 		return err
 	}
-	nodes, err := state.Nodes()
+	nodes, err := state.Nodes(standalone.Limits{Nodes: o.MaxNodes, NodesPerSource: o.MaxNodesPerSource})
 	if err != nil {
 		return err
 	}
 	config.Directory = nodes
-	config.Authenticator = standalone.NewAuthenticator(token, nodes)
+	config.Authenticator = standalone.NewAuthenticator(shared, tokens, nodes)
 	config.AgentTLS = credentials.NewTLS(pki.ServerTLS(serving.CurrentCertKeyContent))
 	config.AgentListener, err = o.listenForAgents()
 	return err
+}
+
+// sharedJoinToken returns the shared join token, or nothing if it is turned off.
+func (o *Options) sharedJoinToken(ctx context.Context, state *standalone.State) (string, error) {
+	if !o.SharedJoinToken {
+		return "", nil
+	}
+	token, file, err := state.SharedJoinToken()
+	if err != nil {
+		return "", err
+	}
+	klog.FromContext(ctx).Info("Warning: whoever has the shared join token can join as any node that has not joined yet; "+
+		"make a token for each node with \"apiserver join-token create --node\", and turn the shared one off with --shared-join-token=false", "file", file)
+	return token, nil
 }
 
 // givenCertificate tells that clients are shown a certificate that was given.

@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -91,13 +92,14 @@ func TestWhatMayBeChanged(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	list := &v1alpha1.NodeNetworkStateList{ListMeta: metav1.ListMeta{ResourceVersion: "9"}, Items: []v1alpha1.NodeNetworkState{*node(), {}}}
+	list.Items[0].CreationTimestamp = metav1.NewTime(time.Date(2026, 2, 3, 5, 5, 6, 0, time.FixedZone("", 3600)))
 	got, err := table{}.ConvertToTable(t.Context(), list, nil)
 	if err != nil || got.ResourceVersion != "9" || len(got.Rows) != 2 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	for i, column := range got.ColumnDefinitions {
 		want := map[string]any{"Name": "node1", "Available": "True", "In Sync": "Unknown", "Interfaces": "2/3",
-			"Default Route": "192.0.2.1%eth0", "Last Apply": "<none>", "Addresses": "192.0.2.7/24,2001:db8::7/64", "Backend": "Kernel"}[column.Name]
+			"Default Route": "192.0.2.1%eth0", "Last Apply": "<none>", "Joined": "2026-02-03T04:05:06Z", "Addresses": "192.0.2.7/24,2001:db8::7/64", "Backend": "Kernel"}[column.Name]
 		if cell := got.Rows[0].Cells[i]; want != nil && cell != want {
 			t.Errorf("%s is %v, want %v", column.Name, cell, want)
 		}

@@ -48,6 +48,7 @@ var columns = []metav1.TableColumnDefinition{
 	{Name: "Default Route", Type: "string", Description: "Next hop and interface of the IPv4 default route, or else of the IPv6 one."},
 	{Name: "Last Apply", Type: "string", Description: "How the last change ended, and how long ago."},
 	{Name: "Age", Type: "string", Description: "Time since the node was made known."},
+	{Name: "Joined", Type: "string", Priority: wide, Description: "When the node joined the standalone server; in a cluster, when its Node was made."},
 	{Name: "Addresses", Type: "string", Priority: wide, Description: "Addresses of the node's interfaces that are up, without link-local and loopback ones."},
 	{Name: "Backend", Type: "string", Priority: wide, Description: "What carries out changes: NetworkManager or the kernel alone."},
 	{Name: "Agent", Type: "string", Priority: wide, Description: "Version of the node's agent."},
@@ -94,6 +95,7 @@ func row(n *v1alpha1.NodeNetworkState) metav1.TableRow {
 			orNone(net.defaultRoute()),
 			lastApply(n.Status.LastApply),
 			age(n.CreationTimestamp.Time),
+			at(n.CreationTimestamp.Time),
 			orNone(strings.Join(net.addresses(), ",")),
 			orNone(string(n.Status.Backend)),
 			orNone(n.Status.AgentVersion),
@@ -133,6 +135,13 @@ func age(since time.Time) string {
 		return "<unknown>"
 	}
 	return duration.HumanDuration(time.Since(since))
+}
+
+func at(when time.Time) string {
+	if when.IsZero() {
+		return "<unknown>"
+	}
+	return when.UTC().Format(time.RFC3339)
 }
 
 func orNone(text string) string {
