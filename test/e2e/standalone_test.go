@@ -76,7 +76,7 @@ func (s scripts) shell(ctx context.Context, node string) (*shell, error) {
 // standalone is a demo of the suite's own: node03 has the kernel alone.
 type standalone struct {
 	scripts
-	dir string
+	dir, prefix, port string
 }
 
 func newStandalone(root string) *standalone {
@@ -85,7 +85,7 @@ func newStandalone(root string) *standalone {
 
 // newDemo returns a demo that is set apart from others.
 func newDemo(root, dir, port, prefix string) *standalone {
-	return &standalone{dir: dir, scripts: scripts{root: root, variables: []string{
+	return &standalone{dir: dir, port: port, prefix: prefix, scripts: scripts{root: root, variables: []string{
 		"DEMO_DIR=" + dir, "DEMO_PORT=" + port, "NODES_DIR=" + dir + "/nodes", "NODES_PREFIX=" + prefix,
 	}}}
 }

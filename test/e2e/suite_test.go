@@ -100,6 +100,9 @@ func (s *suite) specs() {
 	Describe("metrics", s.metricsSpecs)
 	Describe("outages", s.outageSpecs)
 	Describe("the demo", s.demoSpecs)
+	if server, ok := s.environment.(*standalone); ok {
+		Describe("joining", joining{s, server}.specs)
+	}
 	if c, ok := s.environment.(*cluster); ok {
 		Describe("in a cluster", inCluster{s, c}.specs)
 	}
