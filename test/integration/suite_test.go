@@ -44,6 +44,9 @@ import (
 	typed "github.com/nmstate/kubernetes-nmstate/pkg/generated/clientset/versioned/typed/nmstate/v1alpha1"
 )
 
+// apiserver is the program.
+const apiserver = "../../_output/bin/apiserver"
+
 // long is how long anything may take on a slow machine.
 const long = 60 * time.Second
 
@@ -52,13 +55,15 @@ type server struct {
 	t                *testing.T
 	dir              string
 	port, agentsPort int
-	process          *exec.Cmd
+	// flags are given to the server beside those that it needs.
+	flags   []string
+	process *exec.Cmd
 }
 
 // newServer starts a server that ends with the test.
-func newServer(t *testing.T) *server {
+func newServer(t *testing.T, flags ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), port: freePort(t), agentsPort: freePort(t)}
+	s := &server{t: t, dir: t.TempDir(), port: freePort(t), agentsPort: freePort(t), flags: flags}
 	s.start()
 	t.Cleanup(func() { s.kill() })
 	return s
@@ -95,9 +100,9 @@ func (s *server) launch() {
 		s.t.Fatal(err)
 	}
 	defer log.Close()
-	s.process = exec.Command("../../_output/bin/apiserver", "--standalone", "--state-dir", s.dir,
+	s.process = exec.Command(apiserver, append([]string{"--standalone", "--state-dir", s.dir,
 		"--kubeconfig-out", s.kubeconfig(), "--bind-address", "127.0.0.1", "--secure-port", strconv.Itoa(s.port),
-		"--agent-bind-address", "127.0.0.1", "--agent-port", strconv.Itoa(s.agentsPort))
+		"--agent-bind-address", "127.0.0.1", "--agent-port", strconv.Itoa(s.agentsPort)}, s.flags...)...)
 	s.process.Stdout, s.process.Stderr = log, log
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.process.Start(); err != nil {
@@ -164,6 +169,8 @@ type agent struct {
 	*fake.Agent
 	server *server
 	name   string
+	// token is the file of its join token.
+	token  string
 	cancel context.CancelFunc
 	ended  sync.WaitGroup
 }
@@ -171,7 +178,13 @@ type agent struct {
 // join connects a new node's agent to the server until the test ends.
 func (s *server) join(name string) *agent {
 	s.t.Helper()
-	a := &agent{Agent: fake.New(), server: s, name: name}
+	return s.joinWith(filepath.Join(s.dir, "join-token"), name)
+}
+
+// joinWith is join with the join token in a file.
+func (s *server) joinWith(token, name string) *agent {
+	s.t.Helper()
+	a := &agent{Agent: fake.New(), server: s, name: name, token: token}
 	if err := uplink.EnsureSecret(a.key()); err != nil {
 		s.t.Fatal(err)
 	}
@@ -188,7 +201,7 @@ func (a *agent) connect() {
 	link := uplink.New(uplink.Config{
 		Server:      fmt.Sprintf("127.0.0.1:%d", a.server.agentsPort),
 		CAFile:      a.server.ca(),
-		Credentials: uplink.Files{Token: filepath.Join(a.server.dir, "join-token"), NodeKey: a.key()},
+		Credentials: uplink.Files{Token: a.token, NodeKey: a.key()},
 		Node:        a.name,
 		Labels:      map[string]string{"kubernetes.io/hostname": a.name},
 		Version:     "test",
