@@ -27,8 +27,8 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/pki"
 )
 
-// Certificates of the server and the administrator are made anew at each start,
-// and in time, and last a year; that of the CA lasts ten.
+// The certificates of the server and of the administrator last a year. They are
+// renewed at each start, and before they expire. The CA's lasts ten years.
 const (
 	leafValidity = 365 * 24 * time.Hour
 	caValidity   = 10 * leafValidity
@@ -37,7 +37,7 @@ const (
 // CA signs the certificates of the server and of the administrator.
 type CA struct{ ca *pki.CA }
 
-// CA returns the CA of this state folder, made on first use.
+// CA returns the CA of this state folder. The first call makes it.
 func (s *State) CA() (*CA, error) {
 	ca, err := s.readCA()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -61,7 +61,8 @@ func (s *State) readCA() (*pki.CA, error) {
 	return pki.ParseCA(cert, key)
 }
 
-// makeCA writes the certificate last: with it there, the key is there too.
+// makeCA writes the certificate after the key: a folder that has the certificate
+// also has the key.
 func (s *State) makeCA() (*pki.CA, error) {
 	ca, err := pki.NewCA("nmstate-apiserver-ca", pki.From(time.Now(), caValidity))
 	if err != nil {
@@ -76,7 +77,7 @@ func (s *State) makeCA() (*pki.CA, error) {
 // PEM returns the CA's certificate.
 func (c *CA) PEM() []byte { return c.ca.PEM() }
 
-// Client returns certificate and key, PEM, for a user of a group.
+// Client returns a client certificate and its key, both PEM, for a user in a group.
 func (c *CA) Client(user, group string) (cert, key []byte, err error) {
 	return c.ca.Client(user, group, pki.From(time.Now(), leafValidity))
 }

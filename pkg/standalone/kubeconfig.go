@@ -28,9 +28,9 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/atomicfile"
 )
 
-// WriteKubeconfig writes to path, mode 0600, the administrator's way in to the
-// server at url, with a client certificate of the CA. trusted are the CAs, PEM,
-// that may have signed the server's certificate, nil means those of the system.
+// WriteKubeconfig writes the administrator's kubeconfig to path, mode 0600. It has
+// the server's url and a client certificate of the CA. trusted has the CAs, PEM,
+// one of which has signed the server's certificate; nil means the system's CAs.
 func (c *CA) WriteKubeconfig(path, url string, trusted []byte) error {
 	cert, key, err := c.Client("admin", user.SystemPrivilegedGroup)
 	if err != nil {

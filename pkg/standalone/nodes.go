@@ -57,8 +57,8 @@ type Limits struct {
 	NodesPerSource int
 }
 
-// Nodes are the nodes that have joined: one file each in the state folder, made
-// when its agent joins. A node is forgotten by removing its file.
+// Nodes are the nodes that have joined. Each has a file in the state folder, which
+// is made when the node joins. Who removes the file makes the server forget the node.
 type Nodes struct {
 	dir    string
 	limits Limits
@@ -107,8 +107,8 @@ func (s *State) Nodes(limits Limits) (*Nodes, error) {
 	return n, n.load()
 }
 
-// load reads the folder anew. A file that is damaged is an error: taking it for
-// a node that is gone would delete its object.
+// load reads all files. A damaged file is an error: if it were skipped, the node's
+// object would be deleted.
 func (n *Nodes) load() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -164,8 +164,7 @@ func (n *Nodes) Watch(ctx context.Context, deliver func([]fleet.Node)) error {
 	}
 }
 
-// await returns when the nodes have changed: when one has joined, or when the
-// file of one was removed.
+// await returns when a node has joined or was forgotten.
 func (n *Nodes) await(ctx context.Context, watcher *fsnotify.Watcher, moved <-chan struct{}) error {
 	logger := klog.FromContext(ctx)
 	for {
@@ -197,7 +196,7 @@ func (n *Nodes) now() ([]fleet.Node, <-chan struct{}) {
 	return nodes, n.moved
 }
 
-// What an agent is told that may not speak for a node.
+// Why an agent may not speak for a node. The agent is told so.
 var (
 	errOtherKey    = errors.New("the node has joined with another key: if its agent's state was lost, remove the node's file from the server's state folder")
 	errNotRecorded = errors.New("the server cannot record the node: see its log")

@@ -30,19 +30,19 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/pki"
 )
 
-// lookInterval is how often it is looked whether the certificate is to be made anew.
-const lookInterval = time.Hour
+// checkInterval is how often Run checks whether the certificate is due for renewal.
+const checkInterval = time.Hour
 
-// Serving is the server's certificate. When four fifths of its time are over it
-// is made anew, and the administrator's with it.
+// Serving is the server's certificate. Run renews it when four fifths of its
+// validity are over, and the administrator's certificate with it.
 type Serving struct {
 	ca    *CA
 	hosts []string
-	// renewed makes what is to last as long.
+	// renewed renews the administrator's certificate.
 	renewed func() error
 	clock   clock.WithTicker
 
-	// due is when it is to be made anew; Run's alone once that runs.
+	// due is when the certificate must be renewed. Once Run runs, only Run uses it.
 	due time.Time
 
 	mu        sync.Mutex
@@ -51,9 +51,9 @@ type Serving struct {
 
 var _ dynamiccertificates.CertKeyContentProvider = &Serving{}
 
-// NewServing returns the certificate of a server that is reached at the given DNS
-// names and IP addresses. renewed is called with each that Run makes after it; it
-// is tried again if it fails.
+// NewServing returns the certificate of a server whose DNS names and IP addresses
+// are hosts. Run calls renewed whenever it has made another certificate, and again
+// if renewed fails.
 func (c *CA) NewServing(hosts []string, clock clock.WithTicker, renewed func() error) (*Serving, error) {
 	s := &Serving{ca: c, hosts: hosts, renewed: renewed, clock: clock}
 	return s, s.make()
@@ -69,13 +69,13 @@ func (s *Serving) CurrentCertKeyContent() (cert, key []byte) {
 	return s.cert, s.key
 }
 
-// AddListener implements dynamiccertificates.Notifier: nobody is told, since
-// upstream's server looks each minute, and days are left.
+// AddListener implements dynamiccertificates.Notifier. It does nothing: upstream's
+// server reads the certificate each minute, and the old one is good for days.
 func (s *Serving) AddListener(dynamiccertificates.Listener) {}
 
-// Run keeps the certificate good until ctx ends.
+// Run renews the certificate in time, until ctx ends.
 func (s *Serving) Run(ctx context.Context) {
-	ticker := s.clock.NewTicker(lookInterval)
+	ticker := s.clock.NewTicker(checkInterval)
 	defer ticker.Stop()
 	for {
 		select {

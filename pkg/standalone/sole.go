@@ -18,11 +18,11 @@ package standalone
 
 import "context"
 
-// Sole is the elector of a server that is the only one: it leads from its start
-// to its end, in the term that begins after this revision.
+// Sole is the elector of a standalone server, which has no other beside it. The
+// server leads as long as it runs. Its term begins after this revision.
 type Sole uint64
 
-// Run calls lead at once.
+// Run implements the elector: it calls lead at once.
 func (s Sole) Run(ctx context.Context, lead func(ctx context.Context, term uint64) error) error {
 	return lead(ctx, uint64(s))
 }
@@ -30,5 +30,5 @@ func (s Sole) Run(ctx context.Context, lead func(ctx context.Context, term uint6
 // IsActive is always true.
 func (Sole) IsActive() bool { return true }
 
-// Announce has nobody to tell.
+// Announce does nothing: there is no other server that must know.
 func (Sole) Announce(context.Context) error { return nil }

@@ -44,15 +44,15 @@ const (
 	joinTokensFolder = "join-tokens"
 )
 
-// termDistance is how far a term's first resourceVersion is from the one before
-// at the least, so that no term can run into the next.
+// termDistance is the least distance between the first resourceVersions of two
+// terms. No term issues as many, so that no two terms issue the same.
 const termDistance = 1 << 32
 
 // State is the state folder.
 type State struct{ dir string }
 
-// Open returns the State in dir, which is made, readable by its owner alone, if
-// it is not there.
+// Open returns the State in dir. It makes the folder if it is not there, for its
+// owner alone.
 func Open(dir string) (*State, error) {
 	for _, folder := range []string{nodesFolder, joinTokensFolder} {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o700); err != nil {
@@ -72,9 +72,9 @@ func OpenExisting(dir string) (*State, error) {
 
 func (s *State) path(name string) string { return filepath.Join(s.dir, name) }
 
-// BeginTerm returns the revision after which this term's resourceVersions begin
-// and records it: the time in µs, or 2^32 after the last term's if the clock is
-// behind, so that no resourceVersion is ever issued twice.
+// BeginTerm returns the revision after which this term's resourceVersions begin,
+// and records it. It is the time in µs. If the clock is behind, it is 2^32 more
+// than that of the last term: no resourceVersion is ever issued twice.
 func (s *State) BeginTerm(now time.Time) (uint64, error) {
 	last, err := s.lastTerm()
 	if err != nil {

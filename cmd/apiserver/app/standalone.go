@@ -99,8 +99,8 @@ func (o *Options) hosts() []string {
 	return append(hosts, o.AgentSANs...)
 }
 
-// generic makes the configuration of upstream's server: who has a certificate
-// of the CA is who it says, and the administrator may do everything.
+// generic makes the configuration of upstream's server. It authenticates callers by
+// certificates of the CA, and lets the administrator do everything.
 func (o *Options) generic(codecs serializer.CodecFactory, ca *standalone.CA, serving *standalone.Serving) (*genericapiserver.RecommendedConfig, error) {
 	config := genericapiserver.NewRecommendedConfig(codecs)
 	if !o.givenCertificate() {
@@ -139,15 +139,15 @@ func authenticate(config *genericapiserver.RecommendedConfig, ca *standalone.CA)
 }
 
 const (
-	// knownFor is how long it is remembered that a certificate is good, and
-	// knownCallers of how many.
+	// knownFor is how long a verified certificate is remembered, knownCallers how
+	// many certificates are.
 	knownFor     = 10 * time.Second
 	knownCallers = 1000
 )
 
-// verified remembers whose certificate was good: verifying a signature with each
-// request takes a fifth of the time of a GET. That the caller has the
-// certificate's key the connection has proved.
+// verified remembers the certificates that were good: to verify a signature with
+// each request takes a fifth of the time of a GET. The connection has already
+// proved that the caller has the certificate's key.
 type verified struct {
 	authenticator.Request
 	known *cache.LRUExpireCache
@@ -180,7 +180,7 @@ func authorize(config *genericapiserver.RecommendedConfig) error {
 	return err
 }
 
-// joinable sets who is a node, who is an agent, and where they connect.
+// joinable sets what says who is a node and who is an agent, and where agents connect.
 func (o *Options) joinable(ctx context.Context, config *apiserver.Config, state *standalone.State, tokens *standalone.JoinTokens, serving *standalone.Serving) error {
 	shared, err := o.sharedJoinToken(ctx, state)
 	if err != nil {
@@ -211,10 +211,10 @@ func (o *Options) sharedJoinToken(ctx context.Context, state *standalone.State) 
 	return token, nil
 }
 
-// givenCertificate tells that clients are shown a certificate that was given.
+// givenCertificate tells whether clients get the certificate of --tls-cert-file.
 func (o *Options) givenCertificate() bool { return o.SecureServing.ServerCert.CertKey.CertFile != "" }
 
-// writeKubeconfig writes the administrator's way in.
+// writeKubeconfig writes the administrator's kubeconfig.
 func (o *Options) writeKubeconfig(ctx context.Context, ca *standalone.CA) error {
 	file := o.KubeconfigOut
 	if file == "" {
