@@ -16,6 +16,7 @@ if [[ ! -f $DEMO_DIR/built || $(<"$DEMO_DIR/built") != "$built" ]]; then
 	done
 fi
 
+"$here/server.sh" check
 "$root/hack/nodes/packages.sh"
 "$root/hack/nodes/hub.sh" up "$AGENT_PORT"
 "$here/server.sh" start

@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,6 +60,17 @@ func (s *suite) demoSpecs() {
 		Expect(d.start(ctx)).To(Succeed())
 		d.works(ctx)
 		Expect(d.processes()).To(Equal(before), "what runs is left running")
+	})
+
+	It("says which port is taken", NodeTimeout(3*time.Minute), func(ctx SpecContext) {
+		for _, port := range []string{"18443", "18444"} {
+			listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:"+port)
+			Expect(err).NotTo(HaveOccurred())
+			err = d.start(ctx)
+			Expect(listener.Close()).To(Succeed())
+			Expect(err).To(MatchError(And(ContainSubstring("port "+port), ContainSubstring("DEMO_PORT"))))
+			Expect(d.traces()).To(ConsistOf(d.dir), "nothing but the folder was made")
+		}
 	})
 
 	It("recovers from being killed half-way", NodeTimeout(5*time.Minute), func(ctx SpecContext) {
