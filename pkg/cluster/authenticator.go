@@ -32,7 +32,7 @@ import (
 	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	"k8s.io/klog/v2"
 
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
@@ -62,7 +62,7 @@ func NewAuthenticator(reviews authenticationclient.TokenReviewInterface, namespa
 func (a *Authenticator) Authenticate(ctx context.Context) (*fleet.Identity, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	token := ""
-	if values := md.Get(uplink.TokenKey); len(values) > 0 {
+	if values := md.Get(agent.TokenKey); len(values) > 0 {
 		token, _ = strings.CutPrefix(values[0], "Bearer ")
 	}
 	if token == "" {

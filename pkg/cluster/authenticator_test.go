@@ -30,7 +30,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
 
@@ -65,7 +65,7 @@ func reviewing(t *testing.T, answer authenticationv1.TokenReviewStatus, failure 
 }
 
 func withToken(header string) context.Context {
-	return metadata.NewIncomingContext(context.Background(), metadata.Pairs(uplink.TokenKey, header))
+	return metadata.NewIncomingContext(context.Background(), metadata.Pairs(agent.TokenKey, header))
 }
 
 func TestATokenSpeaksForItsNodeAlone(t *testing.T) {

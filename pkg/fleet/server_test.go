@@ -115,7 +115,7 @@ type authenticator struct{}
 const token = "a-token-that-is-secret"
 
 func (authenticator) Authenticate(ctx context.Context) (*Identity, error) {
-	got := metadata.ValueFromIncomingContext(ctx, uplink.TokenKey)
+	got := metadata.ValueFromIncomingContext(ctx, agent.TokenKey)
 	if len(got) != 1 || !strings.HasPrefix(got[0], "Bearer "+token) {
 		return nil, errors.New("the token is wrong")
 	}

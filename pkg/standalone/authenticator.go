@@ -31,7 +31,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/klog/v2"
 
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
@@ -60,7 +60,7 @@ const minKey = 32
 // its key: its agent needs no valid join token any more.
 func (a *Authenticator) Authenticate(ctx context.Context) (*fleet.Identity, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
-	key := first(md, uplink.NodeKey)
+	key := first(md, agent.NodeKey)
 	if len(key) < minKey {
 		return nil, errors.New("the agent has no key of its own")
 	}
@@ -93,7 +93,7 @@ func (a *Authenticator) Authenticate(ctx context.Context) (*fleet.Identity, erro
 
 // token returns the join token that an agent has shown, if it is good.
 func (a *Authenticator) token(ctx context.Context, md metadata.MD) (JoinToken, error) {
-	token, isBearer := strings.CutPrefix(first(md, uplink.TokenKey), "Bearer ")
+	token, isBearer := strings.CutPrefix(first(md, agent.TokenKey), "Bearer ")
 	if !isBearer {
 		return JoinToken{}, errors.New("no join token: give the agent one of the server's with --join-token-file")
 	}

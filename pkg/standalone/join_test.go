@@ -33,7 +33,7 @@ import (
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
@@ -87,9 +87,9 @@ func (d *door) knock(k knock) error {
 	if k.from != "" {
 		ctx = peer.NewContext(ctx, &peer.Peer{Addr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(k.from), 40000))})
 	}
-	md := metadata.Pairs(uplink.NodeKey, strings.Repeat(k.key, minKey))
+	md := metadata.Pairs(agent.NodeKey, strings.Repeat(k.key, minKey))
 	if k.token != "" {
-		md.Set(uplink.TokenKey, "Bearer "+k.token)
+		md.Set(agent.TokenKey, "Bearer "+k.token)
 	}
 	identity, err := d.Authenticate(metadata.NewIncomingContext(ctx, md))
 	if err != nil {

@@ -26,6 +26,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 )
 
 // clientTLS returns what authenticates the server: its certificate must come
@@ -46,15 +48,6 @@ func clientTLS(config Config) (credentials.TransportCredentials, error) {
 	}), nil
 }
 
-// Keys of the metadata that agents prove themselves with.
-const (
-	// TokenKey has "Bearer " and a token.
-	TokenKey = "authorization"
-	// NodeKey has a secret that the agent made for itself: a standalone server
-	// remembers which one joined as a node, so that no other can take its name.
-	NodeKey = "nmstate-node-key"
-)
-
 // Files are credentials that are kept in files and read for each stream.
 type Files struct {
 	// Token is the path of a bearer token.
@@ -72,11 +65,11 @@ func (f Files) GetRequestMetadata(context.Context, ...string) (map[string]string
 	if err != nil {
 		return nil, status.Errorf(codes.Unavailable, "reading the agent's token: %v", err)
 	}
-	metadata := map[string]string{TokenKey: "Bearer " + token}
+	metadata := map[string]string{agent.TokenKey: "Bearer " + token}
 	if f.NodeKey == "" {
 		return metadata, nil
 	}
-	if metadata[NodeKey], err = ReadSecret(f.NodeKey); err != nil {
+	if metadata[agent.NodeKey], err = ReadSecret(f.NodeKey); err != nil {
 		return nil, status.Errorf(codes.Unavailable, "reading the agent's own key: %v", err)
 	}
 	return metadata, nil

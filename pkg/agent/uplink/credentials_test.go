@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 )
 
 func TestFiles(t *testing.T) {
@@ -37,7 +39,7 @@ func TestFiles(t *testing.T) {
 	for _, token := range []string{"first", "second"} {
 		write(t, files.Token, []byte(token))
 		got, err := files.GetRequestMetadata(t.Context())
-		if err != nil || got[TokenKey] != "Bearer "+token || got[NodeKey] != "own" {
+		if err != nil || got[agent.TokenKey] != "Bearer "+token || got[agent.NodeKey] != "own" {
 			t.Errorf("got %v, %v", got, err)
 		}
 	}

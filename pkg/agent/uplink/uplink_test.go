@@ -216,7 +216,7 @@ func TestIntroductionAndObjects(t *testing.T) {
 	node := fake.New()
 	stop := s.start(node, nil)
 	st := s.next()
-	if got := metadata.ValueFromIncomingContext(st.Context(), TokenKey); len(got) != 1 || got[0] != "Bearer the-token" {
+	if got := metadata.ValueFromIncomingContext(st.Context(), agent.TokenKey); len(got) != 1 || got[0] != "Bearer the-token" {
 		t.Errorf("the token came as %q", got)
 	}
 	hello := s.receive(st).GetHello()
