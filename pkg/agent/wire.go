@@ -23,7 +23,7 @@ import (
 	"errors"
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
@@ -33,26 +33,25 @@ import (
 // interface takes a thousand or two, a route some hundreds.
 const MaxMessageSize = 16 << 20
 
-// How many entries an object may have in its lists: an agent makes four
-// conditions, and upstream merges managers. An entry in memory can be much larger
-// than what it takes on the stream.
-const (
-	maxConditions    = 16
-	maxManagedFields = 1000
-)
+// maxObject is the size in bytes that an object in a message may have. The rest of a
+// message is short: a few numbers, a fingerprint, the name of a user.
+const maxObject = MaxMessageSize - 64<<10
 
 // objectKind is the kind of the objects on the stream.
 const objectKind = "NodeNetworkState"
 
-// EncodeObject returns an object as it travels on the stream.
+// EncodeObject returns an object as it travels on the stream. It is not escaped for
+// HTML, which would make six bytes of one.
 func EncodeObject(obj *v1alpha1.NodeNetworkState) ([]byte, error) {
 	typed := *obj
 	typed.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(objectKind))
-	text, err := json.Marshal(&typed)
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(&typed); err != nil {
 		return nil, fmt.Errorf("encoding the object of node %q: %w", obj.Name, err)
 	}
-	return text, nil
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }
 
 // HashObject returns the hash that tells one encoded object from another.
@@ -61,60 +60,16 @@ func HashObject(text []byte) []byte {
 	return sum[:]
 }
 
-// DecodeObject returns the object that EncodeObject made the text of, without
-// its kind. Anything else, a state that is no JSON object, or the object of a
-// node other than the given one is an error, which does not quote the text.
-func DecodeObject(text []byte, node string) (*v1alpha1.NodeNetworkState, error) {
-	obj := &v1alpha1.NodeNetworkState{}
-	if err := json.Unmarshal(text, obj); err != nil {
-		return nil, fmt.Errorf("the object of node %q is not valid: %w", node, withoutText(err))
-	}
-	if got, want := obj.GroupVersionKind(), v1alpha1.SchemeGroupVersion.WithKind(objectKind); got != want {
-		return nil, fmt.Errorf("the object of node %q is of kind %q, not %q", node, got, want)
-	}
-	if obj.Name != "" && obj.Name != node {
-		return nil, fmt.Errorf("the object is of node %q, not %q", obj.Name, node)
-	}
-	if len(obj.Status.Conditions) > maxConditions || len(obj.ManagedFields) > maxManagedFields {
-		return nil, fmt.Errorf("the object of node %q has %d conditions and %d managedFields: more than %d and %d are not taken",
-			node, len(obj.Status.Conditions), len(obj.ManagedFields), maxConditions, maxManagedFields)
-	}
-	for name, state := range map[string]*v1alpha1.State{
-		"spec.desiredState":   obj.Spec.DesiredState,
-		"status.currentState": obj.Status.CurrentState,
-		"status.difference":   obj.Status.Difference,
-	} {
-		if state != nil && !bytes.HasPrefix(state.Raw, []byte("{")) {
-			return nil, fmt.Errorf("%s in the object of node %q is no JSON object", name, node)
-		}
-	}
-	obj.TypeMeta = metav1.TypeMeta{}
-	return obj, nil
-}
-
-// withoutText makes sure that an error about a text that may hold anything does not quote it.
-func withoutText(err error) error {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return fmt.Errorf("no JSON at byte %d", syntax.Offset)
-	}
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) {
-		return fmt.Errorf("field %q has the wrong type", mismatch.Field)
-	}
-	return errors.New("a field has a wrong value")
-}
-
 // ErrorToWire returns an error as it travels on the stream; nil stays nil.
 func ErrorToWire(err error) *agentpb.Error {
 	if err == nil {
 		return nil
 	}
 	var e *Error
-	if errors.As(err, &e) {
-		return &agentpb.Error{Kind: string(e.Kind), Reason: e.Reason, Message: e.Message}
+	if !errors.As(err, &e) {
+		e = &Error{Kind: Failed, Message: err.Error()}
 	}
-	return &agentpb.Error{Kind: string(Failed), Message: err.Error()}
+	return &agentpb.Error{Kind: string(e.Kind), Reason: shortened(e.Reason), Message: shortened(e.Message)}
 }
 
 // ErrorFromWire returns the *Error that came from the stream, nil for none. A
@@ -129,27 +84,42 @@ func ErrorFromWire(wire *agentpb.Error) error {
 	default:
 		kind = Failed
 	}
-	return &Error{Kind: kind, Reason: wire.Reason, Message: wire.Message}
+	return &Error{Kind: kind, Reason: shortened(wire.Reason), Message: shortened(wire.Message)}
 }
 
-// EncodeChange returns a change as it travels on the stream: of its object, what a change can say.
+// EncodeChange returns a change as it travels on the stream: of its object, what a change
+// can say. The error is of kind Invalid: the change can't be sent to any agent.
 func EncodeChange(change Change) (*agentpb.Change, error) {
-	wanted := &v1alpha1.NodeNetworkState{Spec: change.Object.Spec}
+	wanted := &v1alpha1.NodeNetworkState{}
 	wanted.Name = change.Object.Name
 	wanted.Annotations = change.Object.Annotations
 	wanted.ManagedFields = change.Object.ManagedFields
+	wanted.Spec.DesiredState = change.Object.Spec.DesiredState.Compact()
 	text, err := EncodeObject(wanted)
 	if err != nil {
-		return nil, err
+		return nil, &Error{Kind: Invalid, Reason: reasonInvalidChange, Message: err.Error()}
 	}
-	return &agentpb.Change{Object: text, Base: change.Base, User: change.User}, nil
+	if len(text) > maxObject {
+		return nil, &Error{Kind: Invalid, Reason: reasonInvalidChange, Message: fmt.Sprintf(
+			"the change of node %q has %d bytes, and at most %d can be sent to the node's agent; nothing was sent: make the object smaller",
+			wanted.Name, len(text), maxObject)}
+	}
+	return &agentpb.Change{Object: text, Base: change.Base, User: shortened(change.User)}, nil
 }
 
-// DecodeChange returns the change that EncodeChange made, for the given node.
+// reasonInvalidChange is the reason of an error about a change that no agent can take.
+const reasonInvalidChange = "InvalidChange"
+
+// DecodeChange returns the change that EncodeChange made, for the given node. It checks
+// the limits of v1alpha1 again: an agent does not trust a server to do so. The spec's
+// limit is checked with the spec itself, by v1alpha1.ValidateState.
 func DecodeChange(wire *agentpb.Change, node string) (Change, error) {
 	obj, err := DecodeObject(wire.GetObject(), node)
+	if err == nil {
+		err = v1alpha1.ValidateManagedFields(obj.ManagedFields, field.NewPath("metadata", "managedFields")).ToAggregate()
+	}
 	if err != nil {
-		return Change{}, &Error{Kind: Invalid, Reason: "InvalidChange", Message: err.Error()}
+		return Change{}, &Error{Kind: Invalid, Reason: reasonInvalidChange, Message: err.Error()}
 	}
 	return Change{Object: obj, Base: wire.GetBase(), User: wire.GetUser()}, nil
 }

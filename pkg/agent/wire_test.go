@@ -17,13 +17,16 @@ limitations under the License.
 package agent
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
+	"google.golang.org/protobuf/proto"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -60,21 +63,52 @@ func TestObjectsTravel(t *testing.T) {
 	}
 }
 
+// TestNothingIsEscapedForHTML: a byte must stay a byte, in whichever field it is.
+func TestNothingIsEscapedForHTML(t *testing.T) {
+	const sharp = "<>&"
+	obj := full()
+	obj.Annotations = map[string]string{"a": sharp}
+	obj.ManagedFields[0].FieldsV1 = metav1.NewFieldsV1(`{"f:` + sharp + `":{}}`)
+	obj.Spec.DesiredState = v1alpha1.NewState([]byte(`{"description":"` + sharp + `"}`))
+	obj.Status.CurrentState, obj.Status.Difference = obj.Spec.DesiredState, obj.Spec.DesiredState
+	obj.Status.LastApply.Message = sharp
+	text, err := EncodeObject(obj)
+	if err != nil || bytes.Contains(text, []byte(`\u00`)) || bytes.Count(text, []byte(sharp)) != 6 {
+		t.Errorf("%v, encoded as %s", err, text)
+	}
+	// A patch escapes what it does not even change.
+	patched := full()
+	patched.Spec.DesiredState = v1alpha1.NewState([]byte(`{ "description": "\u003c\u003e\u0026" }`))
+	wire, err := EncodeChange(Change{Object: patched})
+	if err != nil || !bytes.Contains(wire.GetObject(), []byte(`{"description":"`+sharp+`"}`)) {
+		t.Errorf("%v, encoded as %s", err, wire.GetObject())
+	}
+	// Agents and servers of before escape, and compute the same fingerprint.
+	plain, _ := Fingerprint(obj)
+	obj.Spec.DesiredState = v1alpha1.NewState([]byte(`{"description":"\u003c\u003e\u0026"}`))
+	if escaped, _ := Fingerprint(obj); escaped != plain {
+		t.Error("an object that was escaped has another fingerprint")
+	}
+}
+
 func TestObjectsThatAreRefused(t *testing.T) {
-	const kind = `"kind":"NodeNetworkState","apiVersion":"nmstate.io/v1alpha1"`
 	for _, text := range []string{
 		``, `null`, `{}`, `[]`, `{]`, `"secret"`,
 		`{"kind":"NodeNetworkState","apiVersion":"nmstate.io/v1"}`,
-		`{` + kind + `,"metadata":{"name":"node02"}}`,
-		`{` + kind + `,"metadata":{"creationTimestamp":"secret"}}`,
-		`{` + kind + `,"spec":{"desiredState":"secret"}}`,
-		`{` + kind + `,"spec":{"desiredState":["secret"]}}`,
-		`{` + kind + `,"status":{"currentState":1}}`,
-		`{` + kind + `,"status":{"difference":false}}`,
-		`{` + kind + `,"status":"secret"}`,
-		`{` + kind + `,"status":{"conditions":[` + strings.Repeat(`{},`, maxConditions) + `{}]}}`,
-		`{` + kind + `,"metadata":{"managedFields":[` + strings.Repeat(`{},`, maxManagedFields) + `{}]}}`,
-		`{` + kind + `,"status":{"currentState":` + strings.Repeat("[", 20000),
+		kind + `"metadata":{"name":"node02"}}`,
+		kind + `"status":{"lastSuccessfulUpdateTime":"secret"}}`,
+		kind + `"status":{"lastApply":{"startTime":"secret"}}}`,
+		kind + `"status":{"conditions":[{"lastTransitionTime":"secret"}]}}`,
+		kind + `"status":{"conditions":{"secret":1}}}`,
+		kind + `"metadata":{"annotations":["secret"]}}`,
+		kind + `"spec":{"desiredState":"secret"}}`,
+		kind + `"spec":{"desiredState":["secret"]}}`,
+		kind + `"status":{"currentState":1}}`,
+		kind + `"status":{"difference":false}}`,
+		kind + `"status":"secret"}`,
+		kind + `"status":{"conditions":[` + strings.Repeat(`{},`, maxConditions) + `{}]}}`,
+		kind + `"metadata":{"managedFields":[` + strings.Repeat(`{},`, maxManagedFields) + `{}]}}`,
+		kind + `"status":{"currentState":` + strings.Repeat("[", 20000),
 	} {
 		_, err := DecodeObject([]byte(text), "node01")
 		if err == nil {
@@ -83,21 +117,6 @@ func TestObjectsThatAreRefused(t *testing.T) {
 			t.Errorf("the error quotes the text: %v", err)
 		}
 	}
-}
-
-func FuzzDecodeObject(f *testing.F) {
-	text, _ := EncodeObject(full())
-	f.Add(text)
-	f.Add([]byte(`{"kind":"NodeNetworkState"}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		obj, err := DecodeObject(text, "node01")
-		if err != nil {
-			return
-		}
-		if _, err := EncodeObject(obj); err != nil {
-			t.Errorf("what was decoded cannot be encoded: %v", err)
-		}
-	})
 }
 
 func TestChangesTravel(t *testing.T) {
@@ -114,8 +133,30 @@ func TestChangesTravel(t *testing.T) {
 	if !reflect.DeepEqual(got.Object, want) {
 		t.Errorf("the change's object became\n%+v, not\n%+v", got.Object, want)
 	}
+	if _, err := EncodeChange(Change{Object: withState(full(), 'x', MaxMessageSize)}); KindOf(err) != Invalid {
+		t.Errorf("a change of %d bytes is %v, not Invalid", MaxMessageSize, err)
+	}
 	if _, err := DecodeChange(nil, "node01"); KindOf(err) != Invalid {
 		t.Errorf("no change at all is %v, not Invalid", err)
+	}
+}
+
+// TestTextsThatNoMessageCarries: a name or an error must not end the stream.
+func TestTextsThatNoMessageCarries(t *testing.T) {
+	long := strings.Repeat("\u00e9", MaxMessageSize)
+	wire, err := EncodeChange(Change{Object: full(), User: "user\xff"})
+	if err != nil || wire.User != "user" {
+		t.Errorf("the user became %q, %v", wire.GetUser(), err)
+	}
+	for _, text := range []string{long, "a\xff" + long} {
+		sent := ErrorToWire(&Error{Kind: Failed, Message: text})
+		if _, err := proto.Marshal(sent); err != nil || len(sent.Message) > maxText {
+			t.Errorf("an error of %d bytes became one of %d, %v", len(text), len(sent.Message), err)
+		}
+		got := ErrorFromWire(&agentpb.Error{Message: text})
+		if len(got.Error()) > maxText || !utf8.ValidString(got.Error()) {
+			t.Errorf("an error of %d bytes came as one of %d", len(text), len(got.Error()))
+		}
 	}
 }
 

@@ -33,8 +33,8 @@ import (
 
 // served is one stream with the agent that is served on it.
 //
-// Order is kept by the agent's contract: what a reply must not come before was
-// delivered, which is sent, before the agent returned.
+// The agent delivers an object before it returns the reply that depends on it, and
+// delivered objects are sent at once: so the object always precedes the reply.
 type served struct {
 	stream agentpb.Fleet_ConnectClient
 	agent  agent.Agent
@@ -48,9 +48,8 @@ type served struct {
 	sending sync.Mutex
 }
 
-// serve answers requests and sends objects until the stream ends, which end
-// brings about; it always returns an error. What is under way in the agent then
-// goes on without it.
+// serve answers requests and sends objects until the stream ends; it always returns an
+// error. The function end ends the stream. What the agent is doing then goes on without it.
 func serve(ctx context.Context, end context.CancelCauseFunc, stream agentpb.Fleet_ConnectClient, known []byte, config Config) error {
 	s := &served{stream: stream, agent: config.Agent, node: config.Node, known: known, end: end}
 	var tasks sync.WaitGroup
@@ -81,7 +80,7 @@ func (s *served) receive(ctx context.Context, tasks *sync.WaitGroup) error {
 
 // deliver sends an object, or that it is what the server has already.
 func (s *served) deliver(obj *v1alpha1.NodeNetworkState) {
-	text, err := agent.EncodeObject(obj)
+	text, err := agent.EncodeFitting(obj)
 	if err != nil {
 		s.end(err)
 		return
@@ -100,7 +99,7 @@ func (s *served) answer(ctx context.Context, request *agentpb.Request) {
 	reply := &agentpb.Reply{Id: request.Id}
 	obj, err := s.carryOut(ctx, request, reply)
 	if err == nil && obj != nil {
-		reply.Object, err = agent.EncodeObject(obj)
+		reply.Object, err = agent.EncodeFitting(obj)
 	}
 	reply.Error = agent.ErrorToWire(err)
 	if ctx.Err() != nil {
@@ -140,7 +139,7 @@ func (s *served) carryOut(ctx context.Context, request *agentpb.Request, reply *
 	return obj, err
 }
 
-// send sends a message. What it returns io.EOF for, receive has the reason of.
+// send sends a message. If the stream has ended, Send returns io.EOF, and receive gets the reason.
 func (s *served) send(message *agentpb.AgentMessage) {
 	s.sending.Lock()
 	defer s.sending.Unlock()

@@ -20,17 +20,15 @@ limitations under the License.
 package uplink
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/status"
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
@@ -66,12 +64,15 @@ type Config struct {
 	// means 200 ms and 2 s, so that a server that takes over after a crash has its
 	// agents soon. BackoffRefused is that after a refusal; 0 means 5 s.
 	BackoffMin, BackoffMax, BackoffRefused time.Duration
+	// BackoffShortLived bounds the time before the next attempt while one stream
+	// after the other ends soon after it began; 0 means 1 min.
+	BackoffShortLived time.Duration
 }
 
 const (
-	// dialTimeout bounds each attempt to connect, up to the server's Welcome. The
-	// server waits 10 s for a node that it does not know yet: who is told that
-	// there is no such node knows more than who hung up.
+	// dialTimeout bounds each attempt to connect, up to the server's Welcome. It is longer
+	// than the 10 s that the server waits for a node that it does not know yet, so that
+	// the agent gets the server's error instead of its own timeout.
 	dialTimeout = 15 * time.Second
 	// connectTimeout bounds the TCP handshake, in which the kernel answers: while
 	// one server takes over from another, packets may go to one that is off.
@@ -83,76 +84,34 @@ type Uplink struct{ config Config }
 
 // New returns an Uplink that Run keeps up.
 func New(config Config) *Uplink {
-	setDefault(&config.KeepaliveTime, 10*time.Second)
-	setDefault(&config.KeepaliveTimeout, 4*time.Second)
-	setDefault(&config.BackoffMin, 200*time.Millisecond)
-	setDefault(&config.BackoffMax, 2*time.Second)
-	setDefault(&config.BackoffRefused, 5*time.Second)
+	config.KeepaliveTime = cmp.Or(config.KeepaliveTime, 10*time.Second)
+	config.KeepaliveTimeout = cmp.Or(config.KeepaliveTimeout, 4*time.Second)
+	config.BackoffMin = cmp.Or(config.BackoffMin, 200*time.Millisecond)
+	config.BackoffMax = cmp.Or(config.BackoffMax, 2*time.Second)
+	config.BackoffRefused = cmp.Or(config.BackoffRefused, 5*time.Second)
+	config.BackoffShortLived = cmp.Or(config.BackoffShortLived, time.Minute)
 	return &Uplink{config: config}
-}
-
-func setDefault(value *time.Duration, otherwise time.Duration) {
-	if *value == 0 {
-		*value = otherwise
-	}
 }
 
 // Run keeps a stream to the API server up until ctx ends; it returns ctx's error.
 func (u *Uplink) Run(ctx context.Context) error {
 	logger := klog.FromContext(ctx).WithValues("node", u.config.Node, "server", u.config.Server)
 	ctx = klog.NewContext(ctx, logger)
-	var delay time.Duration
+	pauses := newPauses(u.config)
 	for {
 		served, err := u.connect(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		delay = u.backoff(delay, served, err)
+		pause := pauses.next(served, err)
 		if refused(err) {
-			logger.Error(err, "The API server refuses this agent: check its credentials and the node's name", "retryIn", delay)
+			logger.Error(err, "The API server refuses this agent: check its credentials and the node's name", "retryIn", pause)
 		} else {
-			logger.Info("No stream to the API server", "err", err, "retryIn", delay)
+			logger.Info("No stream to the API server", "err", err, "retryIn", pause)
 		}
-		if !wait(ctx, delay) {
+		if !sleep(ctx, pause) {
 			return ctx.Err()
 		}
-	}
-}
-
-// backoff returns how long to wait before the next attempt, where last is how
-// long the agent had waited before this one, and served how long its stream was.
-// It begins anew after a stream that was worth the wait: while one server after
-// the other takes over nobody is to wait for the agents. An agent whose place
-// another one has taken waits longer and longer, or the two would do nothing else.
-func (u *Uplink) backoff(last, served time.Duration, err error) time.Duration {
-	switch {
-	case refused(err):
-		return u.config.BackoffRefused
-	case served > last && status.Code(err) != codes.Aborted:
-		return u.config.BackoffMin
-	}
-	return min(max(2*last, u.config.BackoffMin), u.config.BackoffMax)
-}
-
-// refused tells whether trying again is of no use until somebody has done something.
-func refused(err error) bool {
-	switch status.Code(err) {
-	case codes.Unauthenticated, codes.PermissionDenied, codes.InvalidArgument:
-		return true
-	}
-	return false
-}
-
-// wait waits between half of the delay and all of it, so that agents that lost
-// their server together do not come back together; false when ctx ended.
-func wait(ctx context.Context, delay time.Duration) bool {
-	timer := time.NewTimer(delay/2 + rand.N(delay/2+1))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

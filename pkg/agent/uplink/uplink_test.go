@@ -157,7 +157,8 @@ func (s *server) start(a agent.Agent, edit func(*Config)) (stop func() error) {
 		Server: s.address, ServerName: "localhost", CAFile: filepath.Join(s.folder, "cert.pem"),
 		Credentials: Files{Token: filepath.Join(s.folder, "token")},
 		Node:        "node01", Labels: map[string]string{"a": "b"}, Version: "v9", Agent: a,
-		BackoffMin: 10 * time.Millisecond, BackoffMax: 50 * time.Millisecond, BackoffRefused: 50 * time.Millisecond,
+		BackoffMin: 10 * time.Millisecond, BackoffMax: 50 * time.Millisecond,
+		BackoffRefused: 50 * time.Millisecond, BackoffShortLived: 50 * time.Millisecond,
 	}
 	if edit != nil {
 		edit(&config)
@@ -403,42 +404,6 @@ func TestServerThatComesLater(t *testing.T) {
 	conn.Close()
 	listener.Close()
 	startServer(t, folder, address).welcome()
-}
-
-func TestBackoff(t *testing.T) {
-	u := New(Config{})
-	lost, denied := status.Error(codes.Unavailable, "lost"), status.Error(codes.PermissionDenied, "denied")
-	for _, test := range []struct {
-		what               string
-		last, served, want time.Duration
-		err                error
-	}{
-		{"the first failure", 0, 0, 200 * time.Millisecond, lost},
-		{"the next one", 200 * time.Millisecond, 0, 400 * time.Millisecond, lost},
-		{"at most", 1600 * time.Millisecond, 0, 2 * time.Second, lost},
-		{"a server that had its term", 2 * time.Second, 6 * time.Second, 200 * time.Millisecond, lost},
-		{"a short one, soon after", 200 * time.Millisecond, time.Second, 200 * time.Millisecond, lost},
-		{"ended as soon as it had begun", 400 * time.Millisecond, 100 * time.Millisecond, 800 * time.Millisecond, lost},
-		{"replaced", time.Second, time.Hour, 2 * time.Second, status.Error(codes.Aborted, "replaced")},
-		{"refused", 0, 0, 5 * time.Second, denied},
-		{"refused in the end", 0, time.Hour, 5 * time.Second, denied},
-	} {
-		if got := u.backoff(test.last, test.served, test.err); got != test.want {
-			t.Errorf("%s: %v, not %v", test.what, got, test.want)
-		}
-	}
-}
-
-func TestWait(t *testing.T) {
-	begin := time.Now()
-	if !wait(t.Context(), 20*time.Millisecond) || time.Since(begin) < 10*time.Millisecond {
-		t.Error("wait did not wait")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if wait(ctx, time.Hour) {
-		t.Error("wait outlived its context")
-	}
 }
 
 func TestLargeObjects(t *testing.T) {

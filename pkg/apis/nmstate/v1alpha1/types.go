@@ -59,6 +59,7 @@ type NodeNetworkStateSpec struct {
 	// applies it again by itself.
 	// Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked
 	// value that is sent back keeps the secret that the node has.
+	// It may have 1 MiB as compact JSON.
 	// +optional
 	DesiredState *State `json:"desiredState,omitempty"`
 }
@@ -69,7 +70,8 @@ type NodeNetworkStateStatus struct {
 	// The node's network, in nmstate's format: for a GET or LIST without
 	// resourceVersion read from the node for this request, or proved unchanged
 	// since it was read. Absent while the node cannot be reached: old data is never
-	// shown as current.
+	// shown as current. Absent, too, if it is too large to be shown (reason
+	// StateTooLarge of the condition Available).
 	// +optional
 	CurrentState *State `json:"currentState,omitempty"`
 	// The part of spec.desiredState that the node does not match now, in nmstate's
@@ -192,6 +194,9 @@ const (
 	ReasonReading = "Reading"
 	// ReasonReadFailed: Available is False, the agent is there but libnmstate could not read the network.
 	ReasonReadFailed = "ReadFailed"
+	// ReasonStateTooLarge: Available is False, the network was read and is too large to be shown. On InSync,
+	// which is False then: status.difference is too large to be shown.
+	ReasonStateTooLarge = "StateTooLarge"
 	// ReasonNoDesiredState: InSync is True, there is nothing that could be out of sync.
 	ReasonNoDesiredState = "NoDesiredState"
 	// ReasonStateMatches: InSync is True, all of spec.desiredState holds.

@@ -19,45 +19,32 @@ package v1alpha1
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"reflect"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxDepth is how deep a state may be nested. nmstate's own format needs ten;
-// its JSON parser gives up at 128.
-const maxDepth = 100
-
-// ValidateState tells what is wrong with a state before nmstate sees it: it must
-// be a JSON object that is not nested beyond reason. nil is fine.
+// ValidateState tells what is wrong with a desired state before nmstate sees it: it must
+// be a JSON object that is neither too large nor nested beyond reason. nil is fine.
 func ValidateState(state *State, path *field.Path) field.ErrorList {
 	if state == nil || len(state.Raw) == 0 {
 		return nil
 	}
-	if first := bytes.TrimLeft(state.Raw, " \t\r\n"); first[0] != '{' {
+	if first := bytes.TrimLeft(state.Raw, " \t\r\n"); len(first) == 0 || first[0] != '{' {
 		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "must be an object in nmstate's format, such as {\"interfaces\": []}")}
 	}
-	decoder := json.NewDecoder(bytes.NewReader(state.Raw))
-	for depth := 0; ; {
-		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return field.ErrorList{field.Invalid(path, field.OmitValueType{}, fmt.Sprintf("is no JSON: %v", err))}
-		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			if depth++; depth > maxDepth {
-				return field.ErrorList{field.Invalid(path, field.OmitValueType{}, fmt.Sprintf("must not be nested deeper than %d levels", maxDepth))}
-			}
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
+	text, err := compact(state.Raw)
+	if err != nil {
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, fmt.Sprintf("is no JSON: %v", err))}
 	}
+	if len(text) > MaxDesiredState {
+		return field.ErrorList{tooLarge(path, len(text), MaxDesiredState, "leave out what is as it should be: what a state does not mention stays as it is on the node")}
+	}
+	if err := NewState(text).CheckComplexity(); err != nil {
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, err.Error())}
+	}
+	return nil
 }
 
 // SameState tells whether two states mean the same: order of keys, white space
@@ -69,8 +56,17 @@ func SameState(a, b *State) bool {
 	if bytes.Equal(a.Raw, b.Raw) {
 		return true
 	}
+	// A patch escapes for HTML, and most often changes nothing else. To decode is dear.
+	left, leftErr := compact(a.Raw)
+	right, rightErr := compact(b.Raw)
+	if leftErr != nil || rightErr != nil {
+		return false
+	}
+	if bytes.Equal(left, right) {
+		return true
+	}
 	var x, y any
-	if json.Unmarshal(a.Raw, &x) != nil || json.Unmarshal(b.Raw, &y) != nil {
+	if json.Unmarshal(left, &x) != nil || json.Unmarshal(right, &y) != nil {
 		return false
 	}
 	return reflect.DeepEqual(x, y)

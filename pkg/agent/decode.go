@@ -1,0 +1,217 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package agent
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// Limits of what is taken from the stream: an entry in memory can be a hundred times as
+// large as its text. An agent makes four conditions, and upstream merges managers.
+const (
+	maxConditions    = 16
+	maxManagedFields = 1000
+	// maxManagedFieldsText is more than a write may have: an agent's record may be older than that limit.
+	maxManagedFieldsText = 4 * v1alpha1.MaxManagedFields
+	// maxAnnotationsText is what 256 KiB of annotations may take as JSON, which escapes
+	// some characters with six bytes.
+	maxAnnotationsText = 8 * validation.TotalAnnotationSizeLimitB
+	// maxStatusText is for the conditions and for the last apply, which have short texts.
+	maxStatusText = 4 << 20
+	// maxText is the size in bytes of a message or another text. Kubernetes' own
+	// conditions have no longer messages.
+	maxText = 32 << 10
+)
+
+// received is an object as it comes from the stream. It has the fields that an agent or
+// a change may set; json passes over all others without decoding them. What has lists,
+// maps or times stays text at first: such a field could stand there a million times.
+type received struct {
+	metav1.TypeMeta `json:",inline"`
+
+	Metadata struct {
+		Name          string          `json:"name"`
+		Generation    int64           `json:"generation"`
+		Annotations   json.RawMessage `json:"annotations"`
+		ManagedFields json.RawMessage `json:"managedFields"`
+	} `json:"metadata"`
+	Spec   v1alpha1.NodeNetworkStateSpec `json:"spec"`
+	Status receivedStatus                `json:"status"`
+}
+
+// receivedStatus is a status, three of whose fields stay text at first. json prefers
+// them to the embedded ones.
+type receivedStatus struct {
+	v1alpha1.NodeNetworkStateStatus `json:",inline"`
+
+	Conditions               json.RawMessage `json:"conditions"`
+	LastApply                json.RawMessage `json:"lastApply"`
+	LastSuccessfulUpdateTime json.RawMessage `json:"lastSuccessfulUpdateTime"`
+}
+
+// DecodeObject returns the object that EncodeObject made the text of, without its kind
+// and with nothing that is not an agent's to set. Anything else, an object beyond the limits, a
+// state that is no JSON object, or the object of a node other than the given one is an
+// error, which does not quote the text.
+func DecodeObject(text []byte, node string) (*v1alpha1.NodeNetworkState, error) {
+	var r received
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("the object of node %q is not valid: %w", node, withoutText(err))
+	}
+	if got, want := r.GroupVersionKind(), v1alpha1.SchemeGroupVersion.WithKind(objectKind); got != want {
+		return nil, fmt.Errorf("the object of node %q is not of kind %q", node, want)
+	}
+	if r.Metadata.Name != "" && r.Metadata.Name != node {
+		return nil, fmt.Errorf("the object is of node %.253q, not %q", r.Metadata.Name, node)
+	}
+	obj, err := r.object()
+	if err != nil {
+		return nil, fmt.Errorf("the object of node %q is not valid: %w", node, err)
+	}
+	return obj, nil
+}
+
+// object decodes what is text still.
+func (r *received) object() (*v1alpha1.NodeNetworkState, error) {
+	obj := &v1alpha1.NodeNetworkState{Spec: r.Spec, Status: r.Status.NodeNetworkStateStatus}
+	obj.Name, obj.Generation = r.Metadata.Name, r.Metadata.Generation
+	var err error
+	if obj.ManagedFields, err = decodeList[metav1.ManagedFieldsEntry](
+		"metadata.managedFields", r.Metadata.ManagedFields, maxManagedFieldsText, maxManagedFields); err != nil {
+		return nil, err
+	}
+	if obj.Status.Conditions, err = decodeList[metav1.Condition](
+		"status.conditions", r.Status.Conditions, maxStatusText, maxConditions); err != nil {
+		return nil, err
+	}
+	err = errors.Join(
+		decodePart("metadata.annotations", r.Metadata.Annotations, maxAnnotationsText, &obj.Annotations),
+		decodePart("status.lastApply", r.Status.LastApply, maxStatusText, &obj.Status.LastApply),
+		decodePart("status.lastSuccessfulUpdateTime", r.Status.LastSuccessfulUpdateTime, maxText, &obj.Status.LastSuccessfulUpdateTime),
+		validation.ValidateAnnotationsSize(obj.Annotations),
+		checkState("spec.desiredState", obj.Spec.DesiredState),
+		checkState("status.currentState", obj.Status.CurrentState),
+		checkState("status.difference", obj.Status.Difference),
+	)
+	if err != nil {
+		return nil, err
+	}
+	shorten(&obj.Status)
+	return obj, nil
+}
+
+// decodePart decodes a field that may have so many bytes; none at all is fine.
+func decodePart(name string, text json.RawMessage, limit int, into any) error {
+	if len(text) == 0 {
+		return nil
+	}
+	if len(text) > limit {
+		return fmt.Errorf("%s has %d bytes, and may have at most %d", name, len(text), limit)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s: %w", name, withoutText(err))
+	}
+	return nil
+}
+
+// decodeList decodes a list that may have so many bytes and so many items. It stops at
+// the first item that is too many.
+func decodeList[T any](name string, text json.RawMessage, limit, most int) ([]T, error) {
+	if len(text) > limit {
+		return nil, fmt.Errorf("%s has %d bytes, and may have at most %d", name, len(text), limit)
+	}
+	if len(text) == 0 || bytes.Equal(text, []byte("null")) {
+		return nil, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	if token, err := decoder.Token(); err != nil || token != json.Delim('[') {
+		return nil, fmt.Errorf("%s is no list", name)
+	}
+	var list []T
+	for decoder.More() {
+		if len(list) == most {
+			return nil, fmt.Errorf("%s has more than %d items", name, most)
+		}
+		var item T
+		if err := decoder.Decode(&item); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, withoutText(err))
+		}
+		list = append(list, item)
+	}
+	return list, nil
+}
+
+// checkState makes sure that a state is a JSON object that whoever reads it can afford to decode.
+func checkState(name string, state *v1alpha1.State) error {
+	if state != nil && !bytes.HasPrefix(state.Raw, []byte("{")) {
+		return fmt.Errorf("%s is no JSON object", name)
+	}
+	if err := state.CheckComplexity(); err != nil {
+		return fmt.Errorf("%s %w", name, err)
+	}
+	return nil
+}
+
+// shorten cuts the texts of a status that are too long. nmstate's own messages may quote
+// whole states.
+func shorten(status *v1alpha1.NodeNetworkStateStatus) {
+	for i := range status.Conditions {
+		c := &status.Conditions[i]
+		c.Type, c.Status = shortened(c.Type), shortened(c.Status)
+		c.Reason, c.Message = shortened(c.Reason), shortened(c.Message)
+	}
+	if last := status.LastApply; last != nil {
+		last.User, last.Outcome = shortened(last.User), shortened(last.Outcome)
+		last.Reason, last.Message = shortened(last.Reason), shortened(last.Message)
+	}
+	status.Backend = shortened(status.Backend)
+	status.AgentVersion = shortened(status.AgentVersion)
+	status.NmstateVersion = shortened(status.NmstateVersion)
+	status.NetworkManagerVersion = shortened(status.NetworkManagerVersion)
+}
+
+// shortened returns a text of at most maxText bytes. It is valid UTF-8, or no message
+// could carry it.
+func shortened[T ~string](text T) T {
+	const cut = " [cut]"
+	if len(text) > maxText {
+		text = text[:maxText-len(cut)] + cut
+	}
+	return T(strings.ToValidUTF8(string(text), ""))
+}
+
+// withoutText makes sure that an error about a text that may hold anything does not quote it.
+func withoutText(err error) error {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return fmt.Errorf("no JSON at byte %d", syntax.Offset)
+	}
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) {
+		return fmt.Errorf("field %q has the wrong type", mismatch.Field)
+	}
+	return errors.New("a field has a wrong value")
+}

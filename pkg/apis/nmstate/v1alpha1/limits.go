@@ -1,0 +1,118 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package v1alpha1
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// What an object may carry. A node's agent sends its object in one message, of 16 MiB
+// at most, and keeps the durable part in one file. A write that makes the durable part
+// too large is refused, or the agent could not send the object any more. The limits below,
+// the 256 KiB that Kubernetes allows for annotations, a difference as large as the spec,
+// and an outcome of the last change leave more than half of the message to currentState,
+// also if masks make the spec and the difference longer than they were written.
+const (
+	// MaxDesiredState is the size in bytes that spec.desiredState may have as compact
+	// JSON, without escapes that only HTML needs.
+	MaxDesiredState = 1 << 20
+	// MaxManagedFields is the size in bytes that metadata.managedFields may have in all, as compact JSON.
+	MaxManagedFields = 1 << 20
+	// MaxStateValues is the number of values that a state may have: fields, and items of
+	// lists. Decoded into Go's maps and lists a value takes about 100 bytes, however short
+	// its text is. The largest state that fits a message has half as many values.
+	MaxStateValues = 2 << 20
+	// maxDepth is how deep a state may be nested. nmstate's own format needs ten;
+	// its JSON parser gives up at 128.
+	maxDepth = 100
+)
+
+// ValidateManagedFields tells whether the managed fields of an object are too large.
+func ValidateManagedFields(fields []metav1.ManagedFieldsEntry, path *field.Path) field.ErrorList {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(fields); err != nil {
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, fmt.Sprintf("is no JSON: %v", err))}
+	}
+	if size := text.Len() - len("\n"); size > MaxManagedFields {
+		return field.ErrorList{tooLarge(path, size, MaxManagedFields, "to forget who manages what, set it to [{}] by a patch")}
+	}
+	return nil
+}
+
+// tooLarge names the size and the limit, and says what to do.
+func tooLarge(path *field.Path, size, limit int, advice string) *field.Error {
+	err := field.TooLong(path, "", limit)
+	err.Detail = fmt.Sprintf("has %d bytes as compact JSON, and may have at most %d: %s", size, limit, advice)
+	return err
+}
+
+// CheckComplexity tells whether a state has too many values or is nested too deep. It
+// decodes nothing: whoever decodes a state checks this first.
+func (s *State) CheckComplexity() error {
+	if s == nil {
+		return nil
+	}
+	values, depth := weigh(s.Raw)
+	if depth > maxDepth {
+		return fmt.Errorf("must not be nested deeper than %d levels", maxDepth)
+	}
+	if values > MaxStateValues {
+		return fmt.Errorf("has about %d values, and may have at most %d", values, MaxStateValues)
+	}
+	return nil
+}
+
+// weigh returns how many values a JSON text has at most, and how deep it is nested.
+// Each value but the first of a list or an object comes after a comma.
+func weigh(text []byte) (values, depth int) {
+	open := 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i = endOfString(text, i)
+		case ',':
+			values++
+		case '{', '[':
+			values++
+			open++
+			depth = max(depth, open)
+		case '}', ']':
+			open--
+		}
+	}
+	return values, depth
+}
+
+// endOfString returns where the string that starts at start ends.
+func endOfString(text []byte, start int) int {
+	for i := start + 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i
+		}
+	}
+	return len(text)
+}
