@@ -51,7 +51,7 @@ func (r record) with(obj *v1alpha1.NodeNetworkState, desired *v1alpha1.State) re
 	r.Annotations = maskAnnotations(maps.Clone(obj.Annotations))
 	r.ManagedFields = obj.DeepCopy().ManagedFields
 	if !v1alpha1.SameState(r.Desired, desired) {
-		r.Desired = desired.DeepCopy()
+		r.Desired = desired.Compact().DeepCopy()
 		r.Generation++
 	}
 	return r
@@ -157,6 +157,8 @@ func parseRecord(text []byte) (record, error) {
 	if err := json.Unmarshal(file.Record, &r); err != nil {
 		return record{}, errors.New("its content is not a record's")
 	}
+	// Agents of before kept it escaped for HTML.
+	r.Desired = r.Desired.Compact()
 	return r, nil
 }
 
@@ -171,12 +173,12 @@ func (s *store) save(r record) error {
 		}
 		s.spoilt = false
 	}
-	content, err := json.Marshal(r)
+	content, err := encode(r)
 	if err != nil {
 		return fmt.Errorf("writing the agent's record: %w", err)
 	}
 	sum := sha256.Sum256(content)
-	text, err := json.Marshal(recordFile{Format: recordFormat, SHA256: hex.EncodeToString(sum[:]), Record: content})
+	text, err := encode(recordFile{Format: recordFormat, SHA256: hex.EncodeToString(sum[:]), Record: content})
 	if err != nil {
 		return fmt.Errorf("writing the agent's record: %w", err)
 	}

@@ -17,6 +17,9 @@ limitations under the License.
 package host
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"os"
 	"path/filepath"
 	"strings"
@@ -280,4 +283,58 @@ func TestARecordThatMayBeGoodIsKept(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRecordIsNotEscapedForHTML: a byte of a spec must not become six.
+func TestRecordIsNotEscapedForHTML(t *testing.T) {
+	const state, escaped = `{"description":"<&>"}`, `{ "description": "\u003c\u0026\u003e" }`
+	s := newStore(t.TempDir())
+	obj := &v1alpha1.NodeNetworkState{}
+	obj.Annotations = map[string]string{"a": "<&>"}
+	if err := s.save(record{}.with(obj, v1alpha1.NewState([]byte(escaped)))); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(s.path)
+	if err != nil || strings.Contains(string(text), `\u00`) || strings.Count(string(text), "<&>") != 2 {
+		t.Errorf("%v, the file is %s", err, text)
+	}
+	if r, damage := s.load(); damage != "" || string(r.Desired.Raw) != state {
+		t.Errorf("read %s, %s", r.Desired.Raw, damage)
+	}
+}
+
+// TestRecordOfBeforeIsRead: agents of before escaped it.
+func TestRecordOfBeforeIsRead(t *testing.T) {
+	content := `{"annotations":{"a":"\u003c"},"generation":7,"desiredState":{"description":"\u003c\u0026\u003e"}}`
+	sum := sha256.Sum256([]byte(content))
+	r, err := parseRecord([]byte(`{"format":1,"sha256":"` + hex.EncodeToString(sum[:]) + `","record":` + content + `}`))
+	if err != nil || r.Generation != 7 || r.Annotations["a"] != "<" || string(r.Desired.Raw) != `{"description":"<&>"}` {
+		t.Errorf("read %+v, %v", r, err)
+	}
+}
+
+// FuzzParseRecord: whatever the file holds, the agent starts.
+func FuzzParseRecord(f *testing.F) {
+	for _, content := range []string{`{"generation":1}`, `{"desiredState":null,"lastApply":{}}`, `[]`, `{"desiredState":7}`} {
+		sum := sha256.Sum256([]byte(content))
+		f.Add([]byte(`{"format":1,"sha256":"`+hex.EncodeToString(sum[:])+`","record":`+content+`}`), []byte(content))
+	}
+	f.Fuzz(func(t *testing.T, file, content []byte) {
+		_, _ = parseRecord(file)
+		// Behind the checksum, too.
+		sum := sha256.Sum256(content)
+		r, err := parseRecord([]byte(`{"format":1,"sha256":"` + hex.EncodeToString(sum[:]) + `","record":` + string(content) + `}`))
+		if err != nil {
+			return
+		}
+		s := newStore(t.TempDir())
+		if err := s.save(r); err != nil {
+			t.Fatal(err)
+		}
+		again, damage := s.load()
+		before, _ := encode(r)
+		if after, err := encode(again); damage != "" || err != nil || !bytes.Equal(after, before) {
+			t.Errorf("%s was read back as %s, %s, %v", before, after, damage, err)
+		}
+	})
 }
