@@ -70,6 +70,8 @@ type session struct {
 type pending struct {
 	begin time.Time
 	apply bool
+	// unsent tells that the request could not be sent; the session's lock guards it.
+	unsent bool
 	// reply gets the one reply.
 	reply chan *agentpb.Reply
 }
@@ -93,7 +95,9 @@ func (s *session) run() error {
 	for {
 		select {
 		case message := <-s.out:
+			// An error of Send means that the agent does not get the message.
 			if err := s.stream.Send(message); err != nil {
+				s.unsent(message.GetRequest().GetId())
 				s.end(err)
 			}
 		case <-s.ended:
@@ -111,7 +115,7 @@ func (s *session) end(cause error) {
 	}
 	s.cause = cause
 	for _, p := range s.pending {
-		if p.apply {
+		if p.apply && !p.unsent {
 			s.member.fleet.metrics.observeApply(string(agent.Lost), p.begin)
 		}
 	}
@@ -203,14 +207,28 @@ func (s *session) ask(ctx context.Context, request *agentpb.Request) (*agentpb.R
 		case reply := <-p.reply:
 			return reply, nil
 		default:
-			return nil, errEnded
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if p.unsent {
+			return nil, errors.Join(errNotSent, errEnded)
+		}
+		return nil, errEnded
 	case <-ctx.Done():
 		if !apply {
 			// The outcome of an apply is measured however late it comes.
 			s.forget(request.Id)
 		}
 		return nil, ctx.Err()
+	}
+}
+
+// unsent records that a request could not be sent.
+func (s *session) unsent(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.pending[id]; p != nil {
+		p.unsent = true
 	}
 }
 

@@ -115,6 +115,37 @@ func TestWriteToAnAgentThatIsLost(t *testing.T) {
 	s.wantApplies("Lost", 1)
 }
 
+// TestWriteThatIsTooLargeToBeSent: what was never sent is not lost, and ends no stream.
+func TestWriteThatIsTooLargeToBeSent(t *testing.T) {
+	s := startServer(t, nil, "node01")
+	s.join("node01")
+	large := `{"description":"` + strings.Repeat("<", agent.MaxMessageSize) + `"}`
+	for _, ask := range []func(context.Context, string, agent.Change) (*v1alpha1.NodeNetworkState, error){s.Apply, s.Validate} {
+		_, err := ask(t.Context(), "node01", s.desire("node01", large))
+		wantKind(t, err, agent.Invalid, "nothing was sent")
+	}
+	if _, err := s.Apply(t.Context(), "node01", s.desire("node01", dummy)); err != nil {
+		t.Errorf("the change after it: %v", err)
+	}
+	s.wantApplies("Lost", 0)
+}
+
+// TestRequestThatCannotBeSent: an error of Send is none of the agent's.
+func TestRequestThatCannotBeSent(t *testing.T) {
+	s := startServer(t, nil, "node01")
+	s.join("node01")
+	session, err := s.member("node01").reach(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := &agentpb.Change{Object: make([]byte, 2*agent.MaxMessageSize)}
+	_, err = session.ask(t.Context(), &agentpb.Request{Request: &agentpb.Request_Apply{Apply: large}})
+	if !errors.Is(err, errNotSent) {
+		t.Errorf("got %v, not that nothing was sent", err)
+	}
+	s.wantApplies("Lost", 0)
+}
+
 func TestWriteThatTakesTooLong(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.ApplyTimeout = 100 * time.Millisecond }, "node01")
 	node := s.join("node01")
