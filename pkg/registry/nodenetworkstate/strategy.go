@@ -76,16 +76,18 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 
 // PrepareForUpdate implements rest.RESTUpdateStrategy. A status that says the
 // same in another encoding is the same; one that was written is left for ValidateUpdate.
+// The spec becomes what is sent to the node: a patch escapes it for HTML.
 func (strategy) PrepareForUpdate(_ context.Context, updated, current runtime.Object) {
 	now, before := updated.(*v1alpha1.NodeNetworkState), current.(*v1alpha1.NodeNetworkState)
 	now.Generation = before.Generation
+	now.Spec.DesiredState = now.Spec.DesiredState.Compact()
 	if sameStatus(&now.Status, &before.Status) {
 		now.Status = before.Status
 	}
 }
 
-// ValidateUpdate implements rest.RESTUpdateStrategy. What is wrong within
-// desiredState nmstate tells, on the node.
+// ValidateUpdate implements rest.RESTUpdateStrategy. It bounds what would make the node's
+// object too large. What is wrong within desiredState nmstate tells, on the node.
 func (strategy) ValidateUpdate(_ context.Context, updated, current runtime.Object) field.ErrorList {
 	now, before := updated.(*v1alpha1.NodeNetworkState), current.(*v1alpha1.NodeNetworkState)
 	var errs field.ErrorList
@@ -102,6 +104,7 @@ func (strategy) ValidateUpdate(_ context.Context, updated, current runtime.Objec
 	if !sameStatus(&now.Status, &before.Status) {
 		errs = append(errs, field.Forbidden(field.NewPath("status"), "it is read-only: it shows what the node is"))
 	}
+	errs = append(errs, v1alpha1.ValidateManagedFields(now.ManagedFields, metadata.Child("managedFields"))...)
 	return append(errs, v1alpha1.ValidateState(now.Spec.DesiredState, field.NewPath("spec", "desiredState"))...)
 }
 

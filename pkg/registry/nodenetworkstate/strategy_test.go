@@ -54,21 +54,49 @@ func node() *v1alpha1.NodeNetworkState {
 	}
 }
 
+// described returns a state with a description that repeats the text.
+func described(text string, times int) *v1alpha1.State {
+	return v1alpha1.NewState([]byte(`{"description":"` + strings.Repeat(text, times) + `"}`))
+}
+
+// TestWhatIsTooLargeNamesSizeAndLimit: whoever wrote it learns what to do.
+func TestWhatIsTooLargeNamesSizeAndLimit(t *testing.T) {
+	before, now := node(), node()
+	// It is 11.4 MB as a patch leaves it, and 1.9 MB as it would travel.
+	now.Spec.DesiredState = described(`\u003c`, 1_900_000)
+	s := newStrategy(nil)
+	s.PrepareForUpdate(t.Context(), now, before)
+	errs := s.ValidateUpdate(t.Context(), now, before)
+	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "spec.desiredState: Too long: has 1900018 bytes") || !strings.Contains(errs[0].Error(), "at most 1048576") {
+		t.Errorf("%v", errs)
+	}
+}
+
 func TestWhatMayBeChanged(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*v1alpha1.NodeNetworkState)
 		field  string
 	}{
-		"nothing":       {func(*v1alpha1.NodeNetworkState) {}, ""},
-		"annotations":   {func(n *v1alpha1.NodeNetworkState) { n.Annotations = map[string]string{"a": "b"} }, ""},
-		"spec":          {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = v1alpha1.NewState([]byte(`{"b":2}`)) }, ""},
-		"no spec":       {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = nil }, ""},
-		"no object":     {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = v1alpha1.NewState([]byte(`7`)) }, "spec.desiredState"},
-		"labels":        {func(n *v1alpha1.NodeNetworkState) { n.Labels = nil }, "metadata.labels"},
-		"owner":         {func(n *v1alpha1.NodeNetworkState) { n.OwnerReferences = []metav1.OwnerReference{{}} }, "metadata.ownerReferences"},
-		"finalizers":    {func(n *v1alpha1.NodeNetworkState) { n.Finalizers = []string{"a/b"} }, "metadata.finalizers"},
-		"status":        {func(n *v1alpha1.NodeNetworkState) { n.Status.Backend = "x" }, "status"},
-		"current state": {func(n *v1alpha1.NodeNetworkState) { n.Status.CurrentState = nil }, "status"},
+		"nothing":         {func(*v1alpha1.NodeNetworkState) {}, ""},
+		"annotations":     {func(n *v1alpha1.NodeNetworkState) { n.Annotations = map[string]string{"a": "b"} }, ""},
+		"spec":            {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = v1alpha1.NewState([]byte(`{"b":2}`)) }, ""},
+		"no spec":         {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = nil }, ""},
+		"no object":       {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = v1alpha1.NewState([]byte(`7`)) }, "spec.desiredState"},
+		"labels":          {func(n *v1alpha1.NodeNetworkState) { n.Labels = nil }, "metadata.labels"},
+		"owner":           {func(n *v1alpha1.NodeNetworkState) { n.OwnerReferences = []metav1.OwnerReference{{}} }, "metadata.ownerReferences"},
+		"finalizers":      {func(n *v1alpha1.NodeNetworkState) { n.Finalizers = []string{"a/b"} }, "metadata.finalizers"},
+		"status":          {func(n *v1alpha1.NodeNetworkState) { n.Status.Backend = "x" }, "status"},
+		"current state":   {func(n *v1alpha1.NodeNetworkState) { n.Status.CurrentState = nil }, "status"},
+		"spec, too large": {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = described("<", v1alpha1.MaxDesiredState) }, "spec.desiredState"},
+		"spec, as large as may be": {func(n *v1alpha1.NodeNetworkState) {
+			n.Spec.DesiredState = described("<", v1alpha1.MaxDesiredState-len(`{"description":""}`))
+		}, ""},
+		"spec, small and escaped for HTML": {func(n *v1alpha1.NodeNetworkState) {
+			n.Spec.DesiredState = described(`\u003c`, v1alpha1.MaxDesiredState-100)
+		}, ""},
+		"managed fields, too large": {func(n *v1alpha1.NodeNetworkState) {
+			n.ManagedFields = []metav1.ManagedFieldsEntry{{FieldsV1: metav1.NewFieldsV1(string(described("<", v1alpha1.MaxManagedFields).Raw))}}
+		}, "metadata.managedFields"},
 		"status, encoded anew": {func(n *v1alpha1.NodeNetworkState) {
 			n.Status.CurrentState = v1alpha1.NewState([]byte(strings.ReplaceAll(live, "\n", " ")))
 		}, ""},

@@ -18,7 +18,6 @@ package nodenetworkstate
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -84,7 +83,7 @@ func (table) ConvertToTable(_ context.Context, object, options runtime.Object) (
 }
 
 func row(n *v1alpha1.NodeNetworkState) metav1.TableRow {
-	net := parse(n.Status.CurrentState)
+	net := parseNetwork(n.Status.CurrentState)
 	return metav1.TableRow{
 		Object: runtime.RawExtension{Object: n},
 		Cells: []any{
@@ -92,11 +91,11 @@ func row(n *v1alpha1.NodeNetworkState) metav1.TableRow {
 			condition(n, v1alpha1.ConditionAvailable),
 			condition(n, v1alpha1.ConditionInSync),
 			interfaces(n.Status.Interfaces),
-			orNone(net.defaultRoute()),
+			orNone(net.defaultRoute),
 			lastApply(n.Status.LastApply),
 			age(n.CreationTimestamp.Time),
 			at(n.CreationTimestamp.Time),
-			orNone(strings.Join(net.addresses(), ",")),
+			orNone(strings.Join(net.addresses, ",")),
 			orNone(string(n.Status.Backend)),
 			orNone(n.Status.AgentVersion),
 			orNone(n.Status.NmstateVersion),
@@ -149,72 +148,4 @@ func orNone(text string) string {
 		return "<none>"
 	}
 	return text
-}
-
-// network is the little of nmstate's format that the table shows.
-type network struct {
-	Interfaces []struct {
-		Name  string `json:"name"`
-		Type  string `json:"type"`
-		State string `json:"state"`
-		IPv4  ipConf `json:"ipv4"`
-		IPv6  ipConf `json:"ipv6"`
-	} `json:"interfaces"`
-	Routes struct {
-		Running []struct {
-			Destination string `json:"destination"`
-			Interface   string `json:"next-hop-interface"`
-			NextHop     string `json:"next-hop-address"`
-			Table       int64  `json:"table-id"`
-		} `json:"running"`
-	} `json:"routes"`
-}
-
-type ipConf struct {
-	Address []struct {
-		IP     string `json:"ip"`
-		Length int    `json:"prefix-length"`
-	} `json:"address"`
-}
-
-// parse reads a state as far as it can be read: a column that cannot be filled
-// must not take the row away.
-func parse(state *v1alpha1.State) network {
-	var n network
-	if state != nil {
-		_ = json.Unmarshal(state.Raw, &n)
-	}
-	return n
-}
-
-// mainTable is the routing table of ordinary routes (rtnetlink(7), RT_TABLE_MAIN).
-const mainTable = 254
-
-// defaultRoute returns next hop and interface of the default route, IPv4 first.
-func (n network) defaultRoute() string {
-	for _, all := range []string{"0.0.0.0/0", "::/0"} {
-		for _, r := range n.Routes.Running {
-			if r.Destination == all && (r.Table == 0 || r.Table == mainTable) {
-				return strings.TrimPrefix(r.NextHop+"%"+r.Interface, "%")
-			}
-		}
-	}
-	return ""
-}
-
-// addresses returns those of the interfaces that are up, without those that are
-// the same on every host.
-func (n network) addresses() []string {
-	var found []string
-	for _, i := range n.Interfaces {
-		if i.State != "up" || i.Type == "loopback" {
-			continue
-		}
-		for _, a := range append(i.IPv4.Address, i.IPv6.Address...) {
-			if !strings.HasPrefix(a.IP, "fe80:") {
-				found = append(found, fmt.Sprintf("%s/%d", a.IP, a.Length))
-			}
-		}
-	}
-	return found
 }
