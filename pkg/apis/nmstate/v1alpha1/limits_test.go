@@ -1,0 +1,124 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package v1alpha1
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func TestCompact(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"a":1}`:                              `{"a":1}`,
+		"{ \"a\" :\n[ 1 , \"b c\" ] }":         `{"a":[1,"b c"]}`,
+		`{"a":"\u003c\u003e\u0026"}`:           `{"a":"<>&"}`,
+		`{"a":"\u2028\u2029"}`:                 "{\"a\":\"\u2028\u2029\"}",
+		`{"\u003ca":"\\u003c"}`:                `{"<a":"\\u003c"}`,
+		`{"a":"\\\u003c\\\\u003c"}`:            `{"a":"\\<\\\\u003c"}`,
+		`{"a":"\"\n\u0022\u003C\u0000\ud83d"}`: `{"a":"\"\n\u0022\u003C\u0000\ud83d"}`,
+		`{"a":"\\"}`:                           `{"a":"\\"}`,
+		`{"a":`:                                `{"a":`,
+		``:                                     ``,
+	} {
+		if got := NewState([]byte(text)).Compact(); string(got.Raw) != want {
+			t.Errorf("%s became %s, not %s", text, got.Raw, want)
+		}
+	}
+	if (*State)(nil).Compact() != nil {
+		t.Error("no state became one")
+	}
+}
+
+// FuzzCompact: whatever a state is, it means the same afterwards, and costs no more.
+func FuzzCompact(f *testing.F) {
+	for _, text := range []string{`{"a":"\u003c\\u003c\\\u003c"}`, `{"\u2028":[1e5,"\\"]}`, `{"a":"\ud800\u0026"}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var before, after any
+		if json.Unmarshal(text, &before) != nil {
+			return
+		}
+		kept := bytes.Clone(text)
+		got := NewState(text).Compact()
+		if !bytes.Equal(kept, text) {
+			t.Fatalf("%q was changed in place", kept)
+		}
+		if err := json.Unmarshal(got.Raw, &after); err != nil || !reflect.DeepEqual(before, after) || len(got.Raw) > len(text) {
+			t.Errorf("%q became %q, %v", text, got.Raw, err)
+		}
+		if again := got.Compact(); !bytes.Equal(again.Raw, got.Raw) {
+			t.Errorf("%q became %q and then %q", text, got.Raw, again.Raw)
+		}
+	})
+}
+
+func TestValidateState(t *testing.T) {
+	for name, test := range map[string]struct{ state, want string }{
+		"nothing":          {``, ""},
+		"an object":        {" {\"a\":[1]}\n", ""},
+		"white space":      {"  ", "must be an object"},
+		"a list":           {`[]`, "must be an object"},
+		"no JSON":          {`{"a"}`, "is no JSON"},
+		"two objects":      {`{}{}`, "is no JSON"},
+		"deep":             {`{"a":` + strings.Repeat("[", 99) + strings.Repeat("]", 99) + `}`, ""},
+		"too deep":         {`{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, "deeper than 100"},
+		"brackets in text": {`{"a":"` + strings.Repeat(`[\"`, 1000) + `"}`, ""},
+		"large":            {`{"a":"` + strings.Repeat("x", MaxDesiredState-8) + `"}`, ""},
+		"too large":        {`{"a":"` + strings.Repeat("x", MaxDesiredState-7) + `"}`, "has 1048577 bytes as compact JSON, and may have at most 1048576"},
+		"only white space": {`{"a":` + strings.Repeat(" ", MaxDesiredState) + `1}`, ""},
+		"only escapes":     {`{"a":"` + strings.Repeat(`\u003c`, MaxDesiredState-8) + `"}`, ""},
+	} {
+		got := ValidateState(NewState([]byte(test.state)), field.NewPath("spec", "desiredState")).ToAggregate()
+		if test.want == "" && got != nil || test.want != "" && (got == nil || !strings.Contains(got.Error(), test.want)) {
+			t.Errorf("%s: %v, not %q", name, got, test.want)
+		}
+	}
+}
+
+func TestComplexity(t *testing.T) {
+	for item, most := range map[string]int{`0,`: MaxStateValues - 2, `[],`: MaxStateValues/2 - 1, `{},`: MaxStateValues/2 - 1} {
+		for more, want := range map[int]bool{0: false, 2: true} {
+			state := NewState([]byte(`{"a":[` + strings.Repeat(item, most+more) + `0]}`))
+			if err := state.CheckComplexity(); (err != nil) != want {
+				t.Errorf("%d times %s: %v", most+more, item, err)
+			}
+		}
+	}
+}
+
+func TestSameState(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want bool
+	}{
+		{`{"a":1,"b":2}`, `{"b":2.0, "a":1}`, true},
+		{`{"a":"<"}`, `{"a":"\u003c"}`, true},
+		{`{"a":"<"}`, `{"a":"\u003C"}`, true},
+		{`{"a":1}`, `{"a":2}`, false},
+		{`{"a":1}`, `{"a"`, false},
+	} {
+		if got := SameState(NewState([]byte(test.a)), NewState([]byte(test.b))); got != test.want {
+			t.Errorf("%s and %s: %v", test.a, test.b, got)
+		}
+	}
+}
