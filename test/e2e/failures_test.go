@@ -19,6 +19,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -71,6 +72,11 @@ func (s *suite) failureSpecs() {
 			Expect(last.Reason).To(Equal("InvalidArgument"))
 		})
 	}
+	for _, n := range s.oneOfEach() {
+		It("a spec that is too large is 422, and the node stays manageable, with "+string(n.backend), Label(string(n.backend)), NodeTimeout(2*long), func(ctx SpecContext) {
+			s.tooLarge(ctx, n.name)
+		})
+	}
 	for _, f := range failing {
 		It("what fails "+f.name+" leaves the node as it was, with "+string(f.backend), Label(string(f.backend)), NodeTimeout(4*time.Minute), func(ctx SpecContext) {
 			node := "node01"
@@ -99,6 +105,30 @@ func (s *suite) failureSpecs() {
 			Expect(s.get(ctx, node).Status.Difference).To(BeNil())
 		})
 	}
+}
+
+// tooLarge writes specs of characters that are escaped for HTML, each of which then has six bytes.
+func (s *suite) tooLarge(ctx SpecContext, node string) {
+	GinkgoHelper()
+	s.desireAfterwards(node, `{"interfaces":[]}`)
+	before := s.get(ctx, node)
+	describe := func(size int) string {
+		return `{"spec":{"desiredState":{"description":"` + strings.Repeat("<", size) + `"}}}`
+	}
+	for _, size := range []int{1_900_000, 2_900_000} {
+		out, err := s.kubectl(ctx, describe(size), "patch", "nns", node, "--type=merge", "--patch-file=/dev/stdin")
+		Expect(err).To(HaveOccurred(), out)
+		Expect(out).To(And(ContainSubstring("spec.desiredState: Too long: has "), ContainSubstring("at most %d", v1alpha1.MaxDesiredState)))
+	}
+	Expect(s.get(ctx, node).Generation).To(Equal(before.Generation), "the node was asked")
+	// As large as may be, in all copies of it: spec and difference.
+	out, err := s.kubectl(ctx, describe(v1alpha1.MaxDesiredState-100), "patch", "nns", node, "--type=merge", "--patch-file=/dev/stdin")
+	Expect(err).NotTo(HaveOccurred(), out)
+	Expect(s.killAgent(ctx, node)).To(Succeed())
+	Expect(s.startAgent(ctx, node)).To(Succeed())
+	obj := s.waitFor(ctx, node, "", long, isTrue(v1alpha1.ConditionAvailable))
+	Expect(len(obj.Spec.DesiredState.Raw)).To(BeNumerically(">", v1alpha1.MaxDesiredState-1000))
+	Expect(obj.Status.CurrentState).NotTo(BeNil())
 }
 
 // managersDNS is what a NetworkManager knows of DNS: what holds for all links,

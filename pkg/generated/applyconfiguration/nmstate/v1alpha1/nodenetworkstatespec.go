@@ -35,6 +35,7 @@ type NodeNetworkStateSpecApplyConfiguration struct {
 	// applies it again by itself.
 	// Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked
 	// value that is sent back keeps the secret that the node has.
+	// It may have 1 MiB as compact JSON.
 	DesiredState *nmstatev1alpha1.State `json:"desiredState,omitempty"`
 }
 

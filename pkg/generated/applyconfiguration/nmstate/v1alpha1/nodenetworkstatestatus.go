@@ -33,7 +33,8 @@ type NodeNetworkStateStatusApplyConfiguration struct {
 	// The node's network, in nmstate's format: for a GET or LIST without
 	// resourceVersion read from the node for this request, or proved unchanged
 	// since it was read. Absent while the node cannot be reached: old data is never
-	// shown as current.
+	// shown as current. Absent, too, if it is too large to be shown (reason
+	// StateTooLarge of the condition Available).
 	CurrentState *nmstatev1alpha1.State `json:"currentState,omitempty"`
 	// The part of spec.desiredState that the node does not match now, in nmstate's
 	// format. Absent when the node is in sync. The answer to a dry run shows here
