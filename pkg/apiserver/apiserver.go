@@ -143,8 +143,14 @@ func New(config Config) (*Server, error) {
 // chain returns what builds the handlers that a request passes: upstream's, and ours.
 func (s *Server) chain(codecs serializer.CodecFactory) func(http.Handler, *genericapiserver.Config) http.Handler {
 	return func(handler http.Handler, c *genericapiserver.Config) http.Handler {
+		handler = writes{next: handler, codecs: codecs, limit: c.MaxRequestBodyBytes, exists: s.exists}
 		return s.gate.guard(c.RequestInfoResolver, genericapiserver.DefaultBuildHandlerChain(refuseStrategic(handler, codecs), c))
 	}
+}
+
+// exists tells whether there is a node of that name.
+func (s *Server) exists(name string) bool {
+	return s.log.Get(nodenetworkstate.Key(name)) != nil
 }
 
 // announcing is a Directory that tells when it has first delivered the nodes.

@@ -46,6 +46,19 @@ spec:
 
 // command is what kubectl is called with and prints; each does what it does for
 // a built-in resource. They build on one another.
+// onNowhere is for a node that there is not.
+var onNowhere = strings.Replace(bridgeOnNode03, "node03", "nowhere", 1)
+
+// routesOnNode03 is for the routes of a node, which are to follow.
+const routesOnNode03 = `
+apiVersion: nmstate.io/v1alpha1
+kind: NodeNetworkState
+metadata:
+  name: node03
+spec:
+  desiredState:
+    routes: `
+
 type command struct {
 	name  string
 	input string
@@ -75,8 +88,11 @@ var reading = []command{
 }
 
 var writing = []command{
-	{name: "create", input: bridgeOnNode03, args: "create -f -", fails: true, want: []string{"MethodNotAllowed"}},
-	{name: "delete", args: "delete nns node01", fails: true, want: []string{"MethodNotAllowed"}},
+	{name: "create", input: bridgeOnNode03, args: "create -f -", fails: true, want: []string{"MethodNotAllowed", "is there already"}},
+	{name: "create of no node", input: onNowhere, args: "create -f -", fails: true, want: []string{"NotFound", `there is no node "nowhere"`}},
+	{name: "apply to no node", input: onNowhere, args: "apply -f -", fails: true, want: []string{"NotFound", `there is no node "nowhere"`}},
+	{name: "apply of a policy", input: strings.Replace(bridgeOnNode03, "spec:", "spec:\n  nodeSelector: {a: b}", 1), args: "apply --server-side -f -", fails: true, want: []string{"spec.nodeSelector", "each selected node"}},
+	{name: "delete", args: "delete nns node01", fails: true, want: []string{"MethodNotAllowed", "until the node is removed"}},
 	{name: "delete --all", args: "delete nns --all", fails: true, want: []string{"MethodNotAllowed"}},
 	{name: "label", args: "label nns node01 a=b", fails: true, want: []string{"metadata.labels", "label the node"}},
 	{name: "patch of the status", args: `patch nns node01 --type=merge -p {"status":{"backend":"Kernel"}}`, fails: true, want: []string{"status", "read-only"}},
@@ -88,7 +104,7 @@ var writing = []command{
 	{name: "apply --server-side, again", input: bridgeOnNode03, args: "apply --server-side -f -", want: []string{"serverside-applied"}},
 	{name: "diff of none", input: bridgeOnNode03, args: "diff --server-side -f -", want: []string{"="}},
 	{name: "apply --server-side of another manager", input: strings.ReplaceAll(bridgeOnNode03, "kbr0", "kbr1"), args: "apply --server-side --field-manager=another -f -", fails: true, want: []string{"conflict", ".spec.desiredState.interfaces"}},
-	{name: "apply --server-side to no node", input: strings.Replace(bridgeOnNode03, "node03", "nowhere", 1), args: "apply --server-side -f -", fails: true, want: []string{"NotFound"}},
+	{name: "apply --server-side to no node", input: onNowhere, args: "apply --server-side -f -", fails: true, want: []string{"NotFound"}},
 	{name: "apply", input: bridgeOnNode03, args: "apply -f -", want: []string{"configured"}},
 	{name: "apply, again", input: bridgeOnNode03, args: "apply -f -", want: []string{"unchanged"}},
 	{name: "annotate", args: "annotate nns node03 purpose=test", want: []string{"annotated"}},
@@ -97,9 +113,13 @@ var writing = []command{
 	{name: "replace", input: bridgeOnNode03 + "      ipv4: {enabled: true, dhcp: false, address: [{ip: 198.51.100.43, prefix-length: 24}]}\n", args: "replace -f -", want: []string{"replaced"}},
 	{name: "what replace has done", args: "get nns node03 -o jsonpath={.spec.desiredState.interfaces[0].ipv4.address[0].ip},{.metadata.labels.kubernetes\\.io/hostname},{.metadata.annotations}", want: []string{"=198.51.100.43,node03,"}},
 	{name: "patch, JSON", args: `patch nns node03 --type=json -p [{"op":"replace","path":"/spec/desiredState/interfaces/0/state","value":"absent"}]`, want: []string{"patched"}},
+	{name: "patch, JSON, whose test fails", args: `patch nns node03 --type=json -p [{"op":"test","path":"/metadata/name","value":"x"}]`, fails: true, want: []string{"patch[0]", "test /metadata/name"}},
 	{name: "patch, merge", args: `patch nns node03 --type=merge -p {"spec":{"desiredState":{"interfaces":[]}}}`, want: []string{"patched"}},
 	{name: "an unknown field", args: `patch nns node03 --type=merge -p {"spec":{"desired":{}}}`, want: []string{"unknown field \"spec.desired\""}},
 	{name: "an unknown key of nmstate", args: `patch nns node03 --type=merge -p {"spec":{"desiredState":{"interfacez":[]}}}`, fails: true, want: []string{"unknown field `interfacez`"}},
+	{name: "apply of routes", input: routesOnNode03 + "{config: []}\n", args: "apply --server-side --force-conflicts -f -", want: []string{"serverside-applied"}},
+	{name: "apply of an empty map", input: routesOnNode03 + "{}\n", args: "apply --server-side --force-conflicts -f -", want: []string{"serverside-applied"}},
+	{name: "an empty map stays one", args: "get nns node03 -o jsonpath={.spec.desiredState.routes}", want: []string{"={}"}},
 	{name: "unset", args: `patch nns node03 --type=merge -p {"spec":{"desiredState":null}}`, want: []string{"patched"}},
 }
 

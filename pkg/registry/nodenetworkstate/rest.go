@@ -172,7 +172,7 @@ func (r *REST) cacheReaches(ctx context.Context, revision uint64) error {
 // answers what would change.
 func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	info = rest.WrapUpdatedObjectInfo(info, checkResourceVersion, keepUnmentioned)
+	info = rest.WrapUpdatedObjectInfo(asSent{info}, checkResourceVersion, keepUnmentioned)
 	// Server-side apply forces creation on; here it never is.
 	updated, created, err := r.store.Update(ctx, name, info, create, update, false, options)
 	if err != nil || !slices.Contains(options.DryRun, metav1.DryRunAll) {

@@ -1,0 +1,114 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package apiserver
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+	apirequest "k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/registry/nodenetworkstate"
+)
+
+// writes is the handler that sees a request to write NodeNetworkStates before
+// upstream does. It answers what upstream refuses without saying why, and gives
+// the request's body to the registry.
+type writes struct {
+	next   http.Handler
+	codecs runtime.NegotiatedSerializer
+	// limit is how many bytes a body may have; upstream refuses a longer one.
+	limit int64
+	// exists tells whether there is a node of that name.
+	exists func(name string) bool
+}
+
+// ServeHTTP implements http.Handler.
+func (h writes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	info, ok := apirequest.RequestInfoFrom(r.Context())
+	if !ok || !info.IsResourceRequest || info.APIGroup != nmstate.GroupName ||
+		info.APIVersion != v1alpha1.SchemeGroupVersion.Version || info.Resource != "nodenetworkstates" || info.Subresource != "" {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	var err error
+	switch info.Verb {
+	case "create":
+		err = h.refuseCreate(r, info.Name)
+	case "delete", "deletecollection":
+		err = nodenetworkstate.RefuseDelete(info.Name)
+	case "update", "patch":
+		r, err = h.withBody(r, info.Name)
+	}
+	if err == nil {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	if apierrors.IsMethodNotSupported(err) {
+		w.Header().Set("Allow", allowed(info.Name))
+	}
+	responsewriters.ErrorNegotiated(err, h.codecs, v1alpha1.SchemeGroupVersion, w, r)
+}
+
+// allowed returns the methods of an object or, without a name, of the collection.
+func allowed(name string) string {
+	if name == "" {
+		return http.MethodGet
+	}
+	return "GET, PUT, PATCH"
+}
+
+// refuseCreate answers a request to create an object, whose name is in the path
+// or, as usual, in the body.
+func (h writes) refuseCreate(r *http.Request, name string) error {
+	data, _ := io.ReadAll(io.LimitReader(r.Body, h.limit))
+	body := nodenetworkstate.NewBody(r.Header.Get("Content-Type"), data)
+	if err := body.Check(name); err != nil {
+		return err
+	}
+	if name == "" {
+		name = body.Name()
+	}
+	return nodenetworkstate.RefuseCreate(name, h.exists(name))
+}
+
+// withBody returns the request with its body read: for the registry in the
+// context, and for upstream once more.
+func (h writes) withBody(r *http.Request, name string) (*http.Request, error) {
+	data, err := io.ReadAll(io.LimitReader(r.Body, h.limit+1))
+	r.Body = replayed{io.MultiReader(bytes.NewReader(data), r.Body), r.Body}
+	if err != nil || int64(len(data)) > h.limit {
+		return r, nil // upstream meets the same and says so
+	}
+	body := nodenetworkstate.NewBody(r.Header.Get("Content-Type"), data)
+	if err := body.Check(name); err != nil {
+		return r, err
+	}
+	return r.WithContext(nodenetworkstate.WithBody(r.Context(), body)), nil
+}
+
+// replayed is a request's body that begins again.
+type replayed struct {
+	io.Reader
+	io.Closer
+}

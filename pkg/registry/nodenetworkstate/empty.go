@@ -1,0 +1,181 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package nodenetworkstate
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// restore puts back in now what upstream's merge lost of the body. To nmstate {}
+// and null are not the same: "config: {}" clears DNS, "config: null" leaves it.
+func (b Body) restore(now, before *v1alpha1.NodeNetworkState) error {
+	apply, merge := b.MediaType == string(types.ApplyYAMLPatchType), b.MediaType == string(types.MergePatchType)
+	if !apply && !merge {
+		return nil
+	}
+	patch, patched, err := b.desired()
+	if err != nil {
+		return fmt.Errorf("reading spec.desiredState of the patch of %q: %w", now.Name, err)
+	}
+	merged, err := decode(now.Spec.DesiredState)
+	if err != nil {
+		return nil // validation tells the client
+	}
+	restored, _ := decode(now.Spec.DesiredState)
+	if merge {
+		restored = withLists(restored, patch)
+	} else {
+		if now.Spec.DesiredState == nil && !patched && !owned(now.ManagedFields) {
+			return nil // nobody wants one any more
+		}
+		existing, err := decode(before.Spec.DesiredState)
+		if err != nil {
+			return fmt.Errorf("reading the present spec.desiredState of %q: %w", now.Name, err)
+		}
+		restored = withEmpty(restored, existing, patch, patched)
+	}
+	if reflect.DeepEqual(restored, merged) {
+		return nil
+	}
+	if now.Spec.DesiredState, err = encode(restored); err != nil {
+		return fmt.Errorf("writing spec.desiredState of %q: %w", now.Name, err)
+	}
+	return nil
+}
+
+// desired returns spec.desiredState of the body, and whether the body has it.
+func (b Body) desired() (any, bool, error) {
+	object, err := b.parse()
+	if err != nil || len(object.Spec) == 0 {
+		return nil, false, err
+	}
+	var spec map[string]json.RawMessage
+	if err := utiljson.Unmarshal(object.Spec, &spec); err != nil {
+		return nil, false, err
+	}
+	text, there := spec["desiredState"]
+	if !there {
+		return nil, false, nil
+	}
+	value, err := decode(v1alpha1.NewState(text))
+	return value, true, err
+}
+
+// decode returns a state in Go's own types, its numbers as they are written.
+func decode(state *v1alpha1.State) (any, error) {
+	if state == nil || len(state.Raw) == 0 {
+		return nil, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(state.Raw))
+	decoder.UseNumber()
+	var value any
+	return value, decoder.Decode(&value)
+}
+
+// encode is the reverse of decode.
+func encode(value any) (*v1alpha1.State, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, err
+	}
+	return v1alpha1.NewState(bytes.TrimSpace(text.Bytes())), nil
+}
+
+// withEmpty returns now with the maps that server-side apply emptied. Its merge
+// leaves null for a map whose last field this request dropped. A null that the
+// client applied stays.
+func withEmpty(now, before, applied any, isApplied bool) any {
+	was, wasMap := before.(map[string]any)
+	switch is := now.(type) {
+	case nil:
+		if wasMap && !(isApplied && applied == nil) {
+			return map[string]any{}
+		}
+	case map[string]any:
+		fields, _ := applied.(map[string]any)
+		for key, value := range is {
+			field, there := fields[key]
+			is[key] = withEmpty(value, was[key], field, there)
+		}
+	}
+	return now
+}
+
+// withLists returns now with the lists of a merge patch as they were sent. A list
+// is replaced as a whole (RFC 7386), but upstream's merge drops null fields within
+// its items, and in nmstate such a null removes a key: external_ids: {a: null}.
+func withLists(now, patch any) any {
+	switch p := patch.(type) {
+	case map[string]any:
+		is, _ := now.(map[string]any)
+		for key, value := range p {
+			if field, there := is[key]; there {
+				is[key] = withLists(field, value)
+			}
+		}
+	case []any:
+		// Admission may have changed the list since; then it stays.
+		if reflect.DeepEqual(now, withoutNulls(p)) {
+			return p
+		}
+	}
+	return now
+}
+
+// withoutNulls returns a copy of value without fields that are null.
+func withoutNulls(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		kept := make(map[string]any, len(v))
+		for key, field := range v {
+			if field != nil {
+				kept[key] = withoutNulls(field)
+			}
+		}
+		return kept
+	case []any:
+		kept := make([]any, len(v))
+		for i, item := range v {
+			kept[i] = withoutNulls(item)
+		}
+		return kept
+	}
+	return value
+}
+
+// owned tells whether a manager owns spec.desiredState itself, not only fields of it.
+func owned(managers []metav1.ManagedFieldsEntry) bool {
+	for _, entry := range managers {
+		var set fieldpath.Set
+		if entry.FieldsV1 != nil && set.FromJSON(entry.FieldsV1.GetRawReader()) == nil && set.Has(fieldpath.MakePathOrDie("spec", "desiredState")) {
+			return true
+		}
+	}
+	return false
+}

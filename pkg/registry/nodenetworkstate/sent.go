@@ -1,0 +1,137 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package nodenetworkstate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sort"
+	"strconv"
+	"strings"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// asSent is an update that says what the client sent: upstream's merge loses
+// empty maps and nulls, and its errors either lack the cause or show the whole
+// object.
+type asSent struct{ rest.UpdatedObjectInfo }
+
+// UpdatedObject implements rest.UpdatedObjectInfo.
+func (a asSent) UpdatedObject(ctx context.Context, existing runtime.Object) (runtime.Object, error) {
+	body := bodyFrom(ctx)
+	updated, err := a.UpdatedObjectInfo.UpdatedObject(ctx, existing)
+	before, ok := existing.(*v1alpha1.NodeNetworkState)
+	if !ok {
+		return updated, err
+	}
+	if err != nil {
+		return nil, body.explain(before, err)
+	}
+	if now, ok := updated.(*v1alpha1.NodeNetworkState); ok {
+		if err := body.restore(now, before); err != nil {
+			return nil, err
+		}
+	}
+	return updated, nil
+}
+
+// explain returns an error of upstream's with its cause, and without the object:
+// an answer may be kept in an audit log, where no secret belongs.
+func (b Body) explain(existing *v1alpha1.NodeNetworkState, err error) error {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		if detail, ok := strings.CutPrefix(err.Error(), "failed to create typed patch object "); ok {
+			_, detail, _ = strings.Cut(detail, "): ")
+			return invalidPatch(existing.Name, field.NewPath("patch"), detail)
+		}
+		return err
+	}
+	s := status.Status()
+	switch {
+	case s.Reason != metav1.StatusReasonInvalid:
+		return err
+	case len(causes(s)) == 1 && causes(s)[0].Field == "patch":
+		return invalidPatch(existing.Name, field.NewPath("patch"), withoutValue(causes(s)[0].Message))
+	case len(causes(s)) == 0 && b.MediaType == string(types.JSONPatchType):
+		return failedOperation(existing, b.Data, err)
+	}
+	return err
+}
+
+func causes(s metav1.Status) []metav1.StatusCause {
+	if s.Details == nil {
+		return nil
+	}
+	return s.Details.Causes
+}
+
+// withoutValue takes the quoted value out of a message of field.Invalid.
+func withoutValue(message string) string {
+	rest := strings.TrimPrefix(message, field.ErrorTypeInvalid.String()+": ")
+	quoted, err := strconv.QuotedPrefix(rest)
+	if err != nil {
+		return "the patched object cannot be read"
+	}
+	return strings.TrimPrefix(rest[len(quoted):], ": ")
+}
+
+// failedOperation names the first operation of a JSON patch that fails, for which
+// upstream has no words.
+func failedOperation(existing *v1alpha1.NodeNetworkState, data []byte, unexplained error) error {
+	operations, err := jsonpatch.DecodePatch(data)
+	if err != nil {
+		return unexplained
+	}
+	document := existing.DeepCopy()
+	document.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(kind))
+	text, err := json.Marshal(document)
+	if err != nil {
+		return unexplained
+	}
+	// A search by halves: a patch may have 10,000 operations.
+	count := sort.Search(len(operations), func(i int) bool {
+		_, err := operations[:i+1].Apply(text)
+		return err != nil
+	})
+	if count == len(operations) {
+		return unexplained
+	}
+	_, err = operations[:count+1].Apply(text)
+	path, _ := operations[count].Path()
+	return invalidPatch(existing.Name, field.NewPath("patch").Index(count), operations[count].Kind()+" "+path+": "+err.Error())
+}
+
+// longest is how much an error repeats of what the client sent.
+const longest = 1000
+
+func invalidPatch(name string, path *field.Path, detail string) error {
+	if len(detail) > longest {
+		detail = strings.ToValidUTF8(detail[:longest], "") + " …"
+	}
+	return apierrors.NewInvalid(v1alpha1.SchemeGroupVersion.WithKind(kind).GroupKind(), name,
+		field.ErrorList{field.Invalid(path, field.OmitValueType{}, detail)})
+}
