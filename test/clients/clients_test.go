@@ -225,7 +225,7 @@ func TestPythonAgentGone(t *testing.T) {
 func TestPythonTakesLong(t *testing.T) {
 	bond := manifest("node02", `{"interfaces":[{"name":"bond7","type":"bond","state":"up","link-aggregation":{"mode":"active-backup","port":["eth2"]}}]}`)
 	mustFail(t, []string{"504: it goes on", "status.lastApply"}, bond, "apply_state.py", "-")
-	mustFail(t, []string{"409: ", "is changing it"}, bond, "apply_state.py", "-")
+	mustFail(t, []string{"429: ", "is changing it"}, bond, "apply_state.py", "-")
 	busy := []string{"--field-selector", "status.conditions.Progressing=True"}
 	mustRun(t, []string{"node02: available True"}, "", "list_nodes.py", busy...)
 	if !env.own {

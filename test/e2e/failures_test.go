@@ -25,6 +25,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -175,8 +176,12 @@ func (s *slowApply) beginSpecs() {
 		obj := s.waitFor(ctx, s.node, "", long, isTrue(v1alpha1.ConditionProgressing))
 		Expect(isTrue(v1alpha1.ConditionAvailable)(obj)).To(BeTrue())
 		Expect(obj.Status.LastApply.Outcome).To(Equal(v1alpha1.ApplyInProgress))
-		_, err := s.tryDesire(ctx, s.node, `{"interfaces":[]}`)
-		Expect(apierrors.IsConflict(err)).To(BeTrue(), "%v", err)
+		// Without the half a minute for which client-go would try again.
+		err := s.clients(nil).NmstateV1alpha1().RESTClient().Patch(types.MergePatchType).Resource("nodenetworkstates").Name(s.node).
+			MaxRetries(0).Body([]byte(`{"spec":{"desiredState":{"interfaces":[]}}}`)).Do(ctx).Error()
+		Expect(apierrors.IsTooManyRequests(err)).To(BeTrue(), "%v", err)
+		seconds, delayed := apierrors.SuggestsClientDelay(err)
+		Expect(delayed && seconds > 0).To(BeTrue(), "%v", err)
 	})
 }
 

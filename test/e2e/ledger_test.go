@@ -316,7 +316,7 @@ func (l *ledger) write(ctx context.Context, a *account) error {
 	change.Spec.DesiredState = v1alpha1.NewState([]byte(desired(next)))
 	got, err := l.nns.Update(ctx, change, metav1.UpdateOptions{})
 	switch {
-	case apierrors.IsConflict(err):
+	case apierrors.IsConflict(err), apierrors.IsTooManyRequests(err):
 		return errConflict
 	case apierrors.IsServiceUnavailable(err) && strings.HasPrefix(err.Error(), `node "`):
 		return errUnreachable // nothing was sent to it

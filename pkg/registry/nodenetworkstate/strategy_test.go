@@ -171,7 +171,7 @@ func TestScopeNarrowsTheBarrier(t *testing.T) {
 
 func TestErrorsOfAgentsBecomeTheAPIs(t *testing.T) {
 	for kind, code := range map[agent.ErrorKind]int32{
-		agent.Invalid: http.StatusUnprocessableEntity, agent.Conflict: http.StatusConflict, agent.Busy: http.StatusConflict,
+		agent.Invalid: http.StatusUnprocessableEntity, agent.Conflict: http.StatusConflict, agent.Busy: http.StatusTooManyRequests,
 		agent.Failed: http.StatusInternalServerError, agent.Unreachable: http.StatusServiceUnavailable,
 		agent.Lost: http.StatusGatewayTimeout, agent.InProgress: http.StatusGatewayTimeout,
 	} {

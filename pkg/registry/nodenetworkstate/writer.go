@@ -181,8 +181,10 @@ func statusError(node string, err error) error {
 	case agent.Invalid:
 		return newStatus(node, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, failure,
 			fmt.Sprintf("NodeNetworkState.nmstate.io %q is invalid: spec.desiredState: %v", node, failure))
-	case agent.Conflict, agent.Busy:
+	case agent.Conflict:
 		return apierrors.NewConflict(resource, node, failure)
+	case agent.Busy:
+		return busy(node, failure)
 	case agent.Unreachable:
 		return newStatus(node, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, failure,
 			fmt.Sprintf("node %q: %v", node, failure))
@@ -195,7 +197,21 @@ func statusError(node string, err error) error {
 	}
 }
 
-func newStatus(node string, code int32, reason metav1.StatusReason, failure *agent.Error, message string) error {
+// busyRetry is after how many seconds a client asks a busy node again. client-go
+// does so by itself ten times: that is the half minute for which a request also
+// waits for its own change.
+const busyRetry = 3
+
+// busy answers that another change is under way. It is no conflict: the change is
+// as good as before once the other one has ended, and forcing does not help.
+func busy(node string, failure *agent.Error) error {
+	err := newStatus(node, http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, failure,
+		fmt.Sprintf("node %q: %v; try again once it has ended", node, failure))
+	err.ErrStatus.Details.RetryAfterSeconds = busyRetry
+	return err
+}
+
+func newStatus(node string, code int32, reason metav1.StatusReason, failure *agent.Error, message string) *apierrors.StatusError {
 	cause := metav1.StatusCause{Type: metav1.CauseType(failure.Reason), Message: failure.Message}
 	if failure.Kind == agent.Invalid {
 		cause.Field = "spec.desiredState"

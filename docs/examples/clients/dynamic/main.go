@@ -86,18 +86,18 @@ func run(ctx context.Context, kubeconfig, selector, node, bridge string) error {
 	return nil
 }
 
-// backoff goes on for a minute or two: a conflict may mean that the node is busy
-// with somebody else's change. It has no Cap, at which a Backoff would end.
+// backoff goes on for a minute or two, beside what client-go does by itself while
+// the node is busy with somebody else's change. It has no Cap, at which a Backoff would end.
 func backoff() wait.Backoff {
 	return wait.Backoff{Steps: 14, Duration: 200 * time.Millisecond, Factor: 1.5, Jitter: 0.5}
 }
 
-// mayTryAgain: after a conflict, with what is there then; and when the node or the
-// server could not be reached. If the change was made all the same, because it was
+// mayTryAgain: after a conflict, with what is there then; while the node is busy;
+// and when the node or the server could not be reached. If the change was made all the same, because it was
 // kube-apiserver that lost the server, another try is a conflict: the patch has the
 // resourceVersion of what was read.
 func mayTryAgain(err error) bool {
-	return apierrors.IsConflict(err) || apierrors.IsServiceUnavailable(err)
+	return apierrors.IsConflict(err) || apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err)
 }
 
 // patch puts the bridge's state in place of what the spec says of it. It returns

@@ -10,8 +10,9 @@ RESOURCE = {"group": "nmstate.io", "version": "v1alpha1", "plural": "nodenetwork
 
 # What an error of a write means, by its reason: 500 and 504 may also come from something in between.
 MEANINGS = {
-    "Conflict": "somebody else owns it, has changed it since it was read, or is changing it",  # 409
+    "Conflict": "somebody else owns it, or has changed it since it was read",  # 409
     "Invalid": "the state is wrong or not supported, the node is as it was",  # 422
+    "TooManyRequests": "somebody else is changing it: try again once that has ended",  # 429
     "InternalError": "nmstate failed at it, the node was put back",  # 500
     "ServiceUnavailable": "the node or the server cannot be reached",  # 503
     "Timeout": "it goes on, or the node was lost: wait until Progressing is False and read status.lastApply",  # 504

@@ -134,7 +134,9 @@ func explain(err error) error {
 	case apierrors.IsInvalid(err): // 422
 		return fmt.Errorf("nmstate refuses the state, the node is as it was: %w", err)
 	case apierrors.IsConflict(err): // 409
-		return fmt.Errorf("somebody else owns or changes it: %w", err)
+		return fmt.Errorf("somebody else owns it, or has changed it: %w", err)
+	case apierrors.IsTooManyRequests(err): // 429, and client-go has tried again for half a minute
+		return fmt.Errorf("somebody else is changing it: %w", err)
 	case apierrors.IsServiceUnavailable(err): // 503
 		return fmt.Errorf("the node or the server cannot be reached: %w", err)
 	case apierrors.IsTimeout(err): // 504
