@@ -49,28 +49,29 @@ import (
 
 // Elector decides when this server is the active one of several.
 type Elector interface {
-	// Run calls lead whenever this server becomes the active one, with the
-	// revision after which the term's resourceVersions begin; lead's ctx ends when
-	// it ceases to be. It returns when ctx has ended, or when this server is to
-	// end because it is not the active one any more.
+	// Run calls lead when this server becomes the active one. The resourceVersions
+	// of the term begin after the revision term. lead's ctx ends when the server
+	// stops being the active one. Run returns when ctx ends, or when this server
+	// must exit because it is no longer the active one.
 	Run(ctx context.Context, lead func(ctx context.Context, term uint64) error) error
-	// IsActive returns whether this server is the active one: after lead was called
-	// to end it is until lead returns, unless that is because it has ceased to be.
+	// IsActive returns whether this server is the active one. It stays true while
+	// lead shuts down, unless the server shuts down because it lost its lease.
 	IsActive() bool
-	// Announce has traffic sent to this server, the active one, until ctx ends.
+	// Announce directs clients' traffic to this server until ctx ends. Only the
+	// active server calls it.
 	Announce(ctx context.Context) error
 }
 
-// Config says what a Server is made of. Who is a node, who is an agent and who
-// may call are the form's to say: standalone or in a cluster.
+// Config holds the parts of a Server. Those that differ between standalone and a
+// cluster are interfaces: who is a node, who is an agent, who may call.
 type Config struct {
 	// Generic is upstream's, with serving, authentication and authorization set.
 	Generic *genericapiserver.RecommendedConfig
 	// Scheme and Codecs are those that Generic was made with.
 	Scheme *runtime.Scheme
 	Codecs serializer.CodecFactory
-	// CallersKnown, if there is one, returns once it is known what tells callers
-	// apart, or when ctx ends.
+	// CallersKnown, if set, returns once the server can authenticate callers, or
+	// when ctx ends.
 	CallersKnown func(ctx context.Context) error
 	// Elector says when this server is the active one.
 	Elector Elector
@@ -79,7 +80,7 @@ type Config struct {
 	Authenticator fleet.Authenticator
 	// Reads say how long readers wait for agents, and how often agents read for them.
 	Reads fleet.Reads
-	// Observe, if there is one, makes of the sink of the nodes' objects one that sees them pass.
+	// Observe, if set, wraps the sink of the nodes' objects, to see each object.
 	Observe func(fleet.Sink) fleet.Sink
 	// AgentListener is where agents connect, AgentTLS what they are served with.
 	AgentListener net.Listener
@@ -95,12 +96,12 @@ type Server struct {
 	fleet    *fleet.Fleet
 	listener net.Listener
 	tls      credentials.TransportCredentials
-	// nodesKnown is closed once the nodes are known: before, a list would lack
-	// them, and a client would take that for their deletion.
+	// nodesKnown is closed once the nodes are known. A list before that would lack
+	// nodes, and clients would think that these were deleted.
 	nodesKnown <-chan struct{}
 	// callersKnown is Config.CallersKnown.
 	callersKnown func(ctx context.Context) error
-	// watchCache is there once the resource is installed.
+	// watchCache is set when the resource is installed.
 	watchCache atomic.Pointer[cacher.Cacher]
 }
 
@@ -140,7 +141,8 @@ func New(config Config) (*Server, error) {
 	return s, s.generic.AddReadyzChecks(healthz.NamedCheck("take-over", s.gate.check))
 }
 
-// chain returns what builds the handlers that a request passes: upstream's, and ours.
+// chain returns a function that builds the handlers of a request: the gate, then
+// upstream's, then writes.
 func (s *Server) chain(codecs serializer.CodecFactory) func(http.Handler, *genericapiserver.Config) http.Handler {
 	return func(handler http.Handler, c *genericapiserver.Config) http.Handler {
 		handler = writes{next: handler, codecs: codecs, limit: c.MaxRequestBodyBytes, exists: s.exists}
@@ -153,7 +155,7 @@ func (s *Server) exists(name string) bool {
 	return s.log.Get(nodenetworkstate.Key(name)) != nil
 }
 
-// announcing is a Directory that tells when it has first delivered the nodes.
+// announcing is a Directory that closes delivered after its first delivery.
 type announcing struct {
 	fleet.Directory
 	once      sync.Once
@@ -197,7 +199,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error {
 		err := ignoreEnd(ctx, s.elector.Run(ctx, s.lead))
 		if err != nil {
-			// The sooner it is started again the better: it may be the one that takes over from itself.
+			// Restart at once: this server may be the next active one.
 			s.generic.ShutdownDelayDuration = 0
 		}
 		return err
@@ -205,7 +207,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// learnCallers lets requests as far as the gate once callers can be told apart.
+// learnCallers opens the gate to authenticated requests once the server can
+// authenticate callers.
 func (s *Server) learnCallers(ctx context.Context) error {
 	if s.callersKnown != nil {
 		if err := s.callersKnown(ctx); err != nil {

@@ -36,22 +36,25 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
-// gate stands before all else. Until callers can be told apart it refuses whatever
-// is not a health check. From then on it stands before the resource: while another
-// server is the active one it refuses requests; while this one takes over it holds
-// them up, since what they would see is not there yet; after that it lets them
-// through. When this server is about to cease to be the active one it refuses
-// writes, and once those inside have ended, the rest.
+// gate is the first handler of every request. Until the server can authenticate
+// callers, the gate refuses all requests but health checks. Then it decides about
+// requests for the resource alone:
+//   - while another server is the active one, it refuses them;
+//   - while this server takes over, it holds them until the nodes' states are there;
+//   - while this server is the active one, it lets them through;
+//   - when this server is about to stop being the active one, it refuses writes, and
+//     reads too once the writes inside have ended.
 type gate struct {
 	codecs runtime.NegotiatedSerializer
-	// writes and reads have the requests, but for watches, that were let through.
+	// writes and reads count the requests inside. Watches are not counted.
 	writes, reads waitgroup.SafeWaitGroup
-	// knowsCallers tells that callers can be told apart.
+	// knowsCallers is true once the server can authenticate callers.
 	knowsCallers atomic.Bool
 
 	mu    sync.Mutex
 	state gateState
-	// opened is closed once requests are let through, closed when they are refused again.
+	// opened is closed when requests are let through, closed when they are refused
+	// again.
 	opened, closed chan struct{}
 }
 
@@ -69,10 +72,10 @@ func newGate(codecs runtime.NegotiatedSerializer) *gate {
 	return &gate{codecs: codecs, opened: make(chan struct{}), closed: make(chan struct{})}
 }
 
-// learn is called when callers can be told apart.
+// learn is called when the server can authenticate callers.
 func (g *gate) learn() { g.knowsCallers.Store(true) }
 
-// takeOver begins to hold requests up instead of refusing them.
+// takeOver makes the gate hold requests instead of refusing them.
 func (g *gate) takeOver() { g.to(takingOver) }
 
 // open lets requests through.
@@ -82,25 +85,26 @@ func (g *gate) open() {
 	}
 }
 
-// drain refuses writes, for good, and returns once those inside have ended, or ctx.
-// Until then this server is the active one, and shows what they change.
+// drain refuses writes from now on. It returns when the writes inside have ended,
+// or ctx. Reads still pass: this server is still the active one and shows what
+// those writes change.
 func (g *gate) drain(ctx context.Context) {
 	if g.to(draining) {
 		await(ctx, &g.writes)
 	}
 }
 
-// leave refuses all requests, for good, ends the watches, and returns once the
+// leave refuses all requests from now on and ends the watches. It returns when the
 // requests inside have ended, or ctx.
 func (g *gate) leave(ctx context.Context) {
 	if g.to(left) {
 		close(g.closed)
 	}
-	await(ctx, &g.reads) // first, since some writes take longer than anybody waits
+	await(ctx, &g.reads) // first: a write may take longer than ctx lasts
 	await(ctx, &g.writes)
 }
 
-// await waits for the requests of the group, no longer than until ctx ends.
+// await returns when the requests of the group have ended, or ctx.
 func await(ctx context.Context, requests *waitgroup.SafeWaitGroup) {
 	done := make(chan struct{})
 	go func() {
@@ -113,7 +117,8 @@ func await(ctx context.Context, requests *waitgroup.SafeWaitGroup) {
 	}
 }
 
-// to moves on to a later state; false if the gate is beyond it.
+// to moves the gate on to a later state. It returns false if the gate has reached
+// that state already.
 func (g *gate) to(next gateState) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -124,7 +129,7 @@ func (g *gate) to(next gateState) bool {
 	return true
 }
 
-// is tells in which state the gate is.
+// is returns whether the gate is in the given state.
 func (g *gate) is(state gateState) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -134,13 +139,14 @@ func (g *gate) is(state gateState) bool {
 // errHeldUp makes /readyz fail while the server takes over.
 var errHeldUp = errors.New("taking over")
 
-// inactive is why a server refuses requests that is not the active one.
+// inactive is why a standby refuses requests.
 const inactive = "this API server is not the active one"
 
-// heldUp is how long a request is held up at the most.
+// heldUp is the longest time for which a request is held.
 const heldUp = 10 * time.Second
 
-// check is a health check: a server is ready that takes no part, or all of it.
+// check is a health check. A standby is ready, and so is the active server; one
+// that takes over is not.
 func (g *gate) check(*http.Request) error {
 	if g.is(takingOver) {
 		return errHeldUp
@@ -148,7 +154,7 @@ func (g *gate) check(*http.Request) error {
 	return nil
 }
 
-// enter returns once a request may pass, or why it may not.
+// enter waits until a request may pass. It returns an error if it may not.
 func (g *gate) enter(ctx context.Context, reads bool) error {
 	if g.is(takingOver) {
 		ctx, cancel := context.WithTimeout(ctx, heldUp)
@@ -165,20 +171,20 @@ func (g *gate) enter(ctx context.Context, reads bool) error {
 	return refusal(inactive)
 }
 
-// refusal has clients try again, by themselves.
+// refusal returns an error that clients answer by trying again.
 func refusal(reason string) error {
 	err := apierrors.NewServiceUnavailable(reason + ": try again")
 	err.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
 	return err
 }
 
-// guard is the handler of requests that have to pass the gate on their way to next.
+// guard returns a handler that lets requests pass the gate to next.
 func (g *gate) guard(resolver apirequest.RequestInfoResolver, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, err := resolver.NewRequestInfo(r)
 		switch {
 		case err != nil:
-			next.ServeHTTP(w, r) // where it fails, too
+			next.ServeHTTP(w, r) // it fails there, too, and is answered
 			return
 		case !g.knowsCallers.Load() && !isHealthCheck(r.URL.Path):
 			err = refusal("this API server does not know yet who may call")
@@ -189,8 +195,8 @@ func (g *gate) guard(resolver apirequest.RequestInfoResolver, next http.Handler)
 			}
 		}
 		if err != nil {
-			// The next connection may lead to the active server; and it is made with what
-			// this one knows then of those who may call.
+			// A new connection may lead to the active server. And a connection keeps the
+			// client CAs that the server knew when it was made.
 			w.Header().Set("Connection", "close")
 			responsewriters.ErrorNegotiated(err, g.codecs, v1alpha1.SchemeGroupVersion, w, r)
 			return
@@ -199,8 +205,8 @@ func (g *gate) guard(resolver apirequest.RequestInfoResolver, next http.Handler)
 	})
 }
 
-// admit lets a request for the resource in. It returns the request as it goes on,
-// and what is to be called at its end.
+// admit lets a request for the resource in. It returns the request to pass on, and
+// a function to call when the request has ended.
 func (g *gate) admit(r *http.Request, verb string) (*http.Request, func(), error) {
 	reads := verb == "get" || verb == "list" || verb == "watch"
 	if err := g.enter(r.Context(), reads); err != nil {
@@ -212,11 +218,11 @@ func (g *gate) admit(r *http.Request, verb string) (*http.Request, func(), error
 			inside = &g.reads
 		}
 		if inside.Add(1) != nil {
-			return r, nil, refusal(inactive) // it was left just now
+			return r, nil, refusal(inactive) // leave was called meanwhile
 		}
 		return r, inside.Done, nil
 	}
-	// It would show no change any more once the gate is closed.
+	// A watch must end when the gate closes: it would show no more changes.
 	ctx, cancel := context.WithCancel(r.Context())
 	go func() {
 		select {
@@ -228,7 +234,8 @@ func (g *gate) admit(r *http.Request, verb string) (*http.Request, func(), error
 	return r.WithContext(ctx), cancel, nil
 }
 
-// isHealthCheck tells whether a path is one that kubelets ask, who prove nothing.
+// isHealthCheck returns whether a path is that of a health check. kubelets ask
+// these without credentials.
 func isHealthCheck(path string) bool {
 	return slices.Contains([]string{"/healthz", "/livez", "/readyz"}, path)
 }

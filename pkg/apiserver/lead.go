@@ -26,20 +26,20 @@ import (
 )
 
 const (
-	// agentsGrace is how long a server that takes over waits for the nodes' agents
-	// before it serves without those that are missing.
+	// agentsGrace is how long a server that takes over waits for the nodes' agents.
+	// Then it serves without those that are missing.
 	agentsGrace = 3 * time.Second
-	// farewell is how long a server that is to end lets the writes go on that are
-	// under way, and lastWords, how long it then does reads: with the agents that
-	// they need, while no other server is the active one.
+	// farewell is how long a server that shuts down waits for the writes inside, and
+	// lastWords how long it then waits for the reads inside. Until then it keeps its
+	// agents, and no other server becomes the active one.
 	farewell  = 2 * time.Second
 	lastWords = time.Second / 2
-	// cachePoll is how often the watch cache is asked whether it is filled.
+	// cachePoll is the polling interval until the watch cache is filled.
 	cachePoll = 10 * time.Millisecond
 )
 
-// lead serves as the active server until ctx ends: a term, which begins after
-// the given revision. A server leads once.
+// lead serves as the active server until ctx ends. The revisions of this term
+// begin after term. A server leads once.
 func (s *Server) lead(ctx context.Context, term uint64) error {
 	klog.FromContext(ctx).Info("Serving agents", "address", s.listener.Addr(), "term", term)
 	s.log.Begin(term)
@@ -64,8 +64,8 @@ func (s *Server) lead(ctx context.Context, term uint64) error {
 	return group.Wait()
 }
 
-// leave ends a term, whose ctx has ended: reads go on as long as this server is
-// the active one.
+// leave ends a term after its ctx has ended. As long as this server is the active
+// one, writes inside may end and reads pass.
 func (s *Server) leave(term context.Context) {
 	term = context.WithoutCancel(term)
 	if s.elector.IsActive() {
@@ -78,9 +78,9 @@ func (s *Server) leave(term context.Context) {
 	s.gate.leave(ctx)
 }
 
-// takeOver lets requests in as soon as they can be answered as if no other
-// server had been before: with all nodes and, of those whose agents come back
-// in time, what they are.
+// takeOver opens the gate as soon as the first answers are as complete as those of
+// the server before: all nodes are there, and the states of the nodes whose agents
+// came back in time.
 func (s *Server) takeOver(ctx context.Context) error {
 	grace, cancel := context.WithTimeout(ctx, agentsGrace)
 	defer cancel()

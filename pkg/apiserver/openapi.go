@@ -53,9 +53,9 @@ func setOpenAPI(config *genericapiserver.Config, scheme *runtime.Scheme) {
 	config.OpenAPIV3Config.PostProcessSpec = withoutStrategicV3
 }
 
-// withoutStrategicV2 takes strategic merge patch out of what is announced: the
-// generic server announces it for every Go type, but nothing in a free-form
-// state has merge keys, and kubectl believes the announcement.
+// withoutStrategicV2 removes strategic merge patch from the OpenAPI document. The
+// generic server announces it for every Go type, and kubectl then uses it. But a
+// free-form state has no merge keys.
 func withoutStrategicV2(swagger *spec.Swagger) (*spec.Swagger, error) {
 	for _, path := range swagger.Paths.Paths {
 		if path.Patch == nil {
@@ -95,7 +95,7 @@ func refuseStrategic(next http.Handler, codecs serializer.CodecFactory) http.Han
 			return
 		}
 		err := apierrors.NewGenericServerResponse(http.StatusUnsupportedMediaType, "patch", v1alpha1.Resource(info.Resource), info.Name,
-			"strategic merge patch is not supported, for want of merge keys in a network state: use a merge patch, a JSON patch or server-side apply", 0, true)
+			"strategic merge patch is not supported, because a network state has no merge keys: use a merge patch, a JSON patch or server-side apply", 0, true)
 		responsewriters.ErrorNegotiated(err, codecs, v1alpha1.SchemeGroupVersion, w, r)
 	})
 }

@@ -27,11 +27,11 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/registry/nodenetworkstate"
 )
 
-// NewScheme returns a scheme with all that the server serves.
+// NewScheme returns a scheme with all types that the server serves.
 func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	install.Install(scheme)
-	// What every group needs in the unversioned v1: options, Status, discovery.
+	// Every group needs these types in the unversioned v1: options, Status, discovery.
 	v1 := schema.GroupVersion{Version: "v1"}
 	metav1.AddToGroupVersion(scheme, v1)
 	scheme.AddUnversionedTypes(v1, &metav1.Status{}, &metav1.APIVersions{}, &metav1.APIGroupList{},

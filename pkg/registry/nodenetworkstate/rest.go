@@ -43,8 +43,8 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/livestore"
 )
 
-// The verbs: no create, no delete, no deletecollection. Objects come and go with
-// nodes, and garbage collection and quota leave such a resource alone.
+// The verbs. There is no create, delete or deletecollection: objects come and go
+// with nodes. Garbage collection and quota ignore a resource without these verbs.
 var (
 	_ rest.Getter               = &REST{}
 	_ rest.Lister               = &REST{}
@@ -57,15 +57,15 @@ var (
 	_ rest.ResetFieldsStrategy  = &REST{}
 )
 
-// REST serves NodeNetworkStates from upstream's generic store over the live one.
+// REST serves NodeNetworkStates. It is upstream's generic store over the live store.
 type REST struct {
 	store  *genericregistry.Store
 	writer *Writer
 	log    *livestore.Log
 }
 
-// NewREST returns the storage of the resource. options say how the generic store
-// reaches the live store of writer and log.
+// NewREST returns the storage of the resource. options connect the generic store to
+// the live store of writer and log.
 func NewREST(typer runtime.ObjectTyper, options generic.RESTOptionsGetter, writer *Writer, log *livestore.Log) (*REST, error) {
 	s := newStrategy(typer)
 	store := &genericregistry.Store{
@@ -125,8 +125,8 @@ func (r *REST) ConvertToTable(ctx context.Context, object, options runtime.Objec
 	return r.store.ConvertToTable(ctx, object, options)
 }
 
-// Get implements rest.Getter: without a resourceVersion, the node as it is now.
-// One of the future is 410 Gone.
+// Get implements rest.Getter. Without a resourceVersion it returns the node as it
+// is now. A resourceVersion of the future is 410 Gone.
 func (r *REST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
 	if err := r.log.CheckOldest(options.ResourceVersion); err != nil {
 		return nil, err
@@ -134,8 +134,8 @@ func (r *REST) Get(ctx context.Context, name string, options *metav1.GetOptions)
 	return r.store.Get(ctx, name, options)
 }
 
-// List implements rest.Lister: without a resourceVersion, the selected nodes as
-// they are now. A resourceVersion of another term is 410 Gone.
+// List implements rest.Lister. Without a resourceVersion it returns the selected
+// nodes as they are now. A resourceVersion of another term is 410 Gone.
 func (r *REST) List(ctx context.Context, options *internalversion.ListOptions) (runtime.Object, error) {
 	if err := r.log.CheckRevision(options.ResourceVersion); err != nil {
 		return nil, err
@@ -161,8 +161,8 @@ func (r *REST) Watch(ctx context.Context, options *internalversion.ListOptions) 
 	return r.store.Watch(ctx, options)
 }
 
-// cacheReaches returns once the watch cache has the given revision: a watch
-// without a resourceVersion starts with what the cache has just then.
+// cacheReaches returns once the watch cache has the given revision. A watch without
+// a resourceVersion starts with the content of the cache.
 func (r *REST) cacheReaches(ctx context.Context, revision uint64) error {
 	options := storage.GetOptions{IgnoreNotFound: true, ResourceVersion: strconv.FormatUint(revision, 10)}
 	return r.store.Storage.Get(ctx, Key("none"), options, &v1alpha1.NodeNetworkState{})
@@ -189,23 +189,22 @@ func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectI
 	return planned, false, nil
 }
 
-// checkResourceVersion refuses a resourceVersion that is no number, which the
-// generic store takes for a failure of its own.
+// checkResourceVersion refuses a resourceVersion that is not a number. The generic
+// store would answer 500.
 func checkResourceVersion(_ context.Context, updated, _ runtime.Object) (runtime.Object, error) {
 	state, ok := updated.(*v1alpha1.NodeNetworkState)
 	if !ok || state.ResourceVersion == "" {
 		return updated, nil
 	}
 	if _, err := strconv.ParseUint(state.ResourceVersion, 10, 64); err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("metadata.resourceVersion %q is none that was read: read the object again", state.ResourceVersion))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("metadata.resourceVersion %q is not one of this API: read the object again", state.ResourceVersion))
 	}
 	return updated, nil
 }
 
-// keepUnmentioned gives an object that was put what it does not mention of the
-// parts that are the node's: a client that knows nothing of them does not mean
-// to take them away. Without a resourceVersion a status is one that was read at
-// some time, and is passed over.
+// keepUnmentioned completes the object of a PUT. Labels, owner and status are the
+// node's: a client that leaves them out does not mean to remove them. A status in a
+// PUT without resourceVersion may be old, and is ignored.
 func keepUnmentioned(ctx context.Context, updated, existing runtime.Object) (runtime.Object, error) {
 	info, ok := genericapirequest.RequestInfoFrom(ctx)
 	if !ok || info.Verb != "update" {
@@ -228,7 +227,7 @@ func keepUnmentioned(ctx context.Context, updated, existing runtime.Object) (run
 	return now, nil
 }
 
-// scoped narrows the barrier of a request to what its selectors leave.
+// scoped narrows the barrier of a request to the nodes that its selectors match.
 func scoped(ctx context.Context, options *internalversion.ListOptions) context.Context {
 	label, fieldSelector := labels.Everything(), fields.Everything()
 	if options.LabelSelector != nil {

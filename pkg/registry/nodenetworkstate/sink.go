@@ -24,7 +24,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/livestore"
 )
 
-// Sink records in the live log what the fleet observes.
+// Sink records the nodes' objects in the live log.
 type Sink struct{ log *livestore.Log }
 
 var _ fleet.Sink = Sink{}

@@ -33,8 +33,8 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
-// strategy says what a client may change of a NodeNetworkState: annotations and
-// spec. All else is the node's.
+// strategy lets a client change the annotations and the spec of a NodeNetworkState.
+// The rest belongs to the node.
 type strategy struct {
 	runtime.ObjectTyper
 	names.NameGenerator
@@ -61,9 +61,9 @@ func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 // Canonicalize implements rest.RESTUpdateStrategy.
 func (strategy) Canonicalize(runtime.Object) {}
 
-// GetResetFields implements rest.ResetFieldsStrategy: nobody can own the status,
-// nor the labels and the owner, which an applier that once owned them would take
-// away later.
+// GetResetFields implements rest.ResetFieldsStrategy. Nobody can own the status, the
+// labels and the owner references: server-side apply would remove what a manager
+// owned and then leaves out.
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return map[fieldpath.APIVersion]*fieldpath.Set{
 		fieldpath.APIVersion(v1alpha1.SchemeGroupVersion.String()): fieldpath.NewSet(
@@ -74,9 +74,9 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	}
 }
 
-// PrepareForUpdate implements rest.RESTUpdateStrategy. A status that says the
-// same in another encoding is the same; one that was written is left for ValidateUpdate.
-// The spec becomes what is sent to the node: a patch escapes it for HTML.
+// PrepareForUpdate implements rest.RESTUpdateStrategy. It keeps the present status
+// if the update has the same in another encoding. ValidateUpdate refuses any other.
+// It replaces the spec by its compact form, because a patch escapes it for HTML.
 func (strategy) PrepareForUpdate(_ context.Context, updated, current runtime.Object) {
 	now, before := updated.(*v1alpha1.NodeNetworkState), current.(*v1alpha1.NodeNetworkState)
 	now.Generation = before.Generation
@@ -123,7 +123,7 @@ func sameStatus(a, b *v1alpha1.NodeNetworkStateStatus) bool {
 	return apiequality.Semantic.DeepEqual(x, y)
 }
 
-// conditionTypes are those whose status can be selected by.
+// conditionTypes are the conditions whose status is a field selector.
 var conditionTypes = []string{
 	v1alpha1.ConditionAvailable, v1alpha1.ConditionInSync, v1alpha1.ConditionProgressing, v1alpha1.ConditionFailing,
 }
@@ -131,7 +131,7 @@ var conditionTypes = []string{
 // conditionField is the name of the field selector for the status of a condition.
 func conditionField(conditionType string) string { return "status.conditions." + conditionType }
 
-// AddFieldLabels tells scheme by which fields NodeNetworkStates can be selected.
+// AddFieldLabels registers the field selectors of NodeNetworkStates in scheme.
 func AddFieldLabels(scheme *runtime.Scheme) error {
 	supported := map[string]bool{"metadata.name": true}
 	for _, t := range conditionTypes {
@@ -147,7 +147,7 @@ func AddFieldLabels(scheme *runtime.Scheme) error {
 		})
 }
 
-// getAttrs returns what a NodeNetworkState can be selected by.
+// getAttrs returns the labels and fields that selectors are matched with.
 func getAttrs(obj runtime.Object) (labels.Set, fields.Set, error) {
 	state, ok := obj.(*v1alpha1.NodeNetworkState)
 	if !ok {

@@ -69,8 +69,8 @@ const ResourcePrefix = "/nodenetworkstates"
 // Key returns the key of a node's object in the live store.
 func Key(node string) string { return ResourcePrefix + "/" + node }
 
-// scope is what a request is known to be about, carried by its context through
-// the watch cache to the barrier.
+// scope holds the selectors of a request. The context carries it through the watch
+// cache to the barrier.
 type scope struct {
 	labels labels.Selector
 	name   string
@@ -78,7 +78,7 @@ type scope struct {
 
 type scopeKey struct{}
 
-// withScope narrows the barrier of a request to the nodes that its selectors leave.
+// withScope narrows the barrier of a request to the nodes that its selectors match.
 func withScope(ctx context.Context, label labels.Selector, field fields.Selector) context.Context {
 	s := scope{labels: label}
 	if field != nil {
@@ -87,7 +87,7 @@ func withScope(ctx context.Context, label labels.Selector, field fields.Selector
 	return context.WithValue(ctx, scopeKey{}, s)
 }
 
-// selects tells whether a node is in the scope.
+// selects returns whether a node is in the scope.
 func (s scope) selects(node fleet.Node) bool {
 	if s.name != "" && s.name != node.Name {
 		return false
@@ -140,7 +140,7 @@ func (w *Writer) Update(ctx context.Context, key string, current, updated runtim
 	return written, nil
 }
 
-// plan answers what the update would do, without doing it.
+// plan returns the object as the update would make it, without changing the node.
 func (w *Writer) plan(ctx context.Context, current, updated *v1alpha1.NodeNetworkState) (*v1alpha1.NodeNetworkState, error) {
 	change, err := changeFrom(ctx, current, updated)
 	if err != nil {
