@@ -173,20 +173,53 @@ func (r *REST) cacheReaches(ctx context.Context, revision uint64) error {
 func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	info = rest.WrapUpdatedObjectInfo(asSent{info}, checkResourceVersion, keepUnmentioned)
+	if slices.Contains(options.DryRun, metav1.DryRunAll) {
+		planned, err := r.dryRun(ctx, name, info, create, update, options)
+		return planned, false, err
+	}
 	// Server-side apply forces creation on; here it never is.
-	updated, created, err := r.store.Update(ctx, name, info, create, update, false, options)
-	if err != nil || !slices.Contains(options.DryRun, metav1.DryRunAll) {
-		return updated, created, err
+	return r.store.Update(ctx, name, info, create, update, false, options)
+}
+
+// dryRunAttempts is how often a dry run is made anew because the object was
+// changed meanwhile.
+const dryRunAttempts = 5
+
+// dryRun answers what the update would do. Like the update itself it begins anew if
+// the object was changed meanwhile; a resourceVersion that was given is then the
+// reason why it ends.
+func (r *REST) dryRun(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
+	update rest.ValidateObjectUpdateFunc, options *metav1.UpdateOptions) (runtime.Object, error) {
+	for attempt := 1; ; attempt++ {
+		start := &startingPoint{UpdatedObjectInfo: info}
+		updated, _, err := r.store.Update(ctx, name, start, create, update, false, options)
+		if err != nil {
+			return nil, err
+		}
+		planned, err := r.writer.plan(ctx, start.object, updated.(*v1alpha1.NodeNetworkState))
+		if err == nil {
+			return planned, nil
+		}
+		if !apierrors.IsConflict(err) || attempt == dryRunAttempts {
+			return nil, err
+		}
 	}
-	current, ok := r.log.Get(Key(name)).(*v1alpha1.NodeNetworkState)
-	if !ok {
-		return updated, created, nil
+}
+
+// startingPoint keeps the object that an update is made from. A dry run tells the
+// agent of that very object: one that is read later may have a change in it that
+// the update would undo.
+type startingPoint struct {
+	rest.UpdatedObjectInfo
+	object *v1alpha1.NodeNetworkState
+}
+
+// UpdatedObject implements rest.UpdatedObjectInfo.
+func (s *startingPoint) UpdatedObject(ctx context.Context, existing runtime.Object) (runtime.Object, error) {
+	if state, ok := existing.(*v1alpha1.NodeNetworkState); ok {
+		s.object = state.DeepCopy()
 	}
-	planned, err := r.writer.plan(ctx, current, updated.(*v1alpha1.NodeNetworkState))
-	if err != nil {
-		return nil, false, err
-	}
-	return planned, false, nil
+	return s.UpdatedObjectInfo.UpdatedObject(ctx, existing)
 }
 
 // checkResourceVersion refuses a resourceVersion that is not a number. The generic
