@@ -23,12 +23,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 )
 
-// Write makes data what is at path, with the given mode: wholly or not at all,
-// and on disk when it returns. After a crash there is the old file or the new one.
+// Write replaces the file at path by one that has data and the given mode. The
+// new file is on disk when Write returns. After a crash there is the old file or
+// the new one, and perhaps a temporary file, which Sweep removes.
 func Write(path string, data []byte, mode fs.FileMode) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	temporary, err := os.CreateTemp(filepath.Dir(path), temporaryName(filepath.Base(path)))
 	if err != nil {
 		return err
 	}
@@ -41,6 +44,47 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))
+}
+
+// Sweep removes the temporary files that a crash in the midst of Write has left
+// beside path. The last element of path may be a pattern, as of path.Match.
+// A Write of the same path that is under way fails: call Sweep when nobody else
+// writes, such as at the start of the program that owns the file.
+func Sweep(path string) error {
+	dir, base := filepath.Split(path)
+	entries, err := os.ReadDir(filepath.Clean(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("sweeping %s: %w", dir, err)
+	}
+	var errs []error
+	for _, entry := range entries {
+		target, isTemporary := targetOf(entry.Name())
+		matches, err := filepath.Match(base, target)
+		if err == nil && isTemporary && matches && entry.Type().IsRegular() {
+			err = os.Remove(filepath.Join(dir, entry.Name()))
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// temporaryName is the pattern of a temporary file's name, for os.CreateTemp, which
+// puts a number in the place of the asterisk.
+func temporaryName(target string) string { return "." + target + "-*" }
+
+// targetOf is temporaryName's opposite: it returns the name of the file that a
+// temporary file was to become.
+func targetOf(temporary string) (name string, isTemporary bool) {
+	name, isHidden := strings.CutPrefix(temporary, ".")
+	dash := strings.LastIndexByte(name, '-')
+	if !isHidden || dash < 0 {
+		return "", false
+	}
+	_, err := strconv.ParseUint(name[dash+1:], 10, 64)
+	return name[:dash], err == nil
 }
 
 // syncFolder puts the renaming on disk, which is the folder's content (fsync(2)).

@@ -17,6 +17,7 @@ limitations under the License.
 package standalone
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -49,7 +50,7 @@ func (c *CA) WriteKubeconfig(path, url string, trusted []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("writing the administrator's kubeconfig: %w", err)
 	}
-	if err := atomicfile.Write(path, text, 0o600); err != nil {
+	if err := errors.Join(atomicfile.Sweep(path), atomicfile.Write(path, text, 0o600)); err != nil {
 		return fmt.Errorf("writing the administrator's kubeconfig: %w", err)
 	}
 	return nil

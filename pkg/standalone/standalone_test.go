@@ -21,6 +21,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -179,5 +180,28 @@ func TestADamagedNodeIsNoDeletedNode(t *testing.T) {
 	}
 	if _, err := s.Nodes(Limits{}); err == nil || !strings.Contains(err.Error(), "node1") {
 		t.Error(err)
+	}
+}
+
+// TestWhatACrashLeavesIsSwept: a part of a key beside the key is as secret as it.
+func TestWhatACrashLeavesIsSwept(t *testing.T) {
+	dir := t.TempDir()
+	state, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := []string{".ca.key-1", ".ca.crt-2", ".join-token-3", ".term-4", "nodes/.node01.json-5"}
+	for _, name := range left {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("s3cret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := state.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range left {
+		if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", name, err)
+		}
 	}
 }

@@ -70,6 +70,18 @@ func OpenExisting(dir string) (*State, error) {
 	return Open(dir)
 }
 
+// Sweep removes the temporary files, some with secrets, that a crash in the midst
+// of a write has left in the folder. The server calls it at its start, before it
+// writes. It leaves the folder of the join tokens alone: another process may be
+// writing there, and its files hold hashes only.
+func (s *State) Sweep() error {
+	var errs []error
+	for _, name := range []string{caCertFile, caKeyFile, joinTokenFile, termFile, filepath.Join(nodesFolder, "*"+nodeFile)} {
+		errs = append(errs, atomicfile.Sweep(s.path(name)))
+	}
+	return errors.Join(errs...)
+}
+
 func (s *State) path(name string) string { return filepath.Join(s.dir, name) }
 
 // BeginTerm returns the revision after which this term's resourceVersions begin,

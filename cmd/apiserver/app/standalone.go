@@ -54,6 +54,9 @@ func (o *Options) standaloneConfig(ctx context.Context) (*apiserver.Config, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := state.Sweep(); err != nil {
+		return nil, err
+	}
 	ca, err := state.CA()
 	if err != nil {
 		return nil, err

@@ -41,8 +41,12 @@ func ReadSecret(path string) (string, error) {
 	return secret, nil
 }
 
-// EnsureSecret makes a random secret at path, mode 0600, unless there is one.
+// EnsureSecret makes a random secret at path, mode 0600, unless there is one. It
+// removes what a crash has left of an earlier attempt.
 func EnsureSecret(path string) error {
+	if err := atomicfile.Sweep(path); err != nil {
+		return fmt.Errorf("removing what is left of an earlier secret: %w", err)
+	}
 	if _, err := ReadSecret(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
