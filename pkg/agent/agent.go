@@ -21,6 +21,8 @@ package agent
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -64,6 +66,17 @@ type Agent interface {
 // ApplyFailed tells whether the last apply, nil if there was none, has ended and failed.
 func ApplyFailed(last *v1alpha1.LastApply) bool {
 	return last != nil && last.Outcome != v1alpha1.ApplyCommitted && last.Outcome != v1alpha1.ApplyInProgress
+}
+
+// BusyWith returns the error of a change that comes while another one is being
+// applied. It says which one and since when.
+func BusyWith(running *v1alpha1.LastApply) *Error {
+	by := ""
+	if running.User != "" {
+		by = fmt.Sprintf(" by %q", running.User)
+	}
+	return &Error{Kind: Busy, Message: fmt.Sprintf("another change%s, to generation %d, has been under way on this node since %s: "+
+		"try again when it has ended, see status.lastApply", by, running.Generation, running.StartTime.UTC().Format(time.RFC3339))}
 }
 
 // Change is a write to a node's object.

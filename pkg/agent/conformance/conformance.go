@@ -89,6 +89,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"ApplyOfNothing", applyNothing},
 		{"ApplyOfNothingMendsDrift", applyMends},
 		{"ApplyOfNoState", applyNoState},
+		{"ApplyOfNoStateEndsAFailure", applyNoStateAfterFailure},
 		{"StatusIsComplete", statusComplete},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, newHarness(t)) })

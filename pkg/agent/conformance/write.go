@@ -20,12 +20,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
@@ -167,6 +170,12 @@ func applyBusy(t *testing.T, h Harness) {
 		t.Errorf("lastApply does not tell of the apply that is under way: %+v", story)
 	}
 	after := s.refuse(agent.Busy, s.desire(h.DesiredState(1)))
+	_, err := s.Apply(s.context(), s.desire(h.DesiredState(1)))
+	for _, want := range []string{fmt.Sprintf("generation %d", during.Status.LastApply.Generation), "tester", during.Status.LastApply.StartTime.UTC().Format(time.RFC3339)} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the busy node's error %v does not say %q of the change that is under way", err, want)
+		}
+	}
 	if story := after.Status.LastApply; story == nil || story.Outcome != v1alpha1.ApplyInProgress {
 		t.Errorf("lastApply does not tell of the apply that is under way any more: %+v", story)
 	}
@@ -282,6 +291,44 @@ func applyNoState(t *testing.T, h Harness) {
 	}
 	if state(s.barrier()) != network {
 		t.Error("taking the desired state away has touched the node")
+	}
+}
+
+// applyNoStateAfterFailure: taking the desired state away is a change like any
+// other, whether it is then absent or empty.
+func applyNoStateAfterFailure(t *testing.T, h Harness) {
+	for _, nothing := range []*v1alpha1.State{nil, v1alpha1.NewState([]byte(`{}`))} {
+		s := start(t, h)
+		before := s.apply(s.desire(h.DesiredState(0)))
+		network := state(s.barrier())
+		s.refuse(agent.Invalid, s.desire(h.InvalidState()))
+		dropped := s.apply(s.desire(nothing))
+		checkDropped(t, dropped, before.Generation+1)
+		if !sameMeaning(dropped.Spec.DesiredState, nothing) {
+			t.Errorf("the desired state is %v, not %v", dropped.Spec.DesiredState, nothing)
+		}
+		// Nothing at all was changed since: the request is for an end of the failure.
+		s.refuse(agent.Invalid, s.desire(h.InvalidState()))
+		checkDropped(t, s.apply(s.change(func(*v1alpha1.NodeNetworkState) {})), dropped.Generation)
+		if state(s.barrier()) != network {
+			t.Error("taking the desired state away has touched the node")
+		}
+	}
+}
+
+// checkDropped checks an object whose desired state was taken away, or stayed
+// away, by a change that is committed.
+func checkDropped(t *testing.T, obj *v1alpha1.NodeNetworkState, generation int64) {
+	t.Helper()
+	if obj.Generation != generation {
+		t.Errorf("the generation is %d, not %d", obj.Generation, generation)
+	}
+	checkStory(t, obj.Status.LastApply, v1alpha1.ApplyCommitted, generation)
+	if isTrue(obj, v1alpha1.ConditionFailing) {
+		t.Error("Failing is still True after the desired state was taken away")
+	}
+	if c := apimeta.FindStatusCondition(obj.Status.Conditions, v1alpha1.ConditionInSync); c == nil || c.Reason != v1alpha1.ReasonNoDesiredState {
+		t.Errorf("InSync is %+v, not %s", c, v1alpha1.ReasonNoDesiredState)
 	}
 }
 

@@ -75,7 +75,7 @@ func (a *Agent) apply(change agent.Change) (*v1alpha1.NodeNetworkState, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.applying {
-		return nil, &agent.Error{Kind: agent.Busy, Message: "another change is being applied"}
+		return nil, agent.BusyWith(a.record.lastApply)
 	}
 	if err := a.checkBase(change); err != nil {
 		return nil, err

@@ -54,7 +54,7 @@ func compose(r record, n network, applying bool, last *v1alpha1.NodeNetworkState
 	if last != nil {
 		obj.Status.Conditions = last.DeepCopy().Status.Conditions
 	}
-	for _, condition := range conditions(obj, applying) {
+	for _, condition := range conditions(obj, wanted, applying) {
 		condition.ObservedGeneration = r.generation
 		condition.LastTransitionTime = now()
 		apimeta.SetStatusCondition(&obj.Status.Conditions, condition)
@@ -74,15 +74,16 @@ func (n network) count() *v1alpha1.InterfaceCount {
 	return count
 }
 
-// conditions returns the conditions that follow from the rest of the status, without times.
-func conditions(obj *v1alpha1.NodeNetworkState, applying bool) []metav1.Condition {
+// conditions returns the conditions that follow from the rest of the status and
+// from the wanted network, without times.
+func conditions(obj *v1alpha1.NodeNetworkState, wanted network, applying bool) []metav1.Condition {
 	available := metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionTrue,
 		Reason: v1alpha1.ReasonStateRead, Message: "the node's network was read"}
 	inSync := metav1.Condition{Type: v1alpha1.ConditionInSync, Status: metav1.ConditionTrue,
 		Reason: v1alpha1.ReasonStateMatches, Message: "all of spec.desiredState holds"}
 	switch {
-	case obj.Spec.DesiredState == nil:
-		inSync.Reason, inSync.Message = v1alpha1.ReasonNoDesiredState, "there is no spec.desiredState"
+	case len(wanted) == 0:
+		inSync.Reason, inSync.Message = v1alpha1.ReasonNoDesiredState, "there is no spec.desiredState, or it is empty"
 	case obj.Status.Difference != nil:
 		inSync.Status, inSync.Reason = metav1.ConditionFalse, v1alpha1.ReasonDrifted
 		inSync.Message = "status.difference tells what does not hold"

@@ -20,47 +20,9 @@ import (
 	"context"
 	"errors"
 
-	"k8s.io/apimachinery/pkg/util/validation/field"
-
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
-	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
-
-// Validate implements agent.Agent.
-func (h *Host) Validate(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
-	if _, err := h.Barrier(ctx); err != nil {
-		return nil, err
-	}
-	h.mu.Lock()
-	planned, last := h.view, h.feed.Last()
-	after, err := h.prepare(change)
-	h.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	if err := planned.unfit(); err != nil && after.Desired != nil {
-		return nil, err
-	}
-	before := planned.record
-	planned.record = after
-	planned.difference = nil
-	if after.Desired != nil {
-		t := &transaction{backend: planned.backend, previous: before, after: after}
-		defer t.close()
-		if err := t.check(ctx); err != nil {
-			return nil, err
-		}
-		if planned.difference, err = differenceOf(after.Desired, planned.state); err != nil {
-			return nil, t.translate(err)
-		}
-	}
-	obj, err := compose(planned, last)
-	if err != nil {
-		return nil, failed(err)
-	}
-	return obj, nil
-}
 
 // Apply implements agent.Agent.
 func (h *Host) Apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
@@ -73,19 +35,41 @@ func (h *Host) Apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNe
 	}
 	ended := make(chan outcome, 1)
 	goingOn := context.WithoutCancel(ctx)
-	h.applies.Go(func() {
+	if !h.goOn(func() {
 		obj, err := h.apply(goingOn, change)
 		if settled := h.feed.Settled(goingOn); err == nil {
 			err = settled
 		}
 		ended <- outcome{obj, err}
-	})
+	}) {
+		return nil, &agent.Error{Kind: agent.Unreachable, Message: "the agent of this node is ending; nothing was changed: try again"}
+	}
 	select {
 	case o := <-ended:
 		return o.obj, o.err
 	case <-ctx.Done():
 		return nil, &agent.Error{Kind: agent.InProgress, Message: "the change is still being applied, status.lastApply will tell how it ended"}
 	}
+}
+
+// goOn runs an apply in a goroutine that drain waits for. It refuses once drain
+// was called.
+func (h *Host) goOn(apply func()) (ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ending {
+		return false
+	}
+	h.applies.Go(apply)
+	return true
+}
+
+// drain waits for the applies that are under way, and has no other begin.
+func (h *Host) drain() {
+	h.mu.Lock()
+	h.ending = true
+	h.mu.Unlock()
+	h.applies.Wait()
 }
 
 // apply carries a change out, to its end.
@@ -128,15 +112,16 @@ func (h *Host) answer(err error) (*v1alpha1.NodeNetworkState, error) {
 }
 
 // begin checks that a change may be made, and claims the node for it. A change
-// that does not touch the network it carries out, and there is no transaction then.
+// that asks nothing of the network is carried out at once: there is no transaction
+// then.
 func (h *Host) begin(change agent.Change) (*transaction, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.claimed {
-		return nil, &agent.Error{Kind: agent.Busy, Message: "another change is being applied on this node, see status.lastApply"}
+	if h.running != nil {
+		return nil, agent.BusyWith(h.running)
 	}
 	before := h.view.record
-	after, err := h.prepare(change)
+	after, err := before.prepare(change)
 	if err != nil {
 		var refused *agent.Error
 		if errors.As(err, &refused) && refused.Kind == agent.Invalid {
@@ -147,74 +132,67 @@ func (h *Host) begin(change agent.Change) (*transaction, error) {
 	specChanges := after.Generation != before.Generation
 	// The same spec again is asked for to end a drift, or the story of a failure.
 	again := before.sameMetadata(after) && (h.view.difference != nil || agent.ApplyFailed(before.LastApply))
-	if after.Desired == nil || !specChanges && !again {
+	if !specChanges && !again {
 		return nil, h.keep(after)
 	}
 	story := h.story(change, after.Generation)
+	if after.desiresNothing() {
+		return nil, h.drop(after, story)
+	}
 	if err := h.view.unfit(); err != nil {
 		h.tell(before, story, v1alpha1.ApplyRejected, err)
 		return nil, err
 	}
-	h.claimed = true
+	h.running = &story
 	return &transaction{backend: h.view.backend, previous: before, after: after, story: story, rollbackAfter: h.rollbackAfter}, nil
+}
+
+// drop commits a change that asks nothing of the network: a desired state is taken
+// away, or there was none and the story of a failure is to end.
+// The caller holds the lock.
+func (h *Host) drop(after record, story v1alpha1.LastApply) error {
+	committed := after.told(story, v1alpha1.ApplyCommitted, nil)
+	if err := h.save(committed); err != nil {
+		err = notWritable(err)
+		h.tell(h.view.record, story, v1alpha1.ApplyRejected, err)
+		return err
+	}
+	h.view.leftover, h.view.damage = "", ""
+	h.view.record = committed
+	return h.publish()
 }
 
 // refuse records that a change was refused, with nothing touched.
 func (h *Host) refuse(t *transaction, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.claimed = false
+	h.running = nil
 	h.tell(h.view.record, t.story, v1alpha1.ApplyRejected, err)
 }
 
-// start records that the apply starts, so that one that is interrupted is told of.
+// start records that the apply starts, so that one that is interrupted is told of,
+// and shows it. If either fails, the change is refused and the node is free again.
 func (h *Host) start(t *transaction) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	started := t.previous
+	before, started := h.view.record, t.previous
 	started.LastApply = t.story.DeepCopy()
-	if err := h.save(started); err != nil {
-		h.claimed = false
+	err := h.save(started)
+	if err != nil {
 		err = notWritable(err)
-		h.tell(t.previous, t.story, v1alpha1.ApplyRejected, err)
-		return err
+	} else {
+		h.view.record, h.view.applying = started, true
+		err = h.publish()
 	}
-	h.view.record, h.view.applying = started, true
-	return h.publish()
+	if err != nil {
+		h.running, h.view.applying = nil, false
+		h.tell(before, t.story, v1alpha1.ApplyRejected, err)
+	}
+	return err
 }
 
 func (h *Host) story(change agent.Change, generation int64) v1alpha1.LastApply {
 	return v1alpha1.LastApply{Generation: generation, User: change.User, StartTime: now(), Outcome: v1alpha1.ApplyInProgress}
-}
-
-// prepare checks that the change starts from the object that there is, and
-// returns the record that it leads to. The caller holds the lock.
-func (h *Host) prepare(change agent.Change) (record, error) {
-	// The record is ahead of what was published between a commit and the read
-	// after it.
-	durable, err := h.view.record.object()
-	if err != nil {
-		return record{}, failed(err)
-	}
-	base, err := agent.Fingerprint(durable)
-	if err != nil {
-		return record{}, failed(err)
-	}
-	if base != change.Base {
-		return record{}, &agent.Error{Kind: agent.Conflict, Message: "the object was changed since it was read"}
-	}
-	desired := change.Object.Spec.DesiredState
-	if errs := v1alpha1.ValidateState(desired, field.NewPath("spec", "desiredState")); len(errs) > 0 {
-		return record{}, &agent.Error{Kind: agent.Invalid, Reason: string(nmstate.InvalidArgument), Message: errs.ToAggregate().Error()}
-	}
-	if desired != nil {
-		raw, err := unmaskState(desired.Raw, h.desired())
-		if err != nil {
-			return record{}, &agent.Error{Kind: agent.Invalid, Reason: string(nmstate.InvalidArgument), Message: err.Error()}
-		}
-		desired = v1alpha1.NewState(raw)
-	}
-	return h.view.record.with(change.Object, desired), nil
 }
 
 // keep makes r the record, with no change of the network. The caller holds the lock.
@@ -230,13 +208,7 @@ func (h *Host) keep(r record) error {
 // tell records how an apply ended, on top of r; if that cannot be written down,
 // it is shown all the same. The caller holds the lock.
 func (h *Host) tell(r record, story v1alpha1.LastApply, outcome v1alpha1.ApplyOutcome, err error) {
-	finish := now()
-	story.FinishTime, story.Outcome = &finish, outcome
-	var known *agent.Error
-	if errors.As(err, &known) {
-		story.Reason, story.Message = known.Reason, known.Message
-	}
-	r.LastApply = &story
+	r = r.told(story, outcome, err)
 	_ = h.save(r)
 	h.view.record = r
 	_ = h.publish()
@@ -247,10 +219,7 @@ func (h *Host) tell(r record, story v1alpha1.LastApply, outcome v1alpha1.ApplyOu
 // undone. A crash between the two leaves a record that the network has not, which
 // status.difference tells.
 func (h *Host) commit(t *transaction) error {
-	finish := now()
-	committed, story := t.after, t.story
-	story.FinishTime, story.Outcome = &finish, v1alpha1.ApplyCommitted
-	committed.LastApply = &story
+	committed := t.after.told(t.story, v1alpha1.ApplyCommitted, nil)
 	h.mu.Lock()
 	err := h.save(committed)
 	h.mu.Unlock()
@@ -297,7 +266,7 @@ func (h *Host) putBack(ctx context.Context, t *transaction, cause error) error {
 // end ends the transaction. What was read before may be of its midst: nothing is
 // published until the network has been read again. The caller holds the lock.
 func (h *Host) end() {
-	h.claimed, h.view.applying = false, false
+	h.running, h.view.applying = nil, false
 	h.ended++
 	h.unpublished = true
 }

@@ -22,6 +22,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,7 +46,7 @@ func gatedHost(t *testing.T) (h *Host, shut func() (open func())) {
 		return h.read()
 	})
 	t.Cleanup(func() {
-		h.applies.Wait()
+		h.drain()
 		clean(t)
 	})
 	if _, err := h.Barrier(t.Context()); err != nil {
@@ -282,5 +283,111 @@ func TestARollbackIsShownWithTheNetworkThatIsPutBack(t *testing.T) {
 	}
 	if shown := h.feed.Last().Status.LastApply; shown.Outcome != v1alpha1.ApplyRolledBack {
 		t.Errorf("afterwards, %s is shown", shown.Outcome)
+	}
+}
+
+// TestAChangeThatCannotBeShownLeavesTheNodeFree: the claim on the node ends with it.
+func TestAChangeThatCannotBeShownLeavesTheNodeFree(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	change, err := h.begin(desire(t, h, veth(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer change.close()
+	change.previous.Desired = v1alpha1.NewState([]byte("7")) // no object can be made of it
+	if err := h.start(change); err == nil {
+		t.Fatal("what cannot be shown was started")
+	}
+	if last := h.view.record.LastApply; last.Outcome != v1alpha1.ApplyRejected || last.Message == "" {
+		t.Errorf("lastApply is %+v", last)
+	}
+	obj, err := h.Apply(t.Context(), desire(t, h, veth(0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if obj.Status.LastApply.Outcome != v1alpha1.ApplyCommitted {
+		t.Errorf("the next change ended as %+v", obj.Status.LastApply)
+	}
+}
+
+// TestChangesWhileTheAgentEnds are either waited for or refused, and touch nothing then.
+func TestChangesWhileTheAgentEnds(t *testing.T) {
+	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendKernel})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- h.Run(ctx) }()
+	if _, err := h.Barrier(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// A change of nothing is over at once, so that very many of them meet the end.
+	nothing := desire(t, h, "")
+	nothing.Object.Spec.DesiredState = nil
+	var writers sync.WaitGroup
+	for range 4 {
+		writers.Go(func() {
+			var err error
+			for err == nil {
+				_, err = h.Apply(t.Context(), nothing)
+			}
+			if agent.KindOf(err) != agent.Unreachable {
+				t.Errorf("the change was refused with %v", err)
+			}
+		})
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	writers.Wait()
+	if _, err := h.Apply(t.Context(), nothing); agent.KindOf(err) != agent.Unreachable {
+		t.Errorf("after its end the agent answers %v", err)
+	}
+}
+
+// TestAnUnreadableNetworkKeepsNoSpec: to take it away, the network is not needed.
+func TestAnUnreadableNetworkKeepsNoSpec(t *testing.T) {
+	for _, nothing := range []string{"null", " { } "} {
+		h := newHost(t, t.TempDir())
+		if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
+			t.Fatal(err)
+		}
+		change := desire(t, h, nothing)
+		if nothing == "null" {
+			change.Object.Spec.DesiredState = nil
+		}
+		h.mu.Lock()
+		h.view.state, h.view.readError = nil, "the network cannot be read"
+		h.mu.Unlock()
+		if transaction, err := h.begin(change); err != nil || transaction != nil {
+			t.Errorf("%s: %v, %v", nothing, transaction, err)
+		}
+		if r, _ := newStore(h.config.StateDir).load(); !r.desiresNothing() || r.Generation != 3 || r.LastApply.Outcome != v1alpha1.ApplyCommitted {
+			t.Errorf("%s: the record is %+v", nothing, r)
+		}
+		clean(t)
+	}
+}
+
+// TestASpecThatCannotBeTakenAway is as before, with the story of the attempt.
+func TestASpecThatCannotBeTakenAway(t *testing.T) {
+	dir := t.TempDir()
+	remount := tmpfs(t, dir)
+	h := newHost(t, dir)
+	if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
+		t.Fatal(err)
+	}
+	gone := desire(t, h, "{}")
+	remount(readOnly)
+	_, err := h.Apply(t.Context(), gone)
+	remount(writable)
+	if err == nil || !strings.Contains(err.Error(), v1alpha1.ReasonRecordNotWritable) {
+		t.Errorf("the change ended with %v", err)
+	}
+	obj := h.feed.Last()
+	if last := obj.Status.LastApply; last.Outcome != v1alpha1.ApplyRejected || last.Generation != 3 || obj.Generation != 2 || obj.Spec.DesiredState == nil {
+		t.Errorf("generation %d, spec %v, lastApply %+v", obj.Generation, obj.Spec.DesiredState, last)
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
@@ -54,14 +55,21 @@ type Host struct {
 	rounds   *agent.Rounds
 	detector detector
 	witness  *witness
-	applies  sync.WaitGroup
+	// dryRuns bounds the dry runs that have a worker at the same time.
+	dryRuns *semaphore.Weighted
+	// dryRunWait is how long a dry run waits for its turn.
+	dryRunWait time.Duration
+	// applies are the changes that are under way; Run waits for them at its end.
+	applies sync.WaitGroup
 	// rollbackAfter is when NetworkManager undoes a change that nobody commits.
 	rollbackAfter time.Duration
 
 	mu   sync.Mutex
 	view view
-	// claimed tells that a change has begun and not ended.
-	claimed bool
+	// ending tells that Run ends: no change is taken any more.
+	ending bool
+	// running is the change that has begun and not ended, nil if there is none.
+	running *v1alpha1.LastApply
 	// ended counts the transactions that have ended, known those of them that
 	// had when the network was read last.
 	ended, known int
@@ -93,10 +101,13 @@ func New(config Config) (*Host, error) {
 		feed:          agent.NewFeed(),
 		detector:      detector{choice: config.Backend},
 		witness:       witness,
+		dryRuns:       semaphore.NewWeighted(maxDryRuns),
+		dryRunWait:    dryRunWait,
 		rollbackAfter: rollbackAfter,
 	}
 	h.rounds = agent.NewRounds(h.read)
 	h.view.nmstateVersion = nmstate.Version()
+	h.store.sweep()
 	h.view.record, h.view.damage = h.store.load()
 	h.interrupt()
 	return h, nil
@@ -140,7 +151,7 @@ func (h *Host) Run(ctx context.Context) error {
 		return h.follow(ctx, events)
 	})
 	err = group.Wait()
-	h.applies.Wait()
+	h.drain()
 	h.detector.close()
 	h.witness.close()
 	return err
@@ -186,7 +197,7 @@ func (h *Host) read() (read bool, err error) {
 		h.mu.Lock()
 		ended := h.ended
 		h.mu.Unlock()
-		proved := h.look()
+		proved := h.readNetwork()
 		read = read || !proved
 		h.mu.Lock()
 		if h.known = ended; h.known != h.ended {
@@ -201,9 +212,9 @@ func (h *Host) read() (read bool, err error) {
 	}
 }
 
-// look reads the network, unless it is proved to be as it was read. A network that
-// cannot be read is no error: the object says so.
-func (h *Host) look() (proved bool) {
+// readNetwork reads the network, unless it is proved to be as it was read last. A
+// network that cannot be read is no error: the object says so.
+func (h *Host) readNetwork() (proved bool) {
 	readAt := now()
 	backend := h.detector.detect()
 	if h.proved(backend) {

@@ -43,6 +43,8 @@ import (
 const (
 	// holdSocket is, in the environment, a socket on which a worker waits before it applies.
 	holdSocket = "NMSTATE_TEST_HOLD"
+	// holdValidateSocket is the same for a worker that is to validate.
+	holdValidateSocket = "NMSTATE_TEST_HOLD_VALIDATE"
 	// dieAfterApply, in the environment, makes a worker die once it has applied.
 	dieAfterApply = "NMSTATE_TEST_DIE"
 )
@@ -72,6 +74,9 @@ func runTestWorker(in *bufio.Reader) error {
 		}
 		if err != nil {
 			return err
+		}
+		if socket := os.Getenv(holdValidateSocket); socket != "" && bytes.Contains(line, []byte(`"op":"validate"`)) {
+			hold(socket)
 		}
 		out := io.Writer(os.Stdout)
 		if isApply := bytes.Contains(line, []byte(`"op":"apply"`)); isApply {

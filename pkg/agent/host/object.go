@@ -108,8 +108,8 @@ func (v view) inSync() metav1.Condition {
 	c := metav1.Condition{Type: v1alpha1.ConditionInSync, Status: metav1.ConditionTrue,
 		Reason: v1alpha1.ReasonStateMatches, Message: "all of spec.desiredState holds"}
 	switch {
-	case v.record.Desired == nil:
-		c.Reason, c.Message = v1alpha1.ReasonNoDesiredState, "there is no spec.desiredState"
+	case v.record.desiresNothing():
+		c.Reason, c.Message = v1alpha1.ReasonNoDesiredState, "there is no spec.desiredState, or it is empty"
 	case v.state == nil:
 		c.Status, c.Reason = metav1.ConditionUnknown, v1alpha1.ReasonReadFailed
 		c.Message = "the node's network could not be read"

@@ -30,9 +30,13 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/klog/v2"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/atomicfile"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
 // record is the durable part of the node's object, which the agent owns. The
@@ -57,6 +61,39 @@ func (r record) with(obj *v1alpha1.NodeNetworkState, desired *v1alpha1.State) re
 	return r
 }
 
+// prepare checks that the change starts from the record as it is, and returns the
+// record that it leads to. The record is ahead of what was published between a
+// commit and the read after it: a change that starts from the latter is refused.
+func (r record) prepare(change agent.Change) (record, error) {
+	durable, err := r.object()
+	if err != nil {
+		return record{}, failed(err)
+	}
+	base, err := agent.Fingerprint(durable)
+	if err != nil {
+		return record{}, failed(err)
+	}
+	if base != change.Base {
+		return record{}, &agent.Error{Kind: agent.Conflict, Message: "the object was changed since it was read"}
+	}
+	desired := change.Object.Spec.DesiredState
+	if errs := v1alpha1.ValidateState(desired, statePath()); len(errs) > 0 {
+		return record{}, invalid(errs.ToAggregate())
+	}
+	if desired != nil {
+		var known []byte
+		if r.Desired != nil {
+			known = r.Desired.Raw
+		}
+		raw, err := unmaskState(desired.Raw, known)
+		if err != nil {
+			return record{}, invalid(err)
+		}
+		desired = v1alpha1.NewState(raw)
+	}
+	return r.with(change.Object, desired), nil
+}
+
 // object returns the object's durable part as it is shown, without secrets.
 func (r record) object() (*v1alpha1.NodeNetworkState, error) {
 	obj := &v1alpha1.NodeNetworkState{}
@@ -79,6 +116,37 @@ func (r record) sameMetadata(other record) bool {
 		equality.Semantic.DeepEqual(r.ManagedFields, other.ManagedFields)
 }
 
+// told returns the record with the story of an apply that has ended.
+func (r record) told(story v1alpha1.LastApply, outcome v1alpha1.ApplyOutcome, err error) record {
+	finish := now()
+	story.FinishTime, story.Outcome = &finish, outcome
+	var known *agent.Error
+	if errors.As(err, &known) {
+		story.Reason, story.Message = known.Reason, known.Message
+	}
+	r.LastApply = &story
+	return r
+}
+
+// desiresNothing tells whether nothing is asked of the network: there is no
+// desired state, or it is empty, which means the same.
+func (r record) desiresNothing() bool {
+	if r.Desired == nil || len(r.Desired.Raw) == 0 {
+		return true
+	}
+	tree, err := decode(r.Desired.Raw)
+	return err == nil && len(tree) == 0
+}
+
+// statePath is the path of the desired state in the object.
+func statePath() *field.Path { return field.NewPath("spec", "desiredState") }
+
+// invalid is the error for a desired state in which this agent has found a fault
+// itself, of the same reason as nmstate's own.
+func invalid(err error) error {
+	return &agent.Error{Kind: agent.Invalid, Reason: string(nmstate.InvalidArgument), Message: err.Error()}
+}
+
 // recordFormat is the version of the file's format.
 const recordFormat = 1
 
@@ -99,6 +167,13 @@ type store struct {
 }
 
 func newStore(dir string) *store { return &store{path: filepath.Join(dir, "record.json")} }
+
+// sweep removes what writes of the record that a crash cut off have left: it has secrets.
+func (s *store) sweep() {
+	if err := atomicfile.Sweep(s.path); err != nil {
+		klog.Background().Error(err, "A part of the agent's record, with its secrets, may be left beside it")
+	}
+}
 
 // load returns the record, a first one if there is no file or one that cannot be
 // read: the agent must show the network all the same. A damaged file is set

@@ -20,6 +20,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -337,4 +339,17 @@ func FuzzParseRecord(f *testing.F) {
 			t.Errorf("%s was read back as %s, %s, %v", before, after, damage, err)
 		}
 	})
+}
+
+// TestWhatACrashLeavesIsSwept: a part of the record beside it has its secrets.
+func TestWhatACrashLeavesIsSwept(t *testing.T) {
+	dir := t.TempDir()
+	left := filepath.Join(dir, ".record.json-1234567890")
+	if err := os.WriteFile(left, []byte(`{"psk":"s3cret"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	newHost(t, dir)
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is left: %v", err)
+	}
 }

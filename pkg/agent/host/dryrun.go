@@ -1,0 +1,85 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+const (
+	// maxDryRuns is how many dry runs may have a worker at the same time. A worker
+	// is a process of some 30 MB that reads the whole network.
+	maxDryRuns = 2
+	// dryRunWait is how long a dry run waits for its turn. It is shorter than the
+	// time that the API server waits for an answer, so that the client is told why.
+	dryRunWait = 20 * time.Second
+)
+
+// Validate implements agent.Agent. It neither waits for an apply nor holds one up.
+func (h *Host) Validate(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
+	if err := h.awaitTurn(ctx); err != nil {
+		return nil, err
+	}
+	defer h.dryRuns.Release(1)
+	if err := h.round(ctx); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	planned, last := h.view, h.feed.Last()
+	h.mu.Unlock()
+	after, err := planned.record.prepare(change)
+	if err != nil {
+		return nil, err
+	}
+	before := planned.record
+	planned.record, planned.difference = after, nil
+	if !after.desiresNothing() {
+		if err := planned.unfit(); err != nil {
+			return nil, err
+		}
+		t := &transaction{backend: planned.backend, previous: before, after: after}
+		defer t.close()
+		if err := t.check(ctx); err != nil {
+			return nil, err
+		}
+		if planned.difference, err = differenceOf(after.Desired, planned.state); err != nil {
+			return nil, t.translate(err)
+		}
+	}
+	obj, err := compose(planned, last)
+	if err != nil {
+		return nil, failed(err)
+	}
+	return obj, nil
+}
+
+// awaitTurn returns once this dry run may go on; the caller then releases
+// h.dryRuns. The error is ctx's, or of kind Busy.
+func (h *Host) awaitTurn(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, h.dryRunWait)
+	defer cancel()
+	if err := h.dryRuns.Acquire(waiting, 1); err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &agent.Error{Kind: agent.Busy, Message: fmt.Sprintf("nothing was checked: this node is busy with other dry runs, "+
+		"of which it does %d at a time: try again", maxDryRuns)}
+}
