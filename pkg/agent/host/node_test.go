@@ -242,3 +242,9 @@ func TestManagedBusThatRefuses(t *testing.T) {
 		t.Errorf("the backend is taken for %q", found.name)
 	}
 }
+
+// TestManagedWhatTheKernelRefuses is refused before NetworkManager tries it, which
+// takes it two minutes.
+func TestManagedWhatTheKernelRefuses(t *testing.T) {
+	refusedAtOnce(t, newManagedHost(t, t.TempDir()))
+}

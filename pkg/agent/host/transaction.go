@@ -57,7 +57,8 @@ type transaction struct {
 const checkTimeout = time.Minute
 
 // check starts the transaction's worker, reads the network as it is and asks
-// nmstate whether the state can be applied to it. Nothing is touched.
+// nmstate whether the state can be applied to it, and then what the kernel is known
+// to refuse. Nothing is touched.
 func (t *transaction) check(ctx context.Context) error {
 	var err error
 	if t.worker, err = startWorker(ctx); err != nil {
@@ -69,8 +70,17 @@ func (t *transaction) check(ctx context.Context) error {
 		return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonReadFailed, Message: t.scrub("reading the network: " + err.Error())}
 	}
 	t.current = read.State
-	_, err = t.worker.do(workerRequest{Op: opValidate, State: t.after.Desired.Raw, Current: t.current})
-	return t.translate(err)
+	if _, err = t.worker.do(workerRequest{Op: opValidate, State: t.after.Desired.Raw, Current: t.current}); err != nil {
+		return t.translate(err)
+	}
+	faults, err := impossible(t.after.Desired.Raw, t.current, kernelMakes)
+	if err != nil {
+		return t.translate(err)
+	}
+	if len(faults) > 0 {
+		return invalid(faults.ToAggregate())
+	}
+	return nil
 }
 
 // apply makes the network what is desired; NetworkManager is left to undo it
