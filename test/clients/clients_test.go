@@ -220,12 +220,15 @@ func TestPythonAgentGone(t *testing.T) {
 	watch.expect(t, "node03: available True")
 }
 
-// TestPythonTakesLong: 504, and it goes on. A bond on a kernel that has none keeps
-// nmstate busy for two minutes. It is the last: the node is busy until then.
+// TestPythonTakesLong: 504, and it goes on. The kernel takes no second VXLAN of the
+// same id, which keeps NetworkManager busy for two minutes. It is the last: the node
+// is busy until then.
 func TestPythonTakesLong(t *testing.T) {
-	bond := manifest("node02", `{"interfaces":[{"name":"bond7","type":"bond","state":"up","link-aggregation":{"mode":"active-backup","port":["eth2"]}}]}`)
-	mustFail(t, []string{"504: it goes on", "status.lastApply"}, bond, "apply_state.py", "-")
-	mustFail(t, []string{"429: ", "is changing it"}, bond, "apply_state.py", "-")
+	twins := manifest("node02", `{"interfaces":[
+		{"name":"twin1","type":"vxlan","state":"up","vxlan":{"id":77,"remote":"192.0.2.77","destination-port":4789}},
+		{"name":"twin2","type":"vxlan","state":"up","vxlan":{"id":77,"remote":"192.0.2.78","destination-port":4789}}]}`)
+	mustFail(t, []string{"504: it goes on", "status.lastApply"}, twins, "apply_state.py", "-")
+	mustFail(t, []string{"429: ", "is changing it"}, twins, "apply_state.py", "-")
 	busy := []string{"--field-selector", "status.conditions.Progressing=True"}
 	mustRun(t, []string{"node02: available True"}, "", "list_nodes.py", busy...)
 	if !env.own {

@@ -77,6 +77,30 @@ func (s *suite) failureSpecs() {
 		It("a spec that is too large is 422, and the node stays manageable, with "+string(n.backend), Label(string(n.backend)), NodeTimeout(2*long), func(ctx SpecContext) {
 			s.tooLarge(ctx, n.name)
 		})
+		It("what the kernel is known to refuse is 422 at once, with "+string(n.backend), Label(string(n.backend)), NodeTimeout(long), func(ctx SpecContext) {
+			before := s.facts(ctx, n.name)
+			_, err := s.tryDesire(ctx, n.name, `{"interfaces":[{"name":"br9","type":"linux-bridge","state":"up","mtu":9999999,"bridge":{"port":[{"name":"eth2"}]}}]}`)
+			Expect(apierrors.IsInvalid(err)).To(BeTrue(), "%v", err)
+			Expect(err).To(MatchError(And(ContainSubstring("spec.desiredState.interfaces[name=br9].mtu"), ContainSubstring("9999999"), ContainSubstring("65535"))))
+			Expect(s.facts(ctx, n.name)).To(Equal(before))
+			Expect(s.get(ctx, n.name).Status.LastApply.Outcome).To(Equal(v1alpha1.ApplyRejected))
+		})
+		It("a failure is over once the spec is taken away, in whatever way, with "+string(n.backend), Label(string(n.backend)), NodeTimeout(2*time.Minute), func(ctx SpecContext) {
+			s.desireAfterwards(n.name, `{"interfaces":[{"name":"eth1","type":"ethernet","state":"up"}]}`)
+			for _, nothing := range []string{"null", "{}"} {
+				s.desire(ctx, n.name, `{"interfaces":[{"name":"eth1","type":"ethernet","state":"up"}]}`)
+				_, err := s.tryDesire(ctx, n.name, `{"interfaces":[{"name":"ve9","type":"veth","state":"up"}]}`)
+				Expect(err).To(HaveOccurred())
+				before := s.get(ctx, n.name)
+				Expect(isTrue(v1alpha1.ConditionFailing)(before)).To(BeTrue())
+				s.desire(ctx, n.name, nothing)
+				obj := s.get(ctx, n.name)
+				Expect(isTrue(v1alpha1.ConditionFailing)(obj)).To(BeFalse(), "%s: %+v", nothing, obj.Status.LastApply)
+				Expect(obj.Status.LastApply.Outcome).To(Equal(v1alpha1.ApplyCommitted))
+				Expect(obj.Status.LastApply.Generation).To(Equal(before.Generation + 1))
+				Expect(obj.Generation).To(Equal(before.Generation + 1))
+			}
+		})
 	}
 	for _, f := range failing {
 		It("what fails "+f.name+" leaves the node as it was, with "+string(f.backend), Label(string(f.backend)), NodeTimeout(4*time.Minute), func(ctx SpecContext) {
@@ -155,8 +179,15 @@ func (s *suite) managersDNS(ctx context.Context, node string, backend v1alpha1.B
 	return dns
 }
 
-// slowApply is a change that keeps nmstate busy for two minutes: a bond, on a
-// kernel that has none. It goes on while other specs run.
+// slowState keeps NetworkManager busy for two minutes: the kernel takes no second
+// VXLAN of the same id, which nobody knows before it is tried, and nmstate tries an
+// activation that fails six times.
+const slowState = `{"interfaces":[
+	{"name":"twin1","type":"vxlan","state":"up","vxlan":{"id":77,"remote":"192.0.2.77","destination-port":4789}},
+	{"name":"twin2","type":"vxlan","state":"up","vxlan":{"id":77,"remote":"192.0.2.78","destination-port":4789}}]}`
+
+// slowApply is a change that takes two minutes and fails. It goes on while other
+// specs run.
 type slowApply struct {
 	*suite
 	node, before string
@@ -170,7 +201,7 @@ func (s *slowApply) beginSpecs() {
 		s.answered = make(chan error, 1)
 		go func() {
 			defer GinkgoRecover()
-			_, err := s.tryDesire(context.Background(), s.node, `{"interfaces":[{"name":"bond7","type":"bond","state":"up","link-aggregation":{"mode":"active-backup","port":["eth2"]}}]}`)
+			_, err := s.tryDesire(context.Background(), s.node, slowState)
 			s.answered <- err
 		}()
 		obj := s.waitFor(ctx, s.node, "", long, isTrue(v1alpha1.ConditionProgressing))
@@ -182,6 +213,8 @@ func (s *slowApply) beginSpecs() {
 		Expect(apierrors.IsTooManyRequests(err)).To(BeTrue(), "%v", err)
 		seconds, delayed := apierrors.SuggestsClientDelay(err)
 		Expect(delayed && seconds > 0).To(BeTrue(), "%v", err)
+		// It says who is at it, and since when.
+		Expect(err).To(MatchError(And(ContainSubstring(`"admin"`), ContainSubstring(obj.Status.LastApply.StartTime.UTC().Format(time.RFC3339)))))
 	})
 }
 
