@@ -50,7 +50,8 @@ type Agent interface {
 
 	// Validate answers with the object as it would be if the change were
 	// committed, status.difference filled with what would change on the node.
-	// Nothing is touched.
+	// Nothing is touched. An agent may make dry runs wait for each other; one that
+	// has waited too long fails with kind Busy.
 	Validate(ctx context.Context, change Change) (*v1alpha1.NodeNetworkState, error)
 
 	// Apply makes the node what the change says, as one transaction, and answers
@@ -58,6 +59,9 @@ type Agent interface {
 	// any error node, spec, annotations and managedFields are as they were, and
 	// status.lastApply tells of it if the spec was to change; not so if another
 	// change was there first (Conflict, Busy): the story told is then that one's.
+	//
+	// A desired state that is absent or empty asks nothing of the network: a change
+	// to it is committed, and the network is not touched.
 	//
 	// If ctx ends first the apply goes on; the error is then of kind InProgress.
 	Apply(ctx context.Context, change Change) (*v1alpha1.NodeNetworkState, error)

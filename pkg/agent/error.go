@@ -28,12 +28,13 @@ const (
 	Invalid ErrorKind = "Invalid"
 	// Conflict: the object has changed since the caller read it; read it again.
 	Conflict ErrorKind = "Conflict"
-	// Busy: another change is being applied on the node.
+	// Busy: another change is being applied on the node, or too many dry runs are.
 	Busy ErrorKind = "Busy"
 	// Failed: nmstate or the node failed. Node and spec are as before, or the message
 	// says what differs.
 	Failed ErrorKind = "Failed"
-	// Unreachable: the node's agent could not be asked; nothing was sent to it.
+	// Unreachable: the node's agent could not be asked, or is ending; it has not
+	// touched anything.
 	Unreachable ErrorKind = "Unreachable"
 	// Lost: the stream to the agent ended after the request was sent; the outcome is unknown.
 	Lost ErrorKind = "Lost"

@@ -64,7 +64,8 @@ func (h *Host) goOn(apply func()) (ok bool) {
 	return true
 }
 
-// drain waits for the applies that are under way, and has no other begin.
+// drain waits until the applies that are under way have ended. No apply begins after
+// drain was called.
 func (h *Host) drain() {
 	h.mu.Lock()
 	h.ending = true
@@ -72,7 +73,7 @@ func (h *Host) drain() {
 	h.applies.Wait()
 }
 
-// apply carries a change out, to its end.
+// apply carries a change out, from its checks to its commit or its rollback.
 func (h *Host) apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
 	t, err := h.begin(change)
 	if err == nil && t == nil {
@@ -130,7 +131,7 @@ func (h *Host) begin(change agent.Change) (*transaction, error) {
 		return nil, err
 	}
 	specChanges := after.Generation != before.Generation
-	// The same spec again is asked for to end a drift, or the story of a failure.
+	// A user sends the same spec again to mend a drift, or to end Failing.
 	again := before.sameMetadata(after) && (h.view.difference != nil || agent.ApplyFailed(before.LastApply))
 	if !specChanges && !again {
 		return nil, h.keep(after)
@@ -147,8 +148,8 @@ func (h *Host) begin(change agent.Change) (*transaction, error) {
 	return &transaction{backend: h.view.backend, previous: before, after: after, story: story, rollbackAfter: h.rollbackAfter}, nil
 }
 
-// drop commits a change that asks nothing of the network: a desired state is taken
-// away, or there was none and the story of a failure is to end.
+// drop commits a change that asks nothing of the network: the desired state is
+// taken away, or there was none before and the change only ends Failing.
 // The caller holds the lock.
 func (h *Host) drop(after record, story v1alpha1.LastApply) error {
 	committed := after.told(story, v1alpha1.ApplyCommitted, nil)
@@ -162,7 +163,8 @@ func (h *Host) drop(after record, story v1alpha1.LastApply) error {
 	return h.publish()
 }
 
-// refuse records that a change was refused, with nothing touched.
+// refuse records that a change was refused before the network was touched, and
+// frees the node.
 func (h *Host) refuse(t *transaction, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -170,8 +172,9 @@ func (h *Host) refuse(t *transaction, err error) {
 	h.tell(h.view.record, t.story, v1alpha1.ApplyRejected, err)
 }
 
-// start records that the apply starts, so that one that is interrupted is told of,
-// and shows it. If either fails, the change is refused and the node is free again.
+// start records and shows that the apply starts. The record lets an agent that is
+// started again tell that the apply was interrupted. If recording or showing fails,
+// start refuses the change and frees the node.
 func (h *Host) start(t *transaction) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -205,8 +208,8 @@ func (h *Host) keep(r record) error {
 	return h.publish()
 }
 
-// tell records how an apply ended, on top of r; if that cannot be written down,
-// it is shown all the same. The caller holds the lock.
+// tell records how an apply ended, on top of r. If the record cannot be written, the
+// object shows it all the same. The caller holds the lock.
 func (h *Host) tell(r record, story v1alpha1.LastApply, outcome v1alpha1.ApplyOutcome, err error) {
 	r = r.told(story, outcome, err)
 	_ = h.save(r)
@@ -214,10 +217,10 @@ func (h *Host) tell(r record, story v1alpha1.LastApply, outcome v1alpha1.ApplyOu
 	_ = h.publish()
 }
 
-// commit makes the record what was applied, and the network keep it. The record
-// comes first: what cannot be written down would be lost with the agent, and is
-// undone. A crash between the two leaves a record that the network has not, which
-// status.difference tells.
+// commit writes the change into the record and then makes the network keep it. The
+// record comes first: a change that cannot be recorded is undone, since the next
+// agent would not know of it. After a crash between the two steps the record has a
+// change that the network does not have, and status.difference shows it.
 func (h *Host) commit(t *transaction) error {
 	committed := t.after.told(t.story, v1alpha1.ApplyCommitted, nil)
 	h.mu.Lock()
@@ -230,8 +233,8 @@ func (h *Host) commit(t *transaction) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil {
-		// Undoing takes its time, and the agent may end over it: what is written
-		// down must not say meanwhile that the change holds.
+		// The agent may crash while the change is undone. The record must not say
+		// then that the change was committed.
 		_ = h.save(h.view.record)
 		return err
 	}
@@ -241,8 +244,8 @@ func (h *Host) commit(t *transaction) error {
 	return nil
 }
 
-// putBack makes the network what it was, records that, and returns cause,
-// together with what could not be put back.
+// putBack makes the network what it was before the change and records that. It
+// returns cause, and names in it what could not be put back.
 func (h *Host) putBack(ctx context.Context, t *transaction, cause error) error {
 	leftover := t.undo(ctx)
 	h.mu.Lock()
@@ -263,8 +266,9 @@ func (h *Host) putBack(ctx context.Context, t *transaction, cause error) error {
 	return cause
 }
 
-// end ends the transaction. What was read before may be of its midst: nothing is
-// published until the network has been read again. The caller holds the lock.
+// end ends the transaction. The last read may show the network in the middle of the
+// transaction, so nothing is published until the network has been read again.
+// The caller holds the lock.
 func (h *Host) end() {
 	h.running, h.view.applying = nil, false
 	h.ended++

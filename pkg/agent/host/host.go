@@ -47,7 +47,7 @@ type Config struct {
 	KeepUnmanagedVeths bool
 }
 
-// Host is the agent of the host, that is of the network namespace, that it runs in.
+// Host is the agent of the network namespace that it runs in, usually the host's.
 type Host struct {
 	config   Config
 	store    *store
@@ -70,23 +70,23 @@ type Host struct {
 	ending bool
 	// running is the change that has begun and not ended, nil if there is none.
 	running *v1alpha1.LastApply
-	// ended counts the transactions that have ended, known those of them that
-	// had when the network was read last.
+	// ended counts the transactions that have ended. known is what it was when the
+	// last read of the network began.
 	ended, known int
-	// readAt is when that was.
+	// readAt is when the network was read last.
 	readAt metav1.Time
-	// unpublished tells that view may be another than what was published last.
+	// unpublished tells that view may differ from the object that was published last.
 	unpublished bool
 	// raw is what libnmstate returned last; view.state was made of it.
 	raw []byte
-	// compared are the desired state and the state that view.difference is of.
+	// compared are the two states that view.difference was computed from.
 	compared struct {
 		desired *v1alpha1.State
 		state   *state
 	}
 }
 
-// New returns the agent of this host, with its record from before.
+// New returns the agent of this host. It reads the record that an earlier agent has kept.
 func New(config Config) (*Host, error) {
 	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the agent's state folder: %w", err)
@@ -113,7 +113,7 @@ func New(config Config) (*Host, error) {
 	return h, nil
 }
 
-// interrupt ends the story of an apply that the agent did not see the end of.
+// interrupt records that an apply was interrupted, if the agent before ended during one.
 func (h *Host) interrupt() {
 	last := h.view.record.LastApply
 	if last == nil || last.Outcome != v1alpha1.ApplyInProgress {
@@ -129,8 +129,8 @@ func (h *Host) interrupt() {
 	h.save(h.view.record)
 }
 
-// Run reads the network, and again whenever the kernel reports a change, until
-// ctx ends; an apply that is under way then is waited for.
+// Run reads the network, and again whenever the kernel reports a change, until ctx
+// ends. It then waits for an apply that is under way.
 func (h *Host) Run(ctx context.Context) error {
 	socket, err := subscribe()
 	if err != nil {
@@ -171,8 +171,8 @@ func (h *Host) Barrier(ctx context.Context) (read bool, err error) {
 	return read, h.feed.Settled(ctx)
 }
 
-// round waits for a round that begins after the call; the error is ctx's, or says
-// why there is nothing to publish.
+// round waits for a round that begins after the call. The error is ctx's, or says why
+// no object could be published.
 func (h *Host) round(ctx context.Context) error {
 	_, err := h.join(ctx)
 	return err
@@ -189,9 +189,9 @@ func (h *Host) join(ctx context.Context) (read bool, err error) {
 	}
 }
 
-// read reads the network, unless it is proved to be as it was, and publishes the
-// object if it has changed. What was read while a transaction ended may be of its
-// midst, and is read again: whoever waits for the read is to see how it ended.
+// read reads the network, unless it is proved unchanged, and publishes the object if it has changed. If a transaction
+// ended during the read, what was read may show the middle of it: read then reads
+// again, so that its caller sees how the transaction ended.
 func (h *Host) read() (read bool, err error) {
 	for {
 		h.mu.Lock()
@@ -247,8 +247,8 @@ func (h *Host) readNetwork() (proved bool) {
 	return false
 }
 
-// proved tells whether what was read last holds. What NetworkManager adds to a
-// state has no witness: its profiles are read anew each time.
+// proved tells whether the network is proved to be as it was read last. With
+// NetworkManager it never is: no witness covers its profiles.
 func (h *Host) proved(with backend) bool {
 	if with.name != v1alpha1.BackendKernel {
 		h.witness.forget()
@@ -268,8 +268,8 @@ func (h *Host) desired() []byte {
 	return h.view.record.Desired.Raw
 }
 
-// publish publishes the object if it has changed, unless the network is to be
-// read again first. The caller holds the lock.
+// publish publishes the object if it has changed. It does nothing while a transaction
+// has ended after the last read: the next read publishes. The caller holds the lock.
 func (h *Host) publish() error {
 	h.unpublished = true
 	if h.known != h.ended {

@@ -61,9 +61,10 @@ func (r record) with(obj *v1alpha1.NodeNetworkState, desired *v1alpha1.State) re
 	return r
 }
 
-// prepare checks that the change starts from the record as it is, and returns the
-// record that it leads to. The record is ahead of what was published between a
-// commit and the read after it: a change that starts from the latter is refused.
+// prepare returns the record that the change leads to. The change must start from
+// this record, or it is a conflict. Between a commit and the read after it the record
+// is newer than the published object: a change that starts from that object is a
+// conflict, too.
 func (r record) prepare(change agent.Change) (record, error) {
 	durable, err := r.object()
 	if err != nil {
@@ -141,8 +142,8 @@ func (r record) desiresNothing() bool {
 // statePath is the path of the desired state in the object.
 func statePath() *field.Path { return field.NewPath("spec", "desiredState") }
 
-// invalid is the error for a desired state in which this agent has found a fault
-// itself, of the same reason as nmstate's own.
+// invalid returns the error for a fault of the desired state that the agent itself
+// has found. Its reason is the one that nmstate gives.
 func invalid(err error) error {
 	return &agent.Error{Kind: agent.Invalid, Reason: string(nmstate.InvalidArgument), Message: err.Error()}
 }
@@ -160,25 +161,25 @@ type recordFile struct {
 // store keeps the record in one file.
 type store struct {
 	path string
-	// spoilt tells that the file is one that could be neither read nor set aside.
+	// spoilt tells that the file is damaged and could not be set aside.
 	spoilt bool
-	// kept is why the file stays as it is: it may be a good one.
+	// kept is why the file must not be overwritten, nil if it may be: it may be good.
 	kept error
 }
 
 func newStore(dir string) *store { return &store{path: filepath.Join(dir, "record.json")} }
 
-// sweep removes what writes of the record that a crash cut off have left: it has secrets.
+// sweep removes the temporary files that a crash during save has left. They have secrets.
 func (s *store) sweep() {
 	if err := atomicfile.Sweep(s.path); err != nil {
 		klog.Background().Error(err, "A part of the agent's record, with its secrets, may be left beside it")
 	}
 }
 
-// load returns the record, a first one if there is no file or one that cannot be
-// read: the agent must show the network all the same. A damaged file is set
-// aside; damage then says where it is and what is wrong with it. One that may be
-// good, but not for this agent now, is kept, and nothing is saved over it.
+// load returns the record. If there is no file, or it cannot be read, load returns a
+// first record: the agent must show the network all the same. A damaged file is set
+// aside; damage then says where it is and what is wrong with it. A file that may be
+// good, but that this agent cannot read now, is kept: save does not overwrite it.
 func (s *store) load() (r record, damage string) {
 	first := record{Generation: 1}
 	text, err := os.ReadFile(s.path)
@@ -204,7 +205,7 @@ func (s *store) load() (r record, damage string) {
 	return first, fmt.Sprintf("the agent's record was damaged (%v) and is now %s: spec and annotations start anew", wrong, aside)
 }
 
-// setAside keeps a damaged file for whoever wants to see what is left in it.
+// setAside renames a damaged file, so that somebody can see what is left in it.
 func (s *store) setAside() (string, error) {
 	aside := s.path + ".damaged-" + time.Now().UTC().Format("20060102T150405.000000000")
 	return aside, os.Rename(s.path, aside)

@@ -29,20 +29,20 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
-// transaction is one change of the network on its way: check, apply, and then
-// commit or undo. What it starts from was taken when it began, so that reads
-// may go on meanwhile, and fail.
+// transaction is one change of the network: check, apply, and then commit or undo.
+// It keeps a copy of what it started from, so that reads can go on, and can fail,
+// while it runs.
 type transaction struct {
 	backend backend
-	// previous is the record before, after the one that the change leads to.
+	// previous is the record before the change, after is the record once it is committed.
 	previous, after record
 	story           v1alpha1.LastApply
 	rollbackAfter   time.Duration
 
 	worker *worker
-	// current is the network before, with its secrets, which stay in here.
+	// current is the network before the change. It has secrets and stays in here.
 	current []byte
-	// before is what the apply may change, as it was; nil if nothing was touched.
+	// before is what the apply may change, as it was before; nil until it is noted.
 	before *snapshot
 	// manager is what NetworkManager's checkpoints don't cover, as it was.
 	manager managerState
@@ -51,14 +51,13 @@ type transaction struct {
 	open       bool
 }
 
-// checkTimeout is how long reading and validating may take. Nothing is touched
-// until then, and a NetworkManager that is stuck must not keep the node from
-// the changes that come later.
+// checkTimeout is how long reading and validating may take. A NetworkManager that is
+// stuck must not block later changes, and nothing has been touched yet.
 const checkTimeout = time.Minute
 
-// check starts the transaction's worker, reads the network as it is and asks
-// nmstate whether the state can be applied to it, and then what the kernel is known
-// to refuse. Nothing is touched.
+// check starts the transaction's worker, reads the network, and lets nmstate validate
+// the state against it. Then it checks what the kernel is known to refuse. Nothing is
+// touched.
 func (t *transaction) check(ctx context.Context) error {
 	var err error
 	if t.worker, err = startWorker(ctx); err != nil {
@@ -83,8 +82,8 @@ func (t *transaction) check(ctx context.Context) error {
 	return nil
 }
 
-// apply makes the network what is desired; NetworkManager is left to undo it
-// unless commit comes in time.
+// apply makes the network what is desired. With NetworkManager it leaves a checkpoint
+// open: NetworkManager undoes the change unless commit comes in time.
 func (t *transaction) apply(ctx context.Context) error {
 	desired := t.after.Desired.Raw
 	in, err := scopeOf(desired, t.current)
@@ -108,7 +107,7 @@ func (t *transaction) apply(ctx context.Context) error {
 	return t.translate(err)
 }
 
-// commit makes the change last. The kernel alone has nothing to commit.
+// commit makes the change permanent. Without NetworkManager there is nothing to do.
 func (t *transaction) commit() error {
 	if !t.open {
 		return nil
@@ -120,23 +119,25 @@ func (t *transaction) commit() error {
 	return nil
 }
 
-// undo makes the network what it was, and returns what could not be put back.
+// undo makes the network what it was before the change. It returns what could not be
+// put back, "" if nothing.
 func (t *transaction) undo(ctx context.Context) (leftover string) {
 	if t.before == nil {
 		return ""
 	}
 	if t.managed() {
 		if err := t.rollBack(ctx); err != nil {
-			// What it leaves is found, and told, below.
+			// restore finds and reports what this has left.
 			klog.FromContext(ctx).Error(errors.New(t.scrub(err.Error())), "Rolling NetworkManager back")
 		}
 	}
 	return t.scrub(t.before.restore(ctx, t.backend))
 }
 
-// rollBack makes NetworkManager what it was. nmstate does it itself if the apply
-// fails; a checkpoint that nobody rolls back, because the worker has died, is
-// waited out, or it would undo later what has been put back, or applied, since.
+// rollBack makes NetworkManager what it was before the change. nmstate has done it
+// already if the apply failed. If the worker has died, nobody rolls its checkpoint
+// back: rollBack waits until NetworkManager does, because a rollback that came later
+// would undo what was put back, or applied, in the meantime.
 func (t *transaction) rollBack(ctx context.Context) error {
 	var errs []error
 	if t.open {
@@ -160,8 +161,8 @@ func (t *transaction) close() {
 // managed tells whether NetworkManager carries the change out.
 func (t *transaction) managed() bool { return t.backend.name == v1alpha1.BackendNetworkManager }
 
-// states are those whose secrets an error may quote: nmstate verifies with the
-// secrets of what is there, too.
+// states are the states whose secrets an error may quote. The current state is one of
+// them: nmstate compares it, with its secrets, when it verifies.
 func (t *transaction) states() [][]byte {
 	states := [][]byte{t.current}
 	for _, r := range []record{t.previous, t.after} {

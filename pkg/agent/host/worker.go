@@ -35,14 +35,14 @@ import (
 )
 
 // WorkerCommand is the argument that makes this program a worker: a process that
-// does for the agent what must not hold up its reads. Calls of libnmstate are
-// serialised in a process; an apply can take minutes, a rollback one, and
-// nmstate_validate leaks (see nmstate.Validate), which ends with the worker.
+// validates and applies for the agent. Calls of libnmstate are serialised in a
+// process, an apply can take minutes, and the agent's reads must go on meanwhile. What
+// nmstate_validate leaks (see nmstate.Validate) ends with the worker.
 const WorkerCommand = "apply-worker"
 
-// rollbackAfter is when NetworkManager undoes by itself what was not committed,
-// because worker or agent have died. nmstate extends it while it is at work; 0
-// would mean never.
+// rollbackAfter is when NetworkManager undoes a change that nobody commits because
+// the worker or the agent has died. nmstate extends it while it works. 0 would mean
+// never.
 const rollbackAfter = time.Minute
 
 // operation is what a worker is asked to do.
@@ -77,9 +77,9 @@ type workerReply struct {
 	Error      *nmstate.Error  `json:"error,omitempty"`
 }
 
-// RunWorker does what it reads from in, and writes to out how it went, until in
-// ends. Signals that ask to end do not end it: they may come to all processes of
-// the agent, which waits for what the worker is in the midst of.
+// RunWorker carries out the requests that it reads from in and writes a reply to out
+// for each, until in ends. It ignores SIGINT and SIGTERM: they may be sent to all
+// processes of the agent, and the agent waits for the request that is under way.
 func RunWorker(in io.Reader, out io.Writer) error {
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
 	requests, replies := json.NewDecoder(in), json.NewEncoder(out)
@@ -121,22 +121,22 @@ func (r workerRequest) do() (reply workerReply, err error) {
 	return reply, err
 }
 
-// checkpointName finds the checkpoint in nmstate's log, the only place where
-// nmstate tells it. A log without it is no harm: NetworkManager keeps one at a
-// time unless somebody forces a second, so the last one is it.
+// checkpointName finds the checkpoint in nmstate's log, the only place where nmstate
+// names it. If the log does not name it, nmstate takes the last one, which is the right
+// one: NetworkManager keeps one checkpoint at a time unless somebody forces a second.
 var checkpointName = regexp.MustCompile(`/org/freedesktop/NetworkManager/Checkpoint/[0-9]+`)
 
-// worker is a process of the agent's own that ends with it.
+// worker is a process that the agent has started. It ends with the agent.
 type worker struct {
 	process *exec.Cmd
 	in      io.WriteCloser
 	replies *json.Decoder
 	said    bytes.Buffer
-	// late tells that it was killed because it took too long.
+	// late tells that within has killed the worker.
 	late atomic.Bool
 }
 
-// startWorker starts one, which ctx ends.
+// startWorker starts a worker. It is killed when ctx ends.
 func startWorker(ctx context.Context) (*worker, error) {
 	w := &worker{process: exec.CommandContext(ctx, "/proc/self/exe", WorkerCommand)}
 	w.process.Env = os.Environ()
@@ -157,15 +157,15 @@ func startWorker(ctx context.Context) (*worker, error) {
 	return w, nil
 }
 
-// do asks the worker for something. An error that is no *nmstate.Error means
-// that the worker has died over it, and nobody knows how far it came.
+// do sends the worker a request and returns its reply. An error that is no
+// *nmstate.Error means that the worker has died, and that nobody knows how far it got.
 func (w *worker) do(request workerRequest) (workerReply, error) {
 	var reply workerReply
 	line, err := json.Marshal(request)
 	if err != nil {
 		return reply, fmt.Errorf("asking a worker to %s: %w", request.Op, err)
 	}
-	// A worker that is gone takes nothing and says nothing: the second tells.
+	// If the worker is gone, Decode fails too, and its error is the one returned.
 	_, _ = w.in.Write(append(line, '\n'))
 	if err := w.replies.Decode(&reply); err != nil {
 		if w.late.Load() {
@@ -179,7 +179,7 @@ func (w *worker) do(request workerRequest) (workerReply, error) {
 	return reply, nil
 }
 
-// within kills the worker unless what it returns is called before the timeout.
+// within kills the worker after the timeout, unless done is called before.
 func (w *worker) within(timeout time.Duration) (done func()) {
 	timer := time.AfterFunc(timeout, func() {
 		w.late.Store(true)
