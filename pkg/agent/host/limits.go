@@ -181,15 +181,17 @@ func (c *limitCheck) checkName(name string, path *field.Path) {
 }
 
 // checkBase checks that the MTU of an interface is not above the MTU that the
-// interface below it has once the state is applied.
+// interface below it has once the state is applied. An MTU that stays as it is can be
+// above: a VXLAN keeps its own when its base's is lowered.
 func (c *limitCheck) checkBase(iface map[string]any, kind linkKind, path *field.Path) {
+	is := c.there[stringAt(iface, "name")]
 	mtu, ok := integer(iface["mtu"])
-	if !ok || kind.base == "" {
+	if now, isThere := integer(is["mtu"]); !ok || kind.base == "" || isThere && now == mtu {
 		return
 	}
 	base := baseOf(iface, kind)
 	if base == "" {
-		base = baseOf(c.there[stringAt(iface, "name")], kind)
+		base = baseOf(is, kind)
 	}
 	if limit, sure := c.mtuOfBase(base); sure && mtu > limit {
 		c.refuse(path.Child("mtu"), mtu, fmt.Sprintf("the MTU of its base-iface %s is %d: raise that too, in the same state", base, limit))

@@ -38,6 +38,7 @@ const limitsCurrent = `{"interfaces":[
 	{"name":"eth2","type":"ethernet","state":"up","mtu":1500,"controller":"bond1"},
 	{"name":"bond1","type":"bond","state":"up","mtu":1500},
 	{"name":"br1","type":"linux-bridge","state":"up","mtu":1500},
+	{"name":"vx5","type":"vxlan","state":"up","mtu":1550,"vxlan":{"base-iface":"eth1","id":5}},
 	{"name":"eth1.5","type":"vlan","state":"up","mtu":1500,"vlan":{"base-iface":"eth1","id":5}}]}`
 
 // TestImpossible: what the kernel is known to refuse is named by its path, with the
@@ -78,6 +79,8 @@ func TestImpossible(t *testing.T) {
 		"VLAN on a bridge, which follows its ports": {`{"name":"br1.7","type":"vlan","mtu":9000,"vlan":{"base-iface":"br1","id":7}}`, nil},
 		"VLAN on what is not there":                 {`{"name":"x.7","type":"vlan","mtu":9000,"vlan":{"base-iface":"x","id":7}}`, nil},
 		"VXLAN above its base":                      {`{"name":"vx7","type":"vxlan","mtu":1501,"vxlan":{"base-iface":"eth1","id":7}}`, []string{"[name=vx7].mtu"}},
+		"VXLAN that stays above its base":           {`{"name":"vx5","type":"vxlan","mtu":1550,"vxlan":{"base-iface":"eth1","id":5}}`, nil},
+		"VXLAN that is there, above its base":       {`{"name":"vx5","type":"vxlan","mtu":1551}`, []string{"[name=vx5].mtu"}},
 		"VXLAN without a base":                      {`{"name":"vx7","type":"vxlan","mtu":9000,"vxlan":{"id":7}}`, nil},
 		"MACVLAN above its base":                    {`{"name":"mv7","type":"mac-vlan","mtu":1501,"mac-vlan":{"base-iface":"eth1","mode":"bridge"}}`, []string{"[name=mv7].mtu"}},
 		"bridge with a port of a smaller MTU":       {`{"name":"br2","type":"linux-bridge","mtu":9000,"bridge":{"port":[{"name":"eth1"}]}}`, nil},

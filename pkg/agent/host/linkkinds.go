@@ -47,8 +47,8 @@ const (
 // linkKinds are the types that nmstate makes through the kernel. The limits are
 // from each kind's setup function in the kernel (net/bridge/br_device.c,
 // net/8021q/vlan_dev.c, and drivers/net for the others). VLAN and MACsec have no
-// minimum; a VRF has had one only since Linux 5.1, so it has none here. Those who
-// have a base refuse an MTU above its MTU: vlan_dev_change_mtu, macvlan_change_mtu,
+// minimum; a VRF has had one only since Linux 5.1, so it has none here. Kinds with a
+// base refuse an MTU above that of the base: vlan_dev_change_mtu, macvlan_change_mtu,
 // vxlan_change_mtu, macsec_change_mtu.
 func linkKinds() map[string]linkKind {
 	return map[string]linkKind{
