@@ -224,9 +224,8 @@ func TestPythonAgentGone(t *testing.T) {
 // same id, which keeps NetworkManager busy for two minutes. It is the last: the node
 // is busy until then.
 func TestPythonTakesLong(t *testing.T) {
-	twins := manifest("node02", `{"interfaces":[
-		{"name":"twin1","type":"vxlan","state":"up","vxlan":{"id":77,"remote":"192.0.2.77","destination-port":4789}},
-		{"name":"twin2","type":"vxlan","state":"up","vxlan":{"id":77,"remote":"192.0.2.78","destination-port":4789}}]}`)
+	twins := manifest("node02", `{"interfaces":[{"name":"twin1","type":"vxlan","state":"up","vxlan":{"id":77,"remote":"192.0.2.77","destination-port":4789}},`+
+		`{"name":"twin2","type":"vxlan","state":"up","vxlan":{"id":77,"remote":"192.0.2.78","destination-port":4789}}]}`)
 	mustFail(t, []string{"504: it goes on", "status.lastApply"}, twins, "apply_state.py", "-")
 	mustFail(t, []string{"429: ", "is changing it"}, twins, "apply_state.py", "-")
 	busy := []string{"--field-selector", "status.conditions.Progressing=True"}
