@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -33,67 +34,108 @@ type addresses struct {
 	link   string
 	family int
 	list   []netlink.Addr
+	// noted is when they were: what is left of a lease's time is counted from then.
+	noted time.Time
 }
 
-// noteAddresses notes all addresses but the link-local ones of IPv6, which the
-// kernel makes itself whenever a link comes up.
+// families are those of addresses, by their titles.
+var families = map[string]int{"IPv4": unix.AF_INET, "IPv6": unix.AF_INET6}
+
+// noteAddresses notes all addresses of the links in the scope.
 func (s *snapshot) noteAddresses(links []netlink.Link) error {
 	for _, l := range links {
 		name := l.Attrs().Name
 		if !s.scope.has(name) {
 			continue
 		}
-		for family, title := range map[int]string{unix.AF_INET: "IPv4", unix.AF_INET6: "IPv6"} {
+		for title, family := range families {
 			found, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, family) })
 			if err != nil {
 				return fmt.Errorf("listing the addresses of %s: %w", name, err)
 			}
-			found = slices.DeleteFunc(found, func(a netlink.Addr) bool {
-				return family == unix.AF_INET6 && a.IP.IsLinkLocalUnicast()
-			})
-			s.addresses[title+" of "+name] = addresses{link: name, family: family, list: found}
+			s.addresses[title+" of "+name] = addresses{link: name, family: family, list: found, noted: time.Now()}
 		}
 	}
 	return nil
 }
 
-// same tells whether the addresses are the same, IPv4's in the same order. Where
-// the kernel puts one of IPv6 among the others is up to its version.
-func (a addresses) same(other addresses) bool {
-	mine, others := a.keys(), other.keys()
-	if a.family == unix.AF_INET6 {
-		slices.Sort(mine)
-		slices.Sort(others)
+// ownerOf tells by whose hand an address comes and goes.
+func ownerOf(a netlink.Addr) owner {
+	switch {
+	case a.IP.To4() == nil && a.IP.IsLinkLocalUnicast():
+		return kernels
+	case a.Flags&unix.IFA_F_PERMANENT == 0:
+		return leases
 	}
-	return slices.Equal(mine, others)
+	return ours
 }
 
-func (a addresses) keys() []string {
-	keys := make([]string, 0, len(a.list))
-	for _, one := range a.list {
-		keys = append(keys, one.IPNet.String())
+// has tells whether an address is among them, whatever its lifetime.
+func (a addresses) has(one netlink.Addr) bool {
+	return slices.ContainsFunc(a.list, func(other netlink.Addr) bool { return other.IPNet.String() == one.IPNet.String() })
+}
+
+// isStatic tells whether an address is among them that does not end by itself.
+func (a addresses) isStatic(one netlink.Addr) bool {
+	return slices.ContainsFunc(a.list, func(other netlink.Addr) bool {
+		return other.IPNet.String() == one.IPNet.String() && ownerOf(other) != leases
+	})
+}
+
+// due are the addresses that are to be there: all that were, but for leases that
+// are gone because their time is up, or because others have taken their place.
+func (a addresses) due(now addresses) []netlink.Addr {
+	renewed := slices.ContainsFunc(now.list, func(one netlink.Addr) bool { return ownerOf(one) == leases && !a.has(one) })
+	return slices.DeleteFunc(slices.Clone(a.list), func(one netlink.Addr) bool {
+		return ownerOf(one) == leases && !now.has(one) && (renewed || a.left(one).ValidLft <= 0)
+	})
+}
+
+// left returns a lease with what is left of its time.
+func (a addresses) left(one netlink.Addr) netlink.Addr {
+	if ownerOf(one) == leases {
+		passed := int(time.Since(a.noted) / time.Second)
+		one.ValidLft -= passed
+		one.PreferedLft = max(0, one.PreferedLft-passed)
 	}
-	return keys
+	return one
+}
+
+// answered are the addresses of now that undoing answers for: not new ones of the
+// kernel's, nor new leases.
+func (a addresses) answered(now addresses) []netlink.Addr {
+	return slices.DeleteFunc(slices.Clone(now.list), func(one netlink.Addr) bool { return ownerOf(one) != ours && !a.has(one) })
 }
 
 // differences tells what the addresses lack, have too much or have otherwise.
 func (a addresses) differences(title string, now addresses) []string {
 	var found []string
-	was, is := a.keys(), now.keys()
-	for _, key := range was {
-		if !slices.Contains(is, key) {
-			found = append(found, title+": "+key+" is missing")
+	due, is := a.due(now), a.answered(now)
+	for _, one := range due {
+		switch {
+		case !now.has(one):
+			found = append(found, fmt.Sprintf("%s: %s is missing", title, one.IPNet))
+		case a.isStatic(one) != now.isStatic(one):
+			found = append(found, fmt.Sprintf("%s: %s has another lifetime", title, one.IPNet))
 		}
 	}
-	for _, key := range is {
-		if !slices.Contains(was, key) {
-			found = append(found, title+": "+key+" is left")
+	for _, one := range is {
+		if !a.has(one) {
+			found = append(found, fmt.Sprintf("%s: %s is left", title, one.IPNet))
 		}
 	}
-	if len(found) == 0 && !a.same(now) {
-		found = append(found, fmt.Sprintf("%s: the order is %v and was %v", title, is, was))
+	if len(found) == 0 && a.family == unix.AF_INET && !slices.Equal(keys(due), keys(is)) {
+		found = append(found, fmt.Sprintf("%s: the order is %v and was %v", title, keys(is), keys(due)))
 	}
 	return found
+}
+
+func keys(list []netlink.Addr) []string {
+	keys := make([]string, 0, len(list))
+	for _, one := range list {
+		keys = append(keys, one.IPNet.String())
+	}
+	return keys
 }
 
 // mend makes the addresses of the link what they were: it keeps what is right,
@@ -104,9 +146,10 @@ func (a addresses) mend(now addresses) error {
 	if err != nil {
 		return err
 	}
-	was, is := a.keys(), now.keys()
+	due, is := a.due(now), a.answered(now)
+	was := keys(due)
 	kept := map[string]bool{}
-	for i, key := range is {
+	for i, key := range keys(is) {
 		if a.family == unix.AF_INET && (i >= len(was) || was[i] != key) {
 			break
 		}
@@ -114,7 +157,7 @@ func (a addresses) mend(now addresses) error {
 	}
 	var errs []error
 	// The last one first: a primary takes its secondaries along.
-	for _, one := range slices.Backward(now.list) {
+	for _, one := range slices.Backward(is) {
 		if kept[one.IPNet.String()] {
 			continue
 		}
@@ -122,18 +165,26 @@ func (a addresses) mend(now addresses) error {
 			errs = append(errs, fmt.Errorf("removing address %s: %w", one.IPNet, err))
 		}
 	}
-	for _, one := range a.list {
-		if kept[one.IPNet.String()] {
-			continue
-		}
-		one.LinkIndex = 0
-		one.Flags &= unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD
-		one.Broadcast = broadcast(one)
-		if err := netlink.AddrAdd(l, &one); err != nil && !errors.Is(err, unix.EEXIST) {
-			errs = append(errs, fmt.Errorf("adding address %s: %w", one.IPNet, err))
+	for _, one := range due {
+		if !kept[one.IPNet.String()] || a.isStatic(one) != now.isStatic(one) {
+			errs = append(errs, putAddress(l, a.left(one)))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// puttable are the flags of an address that whoever adds it decides on.
+const puttable = unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD | unix.IFA_F_MANAGETEMPADDR
+
+// putAddress adds an address, or gives one that is there its lifetime.
+func putAddress(l netlink.Link, one netlink.Addr) error {
+	one.LinkIndex = 0
+	one.Flags &= puttable
+	one.Broadcast = broadcast(one)
+	if err := netlink.AddrReplace(l, &one); err != nil {
+		return fmt.Errorf("adding address %s: %w", one.IPNet, err)
+	}
+	return nil
 }
 
 // broadcast is the address's own, 0.0.0.0 if it has none: nil would make one.

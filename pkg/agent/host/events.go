@@ -47,9 +47,9 @@ var eventGroups = []uint{
 	unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_NEXTHOP,
 }
 
-// subscribe opens the socket that the kernel reports changes on.
-func subscribe() (*nl.NetlinkSocket, error) {
-	socket, err := nl.Subscribe(unix.NETLINK_ROUTE, eventGroups...)
+// subscribe opens a socket on which the kernel reports the changes of groups.
+func subscribe(groups ...uint) (*nl.NetlinkSocket, error) {
+	socket, err := nl.Subscribe(unix.NETLINK_ROUTE, groups...)
 	if err != nil {
 		return nil, fmt.Errorf("subscribing to the kernel's network events: %w", err)
 	}

@@ -132,7 +132,7 @@ func (h *Host) interrupt() {
 // Run reads the network, and again whenever the kernel reports a change, until ctx
 // ends. It then waits for an apply that is under way.
 func (h *Host) Run(ctx context.Context) error {
-	socket, err := subscribe()
+	socket, err := subscribe(eventGroups...)
 	if err != nil {
 		return err
 	}

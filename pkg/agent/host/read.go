@@ -18,6 +18,7 @@ package host
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -32,11 +33,26 @@ type state struct {
 }
 
 // noise are fields that change by themselves while nothing changes: a bridge's
-// timers, the lifetimes of addresses, and who added an address.
+// timers, and how long an address is preferred.
 var noise = map[string]bool{
 	"gc-timer": true, "hello-timer": true, "tcn-timer": true, "topology-change-timer": true,
-	"valid-life-time": true, "preferred-life-time": true,
+	"preferred-life-time": true,
 }
+
+const (
+	// lifetime is the field that tells how long an address is valid. libnmstate
+	// takes an address with any value but forever for a dynamic one, which it does
+	// not configure.
+	lifetime = "valid-life-time"
+	forever  = "forever"
+	// dynamic is what is shown instead of the seconds, which change all the time.
+	// An address that is sent back with it stays a lease.
+	dynamic = "dynamic"
+	// protocol is the field that tells who made an address. libnmstate does not
+	// configure an address with a number there: it is another program's. The names
+	// are the kernel's, which not every version tells.
+	protocol = "protocol"
+)
 
 // parseState makes a state of what libnmstate returned. Veths that
 // NetworkManager leaves alone are pods' and not shown unless keepVeths is set.
@@ -75,9 +91,11 @@ func parseState(raw []byte, keepVeths bool) (*state, error) {
 func dropNoise(node any) {
 	switch node := node.(type) {
 	case map[string]any:
-		_, isAddress := node["ip"]
+		if _, isAddress := node["ip"]; isAddress {
+			steady(node)
+		}
 		for key, child := range node {
-			if noise[key] || isAddress && key == "protocol" {
+			if noise[key] {
 				delete(node, key)
 				continue
 			}
@@ -88,6 +106,30 @@ func dropNoise(node any) {
 			dropNoise(child)
 		}
 	}
+}
+
+// steady leaves of an address what stays as long as the address does.
+func steady(address map[string]any) {
+	if isDynamic(address) {
+		address[lifetime] = dynamic
+	} else {
+		delete(address, lifetime)
+	}
+	if !isForeign(address) {
+		delete(address, protocol)
+	}
+}
+
+// isDynamic tells whether an address ends by itself unless somebody renews it: it
+// is from DHCP or from a router's advertisement.
+func isDynamic(address map[string]any) bool {
+	value, given := address[lifetime]
+	return given && value != forever
+}
+
+// isForeign tells whether another program has marked the address as its own.
+func isForeign(address map[string]any) bool {
+	return strings.HasPrefix(stringAt(address, protocol), "0x")
 }
 
 // hide takes interfaces, and the routes over them, out of tree.

@@ -42,21 +42,16 @@ const settleTime = 5 * time.Second
 // without NetworkManager, and with it leaves alone what NetworkManager never knew.
 func (s *snapshot) restore(ctx context.Context, b backend) string {
 	logger := klog.FromContext(ctx)
-	if now, err := takeSnapshot(s.scope, nil); err == nil {
-		s.disturbed = s.disturbances(now)
-	}
 	if s.scope.managed {
 		if err := s.mendHostname(ctx, b); err != nil {
 			logger.Error(s.withoutSecrets(err), "Putting the hostname back")
 		}
-		if s.settles(ctx) {
-			return ""
-		}
+		s.settle(ctx)
 	}
 	for _, step := range []func(context.Context, *snapshot, backend) error{
 		s.removeLinks, s.makeLinks, s.mendLinks, s.mendAddresses, s.mendRoutes, s.mendRules, s.mendFiles,
 	} {
-		now, err := takeSnapshot(s.scope, nil)
+		now, err := s.lookAgain()
 		if err == nil {
 			err = step(ctx, now, b)
 		}
@@ -65,11 +60,18 @@ func (s *snapshot) restore(ctx context.Context, b backend) string {
 			logger.Error(s.withoutSecrets(err), "Putting the network back")
 		}
 	}
-	now, err := takeSnapshot(s.scope, nil)
+	now, err := s.lookAgain()
 	if err != nil {
 		return err.Error()
 	}
 	return strings.Join(s.differences(now), "; ")
+}
+
+// lookAgain returns the network as it is now, and takes note of what happened to
+// the links since the snapshot: undoing, too, makes the kernel flush routes.
+func (s *snapshot) lookAgain() (*snapshot, error) {
+	now, err := takeSnapshot(s.scope, nil)
+	return now, errors.Join(err, s.disturbances.look())
 }
 
 // withoutSecrets returns the error without the secrets of the state before, which
@@ -78,22 +80,20 @@ func (s *snapshot) withoutSecrets(err error) error {
 	return errors.New(scrub(err.Error(), s.full))
 }
 
-// settles waits until the network is by itself what it was; false if it does not become so.
-func (s *snapshot) settles(ctx context.Context) bool {
-	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, settleTime, true, func(context.Context) (bool, error) {
+// settle waits until NetworkManager has made the network what it was, for as long
+// as it may take: the rest is not NetworkManager's. Routes of daemons it does not
+// make, and nobody has looked yet for disturbances: none is waited for.
+func (s *snapshot) settle(ctx context.Context) {
+	_ = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, settleTime, true, func(context.Context) (bool, error) {
 		now, err := takeSnapshot(s.scope, nil)
 		return err == nil && len(s.differences(now)) == 0, nil
 	})
-	return err == nil
 }
 
 // removeLinks removes the links that were not there.
 func (s *snapshot) removeLinks(_ context.Context, now *snapshot, _ backend) error {
 	var errs []error
-	for name := range now.links {
-		if _, was := s.links[name]; was {
-			continue
-		}
+	for name := range surplus(s.links, now.links) {
 		l, err := netlink.LinkByName(name)
 		if errors.As(err, &netlink.LinkNotFoundError{}) {
 			continue // the other end of a veth that was removed
@@ -115,14 +115,13 @@ func (s *snapshot) makeLinks(ctx context.Context, now *snapshot, b backend) erro
 	if err != nil {
 		return err
 	}
-	lasting := s.lasting(now)
+	missing := owed(s, now, s.links, now.links)
 	var gone []any
 	for _, item := range list(tree, "interfaces") {
 		iface, _ := item.(map[string]any)
 		name, _ := iface["name"].(string)
-		_, was := lasting[name]
 		// With a mask for a secret it would not be what it was.
-		if _, is := now.links[name]; was && !is && !hasMask(iface) {
+		if _, is := missing[name]; is && !hasMask(iface) {
 			gone = append(gone, item)
 		}
 	}
@@ -141,7 +140,7 @@ func (s *snapshot) mendLinks(_ context.Context, now *snapshot, _ backend) error 
 	var errs []error
 	for name, was := range s.links {
 		is, there := now.links[name]
-		if !there || is == was {
+		if !there || is.same(was) {
 			continue
 		}
 		if err := mendLink(name, is, was); err != nil {
@@ -206,7 +205,7 @@ func (s *snapshot) mendAddresses(_ context.Context, now *snapshot, _ backend) er
 	var errs []error
 	for title, was := range s.addresses {
 		is, there := now.addresses[title]
-		if !there || was.same(is) {
+		if !there || len(was.differences(title, is)) == 0 {
 			continue
 		}
 		if err := was.mend(is); err != nil {
@@ -220,22 +219,18 @@ func (s *snapshot) mendAddresses(_ context.Context, now *snapshot, _ backend) er
 // first those without a next hop, over which the others' next hops are reached.
 func (s *snapshot) mendRoutes(_ context.Context, now *snapshot, _ backend) error {
 	var errs []error
-	for key, is := range s.owned(now.routes) {
-		if _, was := s.routes[key]; was {
-			continue
-		}
-		if err := netlink.RouteDel(&is.Route); err != nil && !errors.Is(err, unix.ESRCH) {
+	for key, one := range surplus(s.routes, now.routes) {
+		if err := netlink.RouteDel(&one.Route); err != nil && !errors.Is(err, unix.ESRCH) {
 			errs = append(errs, fmt.Errorf("removing route %s: %w", key, err))
 		}
 	}
-	due := s.due(now)
+	missing := owed(s, now, s.routes, now.routes)
 	for _, viaHop := range []bool{false, true} {
-		for key, was := range due {
-			hasHop := len(was.Gw) > 0 || len(was.MultiPath) > 0
-			if _, is := now.routes[key]; is || hasHop != viaHop {
+		for key, one := range missing {
+			if hasHop := len(one.Gw) > 0 || len(one.MultiPath) > 0; hasHop != viaHop {
 				continue
 			}
-			if err := was.add(); err != nil && !errors.Is(err, unix.EEXIST) {
+			if err := one.add(); err != nil && !errors.Is(err, unix.EEXIST) {
 				errs = append(errs, fmt.Errorf("adding route %s: %w", key, err))
 			}
 		}
@@ -266,15 +261,11 @@ func (r route) add() error {
 // mendRules removes the rules that were not there and adds those that were.
 func (s *snapshot) mendRules(_ context.Context, now *snapshot, _ backend) error {
 	var errs []error
-	for key, is := range now.rules {
-		if _, was := s.rules[key]; !was {
-			errs = append(errs, netlink.RuleDel(&is))
-		}
+	for _, one := range surplus(s.rules, now.rules) {
+		errs = append(errs, netlink.RuleDel(&one.Rule))
 	}
-	for key, was := range s.rules {
-		if _, is := now.rules[key]; !is {
-			errs = append(errs, netlink.RuleAdd(&was))
-		}
+	for _, one := range owed(s, now, s.rules, now.rules) {
+		errs = append(errs, netlink.RuleAdd(&one.Rule))
 	}
 	return errors.Join(errs...)
 }

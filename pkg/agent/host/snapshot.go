@@ -30,30 +30,29 @@ import (
 )
 
 // snapshot is the network as the kernel has it, in what an apply can change:
-// each thing under a name that tells it from all others.
+// each thing under a name that tells it from all others, with its owner.
 type snapshot struct {
 	scope scope
 	// full is the network in nmstate's format, with its secrets, to make links
 	// again from.
 	full  []byte
 	links map[string]link
-	// indexes are the kernel's of the links: one that was made again has another.
-	indexes map[string]int
-	// disturbed are the links that lost something after the snapshot was taken; see disturbances.
-	disturbed map[string]bool
-	// pods are veths whose other ends are in other namespaces, and which the state
-	// does not mean: ports of a bridge, say. They end with their pods.
-	pods      map[string]bool
-	addresses map[string]addresses
-	routes    map[string]route
-	rules     map[string]netlink.Rule
+	// indexes are the kernel's of the links, controllers those of their controllers.
+	indexes, controllers map[string]int
+	addresses            map[string]addresses
+	routes               map[string]route
+	rules                map[string]rule
 	// files are the texts of those that are there.
 	files    map[string]string
 	hostname string
+	// disturbances are what happens to the links from then on, nil if nobody watches.
+	disturbances *disturbances
 }
 
 // link is one link, in what a failed apply may have left different.
 type link struct {
+	name   string
+	owner  owner
 	kind   string
 	up     bool
 	mtu    int
@@ -63,19 +62,33 @@ type link struct {
 	aliases string
 }
 
+func (l link) ownedBy() owner { return l.owner }
+func (l link) over() []string { return []string{l.name} }
+
+// same tells whether two links are the same to the state; a pod may have begun or
+// ended meanwhile.
+func (l link) same(other link) bool {
+	other.owner = l.owner
+	return l == other
+}
+
 // route is one route and the links that it and its next hops go over, by name: a
 // link that was made again has another index.
 type route struct {
 	netlink.Route
-	link string
-	hops []string
-	// others tells that it goes over links that are out of the scope: the apply
-	// can have taken it away, and cannot have made it.
-	others bool
-	// daemons tells that a routing daemon has made it, which takes its routes away
-	// when it likes.
-	daemons bool
+	owner owner
+	link  string
+	hops  []string
 }
+
+func (r route) ownedBy() owner { return r.owner }
+func (r route) over() []string { return slices.Concat(r.hops, []string{r.link}) }
+
+// rule is one rule for routing. Only those that the state means are noted.
+type rule struct{ netlink.Rule }
+
+func (rule) ownedBy() owner { return ours }
+func (rule) over() []string { return nil }
 
 // configured are the protocols of routes that nmstate, NetworkManager or somebody
 // by hand has made; all others are those of routing daemons, see rtnetlink(7).
@@ -85,14 +98,13 @@ var configured = []netlink.RouteProtocol{unix.RTPROT_UNSPEC, unix.RTPROT_BOOT, u
 // same in nmstate's format.
 func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 	s := &snapshot{
-		scope:     in,
-		full:      full,
-		links:     map[string]link{},
-		indexes:   map[string]int{},
-		pods:      map[string]bool{},
+		scope:   in,
+		full:    full,
+		links:   map[string]link{},
+		indexes: map[string]int{}, controllers: map[string]int{},
 		addresses: map[string]addresses{},
 		routes:    map[string]route{},
-		rules:     map[string]netlink.Rule{},
+		rules:     map[string]rule{},
 		files:     map[string]string{},
 	}
 	links, err := dump(netlink.LinkList)
@@ -108,13 +120,15 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 		if !in.has(a.Name) {
 			continue
 		}
-		s.indexes[a.Name] = a.Index
-		s.pods[a.Name] = l.Type() == "veth" && a.NetNsID >= 0 && !in.all && !in.meant[a.Name]
-		s.links[a.Name] = link{
-			kind: l.Type(), up: a.Flags&unix.IFF_UP != 0, mtu: a.MTU,
+		noted := link{
+			name: a.Name, kind: l.Type(), up: a.Flags&unix.IFF_UP != 0, mtu: a.MTU,
 			mac: a.HardwareAddr.String(), master: names[a.MasterIndex],
 			aliases: strings.Join(slices.Sorted(slices.Values(a.AltNames)), " "),
 		}
+		if l.Type() == "veth" && a.NetNsID >= 0 && !in.all && !in.meant[a.Name] {
+			noted.owner = pods
+		}
+		s.links[a.Name], s.indexes[a.Name], s.controllers[a.Name] = noted, a.Index, a.MasterIndex
 	}
 	if err := errors.Join(s.noteAddresses(links), s.noteRoutes(names), s.noteRules(), s.noteFiles()); err != nil {
 		return nil, err
@@ -124,6 +138,30 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 		return s, err
 	}
 	return s, nil
+}
+
+// takeWatchedSnapshot is takeSnapshot, with a watch over what happens to the links
+// afterwards, which close ends.
+func takeWatchedSnapshot(in scope, full []byte) (*snapshot, error) {
+	watch, err := watchDisturbances()
+	if err != nil {
+		return nil, err
+	}
+	s, err := takeSnapshot(in, full)
+	if err != nil {
+		watch.close()
+		return nil, err
+	}
+	watch.indexes, watch.controllers = s.indexes, s.controllers
+	s.disturbances = watch
+	return s, nil
+}
+
+// close ends the watch.
+func (s *snapshot) close() {
+	if s != nil {
+		s.disturbances.close()
+	}
 }
 
 // nowhere are the types of routes that are over no link, although IPv6's have the loopback.
@@ -163,7 +201,13 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 		}
 		key := fmt.Sprintf("%s via %s dev %s table %d metric %d proto %d type %d",
 			r.Dst, r.Gw, names[r.LinkIndex], r.Table, r.Priority, r.Protocol, r.Type)
-		noted := route{Route: r, link: names[r.LinkIndex], others: !mine, daemons: !slices.Contains(configured, r.Protocol)}
+		noted := route{Route: r, link: names[r.LinkIndex]}
+		switch {
+		case !slices.Contains(configured, r.Protocol):
+			noted.owner = daemons
+		case !mine:
+			noted.owner = others
+		}
 		for _, hop := range r.MultiPath {
 			noted.hops = append(noted.hops, names[hop.LinkIndex])
 			key += fmt.Sprintf(" nexthop %s dev %s weight %d", hop.Gw, names[hop.LinkIndex], hop.Hops)
@@ -202,7 +246,7 @@ func (s *snapshot) noteRules() error {
 		if r.Mask != nil {
 			key += fmt.Sprintf(" mask %#x", *r.Mask)
 		}
-		s.rules[key] = r
+		s.rules[key] = rule{r}
 	}
 	return nil
 }
@@ -221,79 +265,62 @@ func (s *snapshot) noteFiles() error {
 	return nil
 }
 
-// differences tells what is there now and was not, or the other way round.
+// differences tells what undoing has to do to make now what it was, or has not achieved.
 func (s *snapshot) differences(now *snapshot) []string {
-	var found []string
-	found = append(found, differing("link", s.lasting(now), now.links, func(a, b link) bool { return a == b })...)
+	found := differing(s, now, "link", s.links, now.links)
+	for _, name := range slices.Sorted(maps.Keys(s.links)) {
+		if is, there := now.links[name]; there && !is.same(s.links[name]) {
+			found = append(found, "link "+name+" is different")
+		}
+	}
 	for _, title := range slices.Sorted(maps.Keys(s.addresses)) {
 		if is, there := now.addresses[title]; there {
 			found = append(found, s.addresses[title].differences(title, is)...)
 		}
 	}
-	found = append(found, differing("route", s.due(now), s.owned(now.routes), nil)...)
-	found = append(found, differing("rule", s.rules, now.rules, nil)...)
-	found = append(found, differing("file", s.texts(), now.texts(), func(a, b string) bool { return a == b })...)
+	found = append(found, differing(s, now, "route", s.routes, now.routes)...)
+	found = append(found, differing(s, now, "rule", s.rules, now.rules)...)
+	found = append(found, differingTexts(s.texts(), now.texts())...)
 	if s.hostname != now.hostname {
 		found = append(found, "hostname "+now.hostname)
 	}
 	return found
 }
 
-// lasting are the links, without pods' that are gone.
-func (s *snapshot) lasting(now *snapshot) map[string]link {
-	links := maps.Clone(s.links)
-	maps.DeleteFunc(links, func(name string, _ link) bool {
-		_, is := now.links[name]
-		return s.pods[name] && !is
-	})
-	return links
-}
-
-// owned leaves out the routes that the apply cannot have made.
-func (s *snapshot) owned(routes map[string]route) map[string]route {
-	owned := maps.Clone(routes)
-	maps.DeleteFunc(owned, func(key string, r route) bool {
-		_, was := s.routes[key]
-		return !was && (r.others || r.daemons)
-	})
-	return owned
-}
-
-// disturbances returns the links that have lost what makes the kernel flush their
-// routes, whoever has made these: that they were up, an address, their place in a
-// controller such as a VRF, themselves.
-func (s *snapshot) disturbances(now *snapshot) map[string]bool {
-	disturbed := map[string]bool{}
-	for name, was := range s.links {
-		is := now.links[name]
-		disturbed[name] = now.indexes[name] != s.indexes[name] || was.up && !is.up || was.master != is.master
+// differing names the things that are to be put back, and those to be taken away.
+func differing[T thing](s, now *snapshot, what string, before, after map[string]T) []string {
+	var found []string
+	for _, key := range slices.Sorted(maps.Keys(owed(s, now, before, after))) {
+		found = append(found, what+" "+key+" is missing")
 	}
-	for title, was := range s.addresses {
-		is := now.addresses[title].keys()
-		lost := slices.ContainsFunc(was.keys(), func(key string) bool { return !slices.Contains(is, key) })
-		disturbed[was.link] = disturbed[was.link] || lost
+	for _, key := range slices.Sorted(maps.Keys(surplus(before, after))) {
+		found = append(found, what+" "+key+" is left")
 	}
-	return disturbed
+	return found
 }
 
-// due leaves out the routes that the apply cannot have taken away: those of
-// daemons over links that it has not disturbed. And those over pods' links that
-// are gone.
-func (s *snapshot) due(now *snapshot) map[string]route {
-	due := maps.Clone(s.routes)
-	maps.DeleteFunc(due, func(key string, r route) bool {
-		if _, is := now.routes[key]; is {
-			return false
+// differingTexts names the files that one map has and the other has not, or has otherwise.
+func differingTexts(before, now map[string]string) []string {
+	names := map[string]bool{}
+	for _, texts := range []map[string]string{before, now} {
+		for name := range texts {
+			names[name] = true
 		}
-		disturbed, ended := false, false
-		for _, name := range slices.Concat(r.hops, []string{r.link}) {
-			_, is := now.links[name]
-			disturbed = disturbed || s.disturbed[name]
-			ended = ended || s.pods[name] && !is
+	}
+	var found []string
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		was, wasThere := before[name]
+		is, isThere := now[name]
+		switch {
+		case !isThere:
+			found = append(found, "file "+name+" is missing")
+		case !wasThere:
+			found = append(found, "file "+name+" is left")
+		case is != was:
+			found = append(found, "file "+name+" is different")
 		}
-		return ended || r.daemons && !disturbed
-	})
-	return due
+	}
+	return found
 }
 
 // texts are the files by their meaning: NetworkManager has its own comments and
@@ -318,24 +345,4 @@ func (s *snapshot) texts() map[string]string {
 		}
 	}
 	return texts
-}
-
-// differing names what one map has and the other has not, or has otherwise.
-func differing[T any](what string, before, now map[string]T, same func(a, b T) bool) []string {
-	var found []string
-	for _, key := range slices.Sorted(maps.Keys(before)) {
-		other, there := now[key]
-		switch {
-		case !there:
-			found = append(found, what+" "+key+" is missing")
-		case same != nil && !same(before[key], other):
-			found = append(found, what+" "+key+" is different")
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(now)) {
-		if _, there := before[key]; !there {
-			found = append(found, what+" "+key+" is left")
-		}
-	}
-	return found
 }

@@ -97,7 +97,7 @@ func (t *transaction) apply(ctx context.Context) error {
 		t.manager, err = readManager(ctx)
 	}
 	if err == nil {
-		t.before, err = takeSnapshot(in, t.current)
+		t.before, err = takeWatchedSnapshot(in, t.current)
 	}
 	if err != nil {
 		return failed(fmt.Errorf("noting the state before: %w", err))
@@ -151,8 +151,9 @@ func (t *transaction) rollBack(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// close ends the worker.
+// close ends the worker, and the watch over the links.
 func (t *transaction) close() {
+	t.before.close()
 	if t.worker != nil {
 		_ = t.worker.close() // it may have ended before
 	}
