@@ -34,6 +34,9 @@ type addresses struct {
 	link   string
 	family int
 	list   []netlink.Addr
+	// marks tell who made an address, by its text: a byte that the kernel keeps with
+	// it, and gives its own addresses itself.
+	marks map[string]byte
 	// noted is when they were: what is left of a lease's time is counted from then.
 	noted time.Time
 }
@@ -43,6 +46,10 @@ var families = map[string]int{"IPv4": unix.AF_INET, "IPv6": unix.AF_INET6}
 
 // noteAddresses notes all addresses of the links in the scope.
 func (s *snapshot) noteAddresses(links []netlink.Link) error {
+	marks, err := dump(listMarks)
+	if err != nil {
+		return fmt.Errorf("listing who made the addresses: %w", err)
+	}
 	for _, l := range links {
 		name := l.Attrs().Name
 		if !s.scope.has(name) {
@@ -53,19 +60,27 @@ func (s *snapshot) noteAddresses(links []netlink.Link) error {
 			if err != nil {
 				return fmt.Errorf("listing the addresses of %s: %w", name, err)
 			}
-			s.addresses[title+" of "+name] = addresses{link: name, family: family, list: found, noted: time.Now()}
+			noted := addresses{link: name, family: family, list: found, marks: map[string]byte{}, noted: time.Now()}
+			for _, one := range marks {
+				if one.index == l.Attrs().Index {
+					noted.marks[one.address] = one.mark
+				}
+			}
+			s.addresses[title+" of "+name] = noted
 		}
 	}
 	return nil
 }
 
-// ownerOf tells by whose hand an address comes and goes.
-func ownerOf(a netlink.Addr) owner {
+// ownerOf tells by whose hand one of the addresses comes and goes.
+func (a addresses) ownerOf(one netlink.Addr) owner {
 	switch {
-	case a.IP.To4() == nil && a.IP.IsLinkLocalUnicast():
+	case one.IP.To4() == nil && one.IP.IsLinkLocalUnicast():
 		return kernels
-	case a.Flags&unix.IFA_F_PERMANENT == 0:
+	case one.Flags&unix.IFA_F_PERMANENT == 0:
 		return leases
+	case a.marks[one.IPNet.String()] > lastKernelMark:
+		return others
 	}
 	return ours
 }
@@ -78,22 +93,22 @@ func (a addresses) has(one netlink.Addr) bool {
 // isStatic tells whether an address is among them that does not end by itself.
 func (a addresses) isStatic(one netlink.Addr) bool {
 	return slices.ContainsFunc(a.list, func(other netlink.Addr) bool {
-		return other.IPNet.String() == one.IPNet.String() && ownerOf(other) != leases
+		return other.IPNet.String() == one.IPNet.String() && a.ownerOf(other) != leases
 	})
 }
 
 // due are the addresses that are to be there: all that were, but for leases that
 // are gone because their time is up, or because others have taken their place.
 func (a addresses) due(now addresses) []netlink.Addr {
-	renewed := slices.ContainsFunc(now.list, func(one netlink.Addr) bool { return ownerOf(one) == leases && !a.has(one) })
+	renewed := slices.ContainsFunc(now.list, func(one netlink.Addr) bool { return now.ownerOf(one) == leases && !a.has(one) })
 	return slices.DeleteFunc(slices.Clone(a.list), func(one netlink.Addr) bool {
-		return ownerOf(one) == leases && !now.has(one) && (renewed || a.left(one).ValidLft <= 0)
+		return a.ownerOf(one) == leases && !now.has(one) && (renewed || a.left(one).ValidLft <= 0)
 	})
 }
 
 // left returns a lease with what is left of its time.
 func (a addresses) left(one netlink.Addr) netlink.Addr {
-	if ownerOf(one) == leases {
+	if a.ownerOf(one) == leases {
 		passed := int(time.Since(a.noted) / time.Second)
 		one.ValidLft -= passed
 		one.PreferedLft = max(0, one.PreferedLft-passed)
@@ -101,10 +116,10 @@ func (a addresses) left(one netlink.Addr) netlink.Addr {
 	return one
 }
 
-// answered are the addresses of now that undoing answers for: not new ones of the
-// kernel's, nor new leases.
+// answered are the addresses of now that undoing answers for: of those that are
+// new, only ours.
 func (a addresses) answered(now addresses) []netlink.Addr {
-	return slices.DeleteFunc(slices.Clone(now.list), func(one netlink.Addr) bool { return ownerOf(one) != ours && !a.has(one) })
+	return slices.DeleteFunc(slices.Clone(now.list), func(one netlink.Addr) bool { return now.ownerOf(one) != ours && !a.has(one) })
 }
 
 // differences tells what the addresses lack, have too much or have otherwise.
@@ -167,7 +182,7 @@ func (a addresses) mend(now addresses) error {
 	}
 	for _, one := range due {
 		if !kept[one.IPNet.String()] || a.isStatic(one) != now.isStatic(one) {
-			errs = append(errs, putAddress(l, a.left(one)))
+			errs = append(errs, a.put(l, one))
 		}
 	}
 	return errors.Join(errs...)
@@ -176,13 +191,19 @@ func (a addresses) mend(now addresses) error {
 // puttable are the flags of an address that whoever adds it decides on.
 const puttable = unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_NODAD | unix.IFA_F_MANAGETEMPADDR
 
-// putAddress adds an address, or gives one that is there its lifetime.
-func putAddress(l netlink.Link, one netlink.Addr) error {
+// put adds one of the addresses to the link, with its mark, or gives the one that is
+// there what is left of its lifetime, and its mark.
+func (a addresses) put(l netlink.Link, one netlink.Addr) error {
+	one = a.left(one)
 	one.LinkIndex = 0
 	one.Flags &= puttable
 	one.Broadcast = broadcast(one)
-	if err := netlink.AddrReplace(l, &one); err != nil {
-		return fmt.Errorf("adding address %s: %w", one.IPNet, err)
+	err := netlink.AddrReplace(l, &one)
+	if mark := a.marks[one.IPNet.String()]; err == nil && mark != 0 {
+		err = setMark(l, one, mark)
+	}
+	if err != nil {
+		return fmt.Errorf("adding address %s to %s: %w", one.IPNet, a.link, err)
 	}
 	return nil
 }

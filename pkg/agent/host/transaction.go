@@ -42,6 +42,8 @@ type transaction struct {
 	worker *worker
 	// current is the network before the change. It has secrets and stays in here.
 	current []byte
+	// desired is what libnmstate is asked for.
+	desired []byte
 	// before is what the apply may change, as it was before; nil until it is noted.
 	before *snapshot
 	// manager is what NetworkManager's checkpoints don't cover, as it was.
@@ -69,7 +71,10 @@ func (t *transaction) check(ctx context.Context) error {
 		return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonReadFailed, Message: t.scrub("reading the network: " + err.Error())}
 	}
 	t.current = read.State
-	if _, err = t.worker.do(workerRequest{Op: opValidate, State: t.after.Desired.Raw, Current: t.current}); err != nil {
+	if t.desired, err = withoutPortsAddresses(t.after.Desired.Raw, t.current); err != nil {
+		return t.translate(err)
+	}
+	if _, err = t.worker.do(workerRequest{Op: opValidate, State: t.desired, Current: t.current}); err != nil {
 		return t.translate(err)
 	}
 	faults, err := impossible(t.after.Desired.Raw, t.current, kernelMakes)
@@ -85,8 +90,7 @@ func (t *transaction) check(ctx context.Context) error {
 // apply makes the network what is desired. With NetworkManager it leaves a checkpoint
 // open: NetworkManager undoes the change unless commit comes in time.
 func (t *transaction) apply(ctx context.Context) error {
-	desired := t.after.Desired.Raw
-	in, err := scopeOf(desired, t.current)
+	in, err := scopeOf(t.after.Desired.Raw, t.current)
 	if err != nil {
 		return t.translate(err)
 	}
@@ -102,8 +106,21 @@ func (t *transaction) apply(ctx context.Context) error {
 	if err != nil {
 		return failed(fmt.Errorf("noting the state before: %w", err))
 	}
+	desired := t.desired
+	var keep *keeper
+	if !t.managed() {
+		if keep, desired, err = newKeeper(t.before, desired); err == nil {
+			err = keep.set()
+		}
+		if err != nil {
+			return t.translate(err)
+		}
+	}
 	applied, err := t.worker.do(workerRequest{Op: opApply, Flags: flags, State: desired, RollbackAfter: t.rollbackAfter})
 	t.checkpoint, t.open = applied.Checkpoint, err == nil && t.managed()
+	if err == nil && keep != nil {
+		err = keep.keep()
+	}
 	return t.translate(err)
 }
 

@@ -1,0 +1,297 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// keeper keeps, without NetworkManager, the addresses that nobody configures. When
+// libnmstate sets the addresses of a link, it removes all that the state does not
+// list: IPv6's link-local one, without which the link finds no neighbour any more,
+// and leases, often with the default route. Where the state says nothing of
+// addresses, it makes leases last for ever. So the keeper sets the addresses of the
+// links that are there itself, libnmstate is given the rest of the state, and the
+// keeper then puts right what libnmstate has done to the others.
+type keeper struct {
+	before *snapshot
+	// wanted are the static addresses that the state wants, under the titles of
+	// snapshot.addresses. Where there are none, libnmstate sets the addresses.
+	wanted map[string]addresses
+	// off has the titles of which nothing is kept: the state switches the family,
+	// or the interface, off.
+	off map[string]bool
+	// static has the titles of which no lease is kept.
+	static map[string]bool
+}
+
+// newKeeper returns the keeper for an apply of desired, and what is left of desired
+// for libnmstate.
+func newKeeper(before *snapshot, desired []byte) (*keeper, []byte, error) {
+	k := &keeper{before: before, wanted: map[string]addresses{}, off: map[string]bool{}, static: map[string]bool{}}
+	state, err := decode(desired)
+	if err != nil {
+		return nil, nil, err
+	}
+	full, err := decode(before.full)
+	if err != nil {
+		return nil, nil, err
+	}
+	there, ports := interfacesByName(full), portsOf(state)
+	for _, item := range list(state, "interfaces") {
+		entry, _ := item.(map[string]any)
+		name := stringAt(entry, "name")
+		is := there[name]
+		if is == nil || is["state"] == "ignore" {
+			continue
+		}
+		for title, field := range map[string]string{"IPv4 of " + name: "ipv4", "IPv6 of " + name: "ipv6"} {
+			k.take(title, field, entry, is, isPort(entry, is, ports))
+		}
+	}
+	rest, err := encode(state)
+	return k, rest, err
+}
+
+// withoutPortsAddresses returns a desired state without what it says of the
+// addresses of ports and already holds. The kernel gives a port a link-local
+// address, which is shown, and nmstate refuses a port with addresses.
+func withoutPortsAddresses(desired, current []byte) ([]byte, error) {
+	state, err := decode(desired)
+	if err != nil {
+		return nil, err
+	}
+	full, err := decode(current)
+	if err != nil {
+		return nil, err
+	}
+	there, ports := interfacesByName(full), portsOf(state)
+	for _, item := range list(state, "interfaces") {
+		entry, _ := item.(map[string]any)
+		is := there[stringAt(entry, "name")]
+		if is == nil || !isPort(entry, is, ports) {
+			continue
+		}
+		for _, field := range []string{"ipv4", "ipv6"} {
+			section, _ := entry[field].(map[string]any)
+			current, _ := is[field].(map[string]any)
+			wanted, ok := staticsOf(section["address"])
+			has, _ := staticsOf(current["address"])
+			if ok && section["enabled"] == true && onlyAddresses(section, current) && slices.Equal(keys(wanted), keys(has)) {
+				delete(entry, field)
+			}
+		}
+	}
+	return encode(state)
+}
+
+// interfacesByName are the interfaces of a state by name.
+func interfacesByName(state map[string]any) map[string]map[string]any {
+	named := map[string]map[string]any{}
+	for _, item := range list(state, "interfaces") {
+		iface, _ := item.(map[string]any)
+		named[stringAt(iface, "name")] = iface
+	}
+	return named
+}
+
+// isPort tells whether an interface is a port, or is to be one.
+func isPort(entry, is map[string]any, ports []string) bool {
+	return slices.Contains(ports, stringAt(entry, "name")) || stringAt(entry, "controller") != "" || stringAt(is, "controller") != ""
+}
+
+// onlyAddresses tells whether a section wants the family switched on as it is, with
+// some addresses, and nothing else that is not so already.
+func onlyAddresses(section, current map[string]any) bool {
+	if section["enabled"] != true || current["enabled"] != true {
+		return false
+	}
+	for key, value := range section {
+		switch key {
+		case "enabled", "address", "allow-extra-address":
+			continue
+		}
+		// What is off need not be shown.
+		if !sameValue(value, current[key]) && (value != false || current[key] != nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// portsOf are the interfaces that a state makes ports of others.
+func portsOf(node any) []string {
+	var ports []string
+	switch node := node.(type) {
+	case map[string]any:
+		for key, child := range node {
+			ports = append(ports, portsOf(child)...)
+			if key != "port" && key != "ports" {
+				continue
+			}
+			for _, item := range list(node, key) {
+				if name, isText := item.(string); isText {
+					ports = append(ports, name)
+				}
+				fields, _ := item.(map[string]any)
+				ports = append(ports, stringAt(fields, "name"))
+			}
+		}
+	case []any:
+		for _, child := range node {
+			ports = append(ports, portsOf(child)...)
+		}
+	}
+	return ports
+}
+
+// take takes the addresses of one family out of an interface's entry, if all that
+// is wanted there is that they be some of the addresses that are there, and others.
+// What else a section can say is libnmstate's.
+func (k *keeper) take(title, field string, entry, is map[string]any, isPort bool) {
+	section, given := entry[field].(map[string]any)
+	current, _ := is[field].(map[string]any)
+	if state := entry["state"]; state != nil && state != "up" || given && section["enabled"] == false {
+		k.off[title] = true
+		return
+	}
+	for _, source := range []string{"dhcp", "autoconf"} {
+		k.static[title] = k.static[title] || section[source] == false
+	}
+	if isPort || !given || !onlyAddresses(section, current) {
+		return
+	}
+	wanted := section["address"]
+	if wanted == nil {
+		wanted = current["address"]
+	}
+	statics, ok := staticsOf(wanted)
+	if !ok {
+		return
+	}
+	was := k.before.addresses[title]
+	k.wanted[title] = addresses{link: was.link, family: was.family, list: statics}
+	delete(entry, field)
+}
+
+// staticsOf are the addresses of a section's list that are to be configured; not ok
+// if there is one that only libnmstate may understand.
+func staticsOf(section any) (statics []netlink.Addr, ok bool) {
+	items, _ := section.([]any)
+	for _, item := range items {
+		address, _ := item.(map[string]any)
+		if isDynamic(address) || isForeign(address) {
+			continue
+		}
+		one, err := netlink.ParseAddr(cidr(address))
+		if err != nil {
+			return nil, false
+		}
+		one.Flags = unix.IFA_F_PERMANENT
+		if (addresses{}).ownerOf(*one) == ours {
+			statics = append(statics, *one)
+		}
+	}
+	return statics, true
+}
+
+// cidr is an address of a state with the length of its prefix.
+func cidr(address map[string]any) string {
+	return stringAt(address, "ip") + "/" + text(address["prefix-length"])
+}
+
+// set makes the addresses that it sets those that are wanted.
+func (k *keeper) set() error {
+	var errs []error
+	for title, wanted := range k.wanted {
+		l, err := netlink.LinkByName(wanted.link)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("setting the addresses of %s: %w", wanted.link, err))
+			continue
+		}
+		// The last one first: a primary takes its secondaries along.
+		was := k.before.addresses[title]
+		for _, one := range slices.Backward(was.list) {
+			if was.ownerOf(one) != ours || wanted.has(one) {
+				continue
+			}
+			if err := netlink.AddrDel(l, &one); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+				errs = append(errs, fmt.Errorf("removing address %s of %s: %w", one.IPNet, wanted.link, err))
+			}
+		}
+	}
+	return errors.Join(append(errs, k.keep())...)
+}
+
+// keep adds the addresses that it sets, and puts back those that it keeps, where
+// they are missing.
+func (k *keeper) keep() error {
+	now, err := takeSnapshot(k.before.scope, nil)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for title, was := range k.before.addresses {
+		link := now.links[was.link]
+		remade := now.indexes[was.link] != k.before.indexes[was.link] || now.controllers[was.link] != k.before.controllers[was.link]
+		if k.off[title] || remade || !link.up {
+			continue
+		}
+		l, err := netlink.LinkByName(was.link)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("keeping the addresses of %s: %w", was.link, err))
+			continue
+		}
+		// With another MAC address the kernel makes another link-local address.
+		for _, one := range k.missing(title, now.addresses[title], link.mac == k.before.links[was.link].mac) {
+			errs = append(errs, was.put(l, one))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// missing are the addresses that have to be added, or have the wrong lifetime.
+func (k *keeper) missing(title string, is addresses, linkLocal bool) []netlink.Addr {
+	was, wanted := k.before.addresses[title], k.wanted[title]
+	var missing []netlink.Addr
+	for _, one := range was.due(is) {
+		kept := !wanted.has(one)
+		switch was.ownerOf(one) {
+		case ours:
+			kept = false
+		case kernels:
+			kept = linkLocal
+		case leases:
+			kept = kept && !k.static[title]
+		}
+		key := one.IPNet.String()
+		if kept && (!is.has(one) || is.isStatic(one) != was.isStatic(one) || is.marks[key] != was.marks[key]) {
+			missing = append(missing, one)
+		}
+	}
+	for _, one := range wanted.list {
+		if !is.isStatic(one) {
+			missing = append(missing, one)
+		}
+	}
+	return missing
+}

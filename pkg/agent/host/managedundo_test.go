@@ -1,0 +1,99 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/test/netns"
+)
+
+// managedFailing is a list of interfaces that NetworkManager applies, and of which
+// nmstate then notices that one does not hold: a veth has no ring to set.
+func managedFailing(interfaces string) string {
+	return `{"interfaces":[` + interfaces + `,{"name":"eth3","type":"ethernet","state":"up","ethtool":{"ring":{"rx":17}}}]}`
+}
+
+// fullPicture is all addresses, rules and routes, IPv6's and those of other tables
+// included, without the seconds that are left of lifetimes, and without the routes
+// that the kernel makes: NetworkManager gives them another metric each time.
+func fullPicture(t *testing.T) string {
+	t.Helper()
+	return netns.Run(t, "sh", "-c", `
+		ip -o addr | sed -E 's/ (valid|preferred)_lft .*//; s/ (tentative|nodad)//g; s/ proto kernel_(ll|ra|lo)//' | sort
+		for family in -4 -6; do
+			ip $family route show table all | sed -E 's/expires [0-9]+sec//; s/ linkdown//; s/ pref medium//' | grep -v 'proto kernel' | sort
+			ip $family rule
+		done`)
+}
+
+// TestManagedRollbackKeepsWhatOthersMade: NetworkManager's rollback takes all of a
+// link's addresses and routes away, and puts its own back.
+func TestManagedRollbackKeepsWhatOthersMade(t *testing.T) {
+	h := newManagedHost(t, t.TempDir())
+	const interfaces = `
+		{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.6","prefix-length":24}]},
+		 "ipv6":{"enabled":true,"dhcp":false,"autoconf":false,"address":[{"ip":"2001:db8:6::6","prefix-length":64}]}},
+		{"name":"eth2","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.101.6","prefix-length":24}]}}`
+	if _, err := h.Apply(t.Context(), desire(t, h, `{"interfaces":[`+interfaces+`]}`)); err != nil {
+		t.Fatal(err)
+	}
+	for _, others := range []struct {
+		name     string
+		commands []string
+	}{
+		{"routes", []string{
+			"route add 203.0.113.0/25 via 198.51.100.66 dev eth1 proto bgp",
+			"route add 203.0.113.128/25 via 198.51.100.66 dev eth1 proto bird table 77",
+			"route add 198.18.1.0/24 proto ospf nexthop via 198.51.100.66 dev eth1 nexthop via 198.51.101.66 dev eth2",
+			"route add 198.18.2.0/24 via 198.51.100.67 dev eth1 proto static",
+			"-6 route add 2001:db8:7::/48 via 2001:db8:6::66 dev eth1 proto bgp",
+			"-6 route add 2001:db8:8::/48 via fe80::66 dev eth1 proto babel table 77",
+		}},
+		{"addresses", []string{
+			"addr add 198.51.100.200/32 dev eth1",
+			"addr add 198.51.100.201/24 dev eth1",
+			"addr add 2001:db8:6::200/128 dev eth1",
+			"addr add 198.51.100.202/32 dev eth1 valid_lft 600 preferred_lft 600",
+			"rule add from 198.51.100.200 lookup 77 priority 703",
+		}},
+	} {
+		t.Run(others.name, func(t *testing.T) {
+			for _, args := range others.commands {
+				netns.Run(t, "ip", strings.Fields(args)...)
+			}
+			if _, err := h.Barrier(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			before := fullPicture(t)
+			_, err := h.Apply(t.Context(), desire(t, h, managedFailing(interfaces)))
+			if agent.KindOf(err) != agent.Failed || strings.Contains(err.Error(), "could not be put back") {
+				t.Errorf("the apply ended with %v", err)
+			}
+			if now := fullPicture(t); now != before {
+				t.Errorf("this has changed:\n%s", changed(before, now))
+			}
+			if last := h.feed.Last().Status.LastApply; last.Outcome != v1alpha1.ApplyRolledBack {
+				t.Errorf("lastApply is %+v", last)
+			}
+		})
+	}
+	netns.Run(t, "ip", "rule", "del", "priority", "703")
+}
