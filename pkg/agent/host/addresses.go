@@ -97,6 +97,13 @@ func (a addresses) isStatic(one netlink.Addr) bool {
 	})
 }
 
+// altered tells whether an address that is there has become a lease, or is none any
+// more, or has lost another program's mark. Marks of the kernel's are no matter.
+func (a addresses) altered(one netlink.Addr, now addresses) bool {
+	mark := a.marks[one.IPNet.String()]
+	return a.isStatic(one) != now.isStatic(one) || mark > lastKernelMark && mark != now.marks[one.IPNet.String()]
+}
+
 // due are the addresses that are to be there: all that were, but for leases that
 // are gone because their time is up, or because others have taken their place.
 func (a addresses) due(now addresses) []netlink.Addr {
@@ -130,8 +137,8 @@ func (a addresses) differences(title string, now addresses) []string {
 		switch {
 		case !now.has(one):
 			found = append(found, fmt.Sprintf("%s: %s is missing", title, one.IPNet))
-		case a.isStatic(one) != now.isStatic(one):
-			found = append(found, fmt.Sprintf("%s: %s has another lifetime", title, one.IPNet))
+		case a.altered(one, now):
+			found = append(found, fmt.Sprintf("%s: %s has another lifetime, or mark", title, one.IPNet))
 		}
 	}
 	for _, one := range is {
@@ -181,7 +188,7 @@ func (a addresses) mend(now addresses) error {
 		}
 	}
 	for _, one := range due {
-		if !kept[one.IPNet.String()] || a.isStatic(one) != now.isStatic(one) {
+		if !kept[one.IPNet.String()] || a.altered(one, now) {
 			errs = append(errs, a.put(l, one))
 		}
 	}

@@ -283,8 +283,7 @@ func (k *keeper) missing(title string, is addresses, linkLocal bool) []netlink.A
 		case leases:
 			kept = kept && !k.static[title]
 		}
-		key := one.IPNet.String()
-		if kept && (!is.has(one) || is.isStatic(one) != was.isStatic(one) || is.marks[key] != was.marks[key]) {
+		if kept && (!is.has(one) || was.altered(one, is)) {
 			missing = append(missing, one)
 		}
 	}

@@ -122,6 +122,11 @@ func (s *snapshot) makeLinks(ctx context.Context, now *snapshot, b backend) erro
 		name, _ := iface["name"].(string)
 		// With a mask for a secret it would not be what it was.
 		if _, is := missing[name]; is && !hasMask(iface) {
+			if !s.scope.managed {
+				// They come later, one by one; libnmstate cannot make leases.
+				delete(iface, "ipv4")
+				delete(iface, "ipv6")
+			}
 			gone = append(gone, item)
 		}
 	}

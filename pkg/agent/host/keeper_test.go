@@ -1,0 +1,248 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/test/netns"
+)
+
+// hasAddress tells whether a1 has the address, and as a lease.
+func hasAddress(t *testing.T, cidr string) (is, lease bool) {
+	t.Helper()
+	for line := range strings.Lines(netns.Run(t, "ip", "-o", "addr", "show", "dev", "a1")) {
+		if strings.Contains(line, " "+cidr+" ") {
+			return true, strings.Contains(line, " dynamic ")
+		}
+	}
+	return false, false
+}
+
+// linkLocal is a1's link-local address.
+func linkLocal(t *testing.T) string {
+	t.Helper()
+	fields := strings.Fields(netns.Run(t, "ip", "-o", "-6", "addr", "show", "dev", "a1", "scope", "link"))
+	if len(fields) < 4 {
+		t.Fatalf("a1 has no link-local address: %q", fields)
+	}
+	return fields[3]
+}
+
+// awaitLinkLocal waits until a1, which has just come up, has its link-local address.
+func awaitLinkLocal(t *testing.T, h *Host) string {
+	t.Helper()
+	for {
+		if err := h.Barrier(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(netns.Run(t, "ip", "-o", "-6", "addr", "show", "dev", "a1", "scope", "link"), "fe80") {
+			return linkLocal(t)
+		}
+	}
+}
+
+// TestAChangeKeepsWhatNobodyConfigures: the link-local address, leases with the
+// routes over them, and the addresses of other programs.
+func TestAChangeKeepsWhatNobodyConfigures(t *testing.T) {
+	const (
+		lease, lease6   = "198.18.1.50/24", "2001:db8:1::50/64"
+		static, static6 = "198.18.1.1/24", "2001:db8:1::1/64"
+		marked          = "198.18.1.60/32"
+	)
+	type address struct{ is, lease bool }
+	all := map[string]address{lease: {true, true}, lease6: {true, true}, static: {true, false}, static6: {true, false}, marked: {true, false}}
+	for name, c := range map[string]struct {
+		state string
+		// otherwise are the addresses that are not as before.
+		otherwise map[string]address
+		// lost tells that the link-local address is to be gone, too.
+		lost bool
+	}{
+		"nothing said": {state: ``},
+		"emptyIPv6":    {state: `,"ipv6":{"enabled":true,"address":[]}`, otherwise: map[string]address{static6: {}}},
+		"emptyIPv4":    {state: `,"ipv4":{"enabled":true,"address":[]}`, otherwise: map[string]address{static: {}}},
+		"another": {
+			state:     `,"ipv4":{"enabled":true,"address":[{"ip":"198.18.1.2","prefix-length":24}]}`,
+			otherwise: map[string]address{static: {}, "198.18.1.2/24": {true, false}},
+		},
+		"anotherIPv6": {
+			state:     `,"ipv6":{"enabled":true,"address":[{"ip":"2001:DB8:1::2","prefix-length":64},{"ip":"2001:db8:1::1","prefix-length":64}]}`,
+			otherwise: map[string]address{"2001:db8:1::2/64": {true, false}},
+		},
+		"leaseMadeStatic": {
+			state:     `,"ipv4":{"enabled":true,"address":[{"ip":"198.18.1.50","prefix-length":24},{"ip":"198.18.1.1","prefix-length":24}]}`,
+			otherwise: map[string]address{lease: {true, false}},
+		},
+		"noDHCP": {
+			state:     `,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.18.1.1","prefix-length":24}]}`,
+			otherwise: map[string]address{lease: {}},
+		},
+		"noIPv6": {state: `,"ipv6":{"enabled":false}`, otherwise: map[string]address{static6: {}, lease6: {}}, lost: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, t.TempDir())
+			pair(t, "1")
+			local := awaitLinkLocal(t, h)
+			for _, args := range []string{
+				"addr add " + static + " dev a1", "addr add " + static6 + " dev a1 nodad",
+				"addr add " + lease + " dev a1 valid_lft 600 preferred_lft 600", "addr add " + lease6 + " dev a1 nodad valid_lft 600 preferred_lft 600",
+			} {
+				netns.Run(t, "ip", strings.Fields(args)...)
+			}
+			addMarked(t, "a1", marked)
+			netns.Run(t, "ip", "route", "add", "default", "via", "198.18.1.254", "dev", "a1", "proto", "dhcp")
+			if err := h.Barrier(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.Apply(t.Context(), desire(t, h, `{"interfaces":[{"name":"a1","type":"veth","state":"up"`+c.state+`}]}`)); err != nil {
+				t.Fatal(err)
+			}
+			wanted := map[string]address{local: {!c.lost, false}}
+			for _, some := range []map[string]address{all, c.otherwise} {
+				for cidr, one := range some {
+					wanted[cidr] = one
+				}
+			}
+			for cidr, one := range wanted {
+				if is, lease := hasAddress(t, cidr); is != one.is || lease != one.lease {
+					t.Errorf("%s: there %v, a lease %v; wanted %+v", cidr, is, lease, one)
+				}
+			}
+			if now := marksOf(t); len(now) != 1 || now[0] != marked {
+				t.Errorf("marked are %q", now)
+			}
+			if routes := netns.Run(t, "ip", "route"); !strings.Contains(routes, "default via 198.18.1.254") {
+				t.Errorf("the default route is gone:\n%s", routes)
+			}
+		})
+	}
+}
+
+// TestAFailedChangePutsBackWhatNobodyConfigures, with what is left of its lifetime.
+func TestAFailedChangePutsBackWhatNobodyConfigures(t *testing.T) {
+	for name, state := range map[string]string{
+		"IPv6Off":     `"type":"veth","state":"up","ipv6":{"enabled":false}`,
+		"allOff":      `"type":"veth","state":"up","ipv4":{"enabled":false},"ipv6":{"enabled":false}`,
+		"leaseStatic": `"type":"veth","state":"up","ipv4":{"enabled":true,"address":[{"ip":"198.18.1.50","prefix-length":24}]}`,
+		"linkDown":    `"type":"veth","state":"down"`,
+		"linkAbsent":  `"state":"absent"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, t.TempDir())
+			pair(t, "1")
+			pair(t, "2")
+			awaitLinkLocal(t, h)
+			for _, args := range []string{
+				"addr add 198.18.1.1/24 dev a1", "addr add 2001:db8:1::1/64 dev a1 nodad",
+				"addr add 198.18.1.50/24 dev a1 valid_lft 600 preferred_lft 600",
+				"addr add 2001:db8:1::50/64 dev a1 nodad valid_lft 600 preferred_lft 600",
+			} {
+				netns.Run(t, "ip", strings.Fields(args)...)
+			}
+			addMarked(t, "a1", "198.18.1.60/32")
+			if err := h.Barrier(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			picture := func() string {
+				return netns.Run(t, "sh", "-c", "ip -o addr show dev a1 | sed -E 's/^[0-9]+: //; s/ (valid|preferred)_lft .*//; s/ (tentative|nodad)//g' | sort")
+			}
+			before := picture()
+			_, err := h.Apply(t.Context(), desire(t, h, fmt.Sprintf(`{"interfaces":[{"name":"a1",%s},{"name":"a2","mtu":1400}]}`, state)))
+			if agent.KindOf(err) != agent.Failed || strings.Contains(err.Error(), "could not be put back") {
+				t.Fatalf("the apply ended with %v", err)
+			}
+			if now := picture(); now != before {
+				t.Errorf("this has changed:\n%s", changed(before, now))
+			}
+			if now := marksOf(t); len(now) != 1 {
+				t.Errorf("marked are %q", now)
+			}
+		})
+	}
+}
+
+// during applies a state, and calls meanwhile when libnmstate is about to begin.
+func during(t *testing.T, h *Host, state string, meanwhile func()) error {
+	t.Helper()
+	listener, err := net.Listen("unix", t.TempDir()+"/hold")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	t.Setenv(holdSocket, listener.Addr().String())
+	change := desire(t, h, state)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := h.Apply(t.Context(), change)
+		ended <- err
+	}()
+	worker, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	meanwhile()
+	worker.Close()
+	listener.Close() // other workers are not held up
+	return <-ended
+}
+
+// TestALinkLocalAddressThatCannotBePutBackIsNamed: here IPv6 is switched off meanwhile.
+func TestALinkLocalAddressThatCannotBePutBackIsNamed(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	pair(t, "1")
+	local := awaitLinkLocal(t, h)
+	err := during(t, h, failing(`"name":"a1"`, ""), func() {
+		netns.Run(t, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/a1/disable_ipv6")
+	})
+	if err == nil || !strings.Contains(err.Error(), "could not be put back") || !strings.Contains(err.Error(), local) {
+		t.Errorf("the apply ended with %v", err)
+	}
+}
+
+// TestARenewedLeaseIsNoChange: the seconds of a lease are not shown, that it is one is.
+func TestARenewedLeaseIsNoChange(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	pair(t, "1")
+	awaitLinkLocal(t, h)
+	netns.Run(t, "ip", "addr", "add", "198.18.1.50/24", "dev", "a1", "valid_lft", "600", "preferred_lft", "600")
+	if err := h.Barrier(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := h.feed.Last()
+	if !strings.Contains(string(before.Status.CurrentState.Raw), `{"ip":"198.18.1.50","prefix-length":24,"valid-life-time":"dynamic"}`) {
+		t.Errorf("shown is %s", before.Status.CurrentState.Raw)
+	}
+	netns.Run(t, "ip", "addr", "change", "198.18.1.50/24", "dev", "a1", "valid_lft", "900", "preferred_lft", "800")
+	if err := h.Barrier(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if h.feed.Last() != before {
+		t.Error("a renewed lease is a change")
+	}
+	netns.Run(t, "ip", "addr", "change", "198.18.1.50/24", "dev", "a1", "valid_lft", "forever", "preferred_lft", "forever")
+	if err := h.Barrier(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(h.feed.Last().Status.CurrentState.Raw), "life-time") {
+		t.Errorf("shown is %s", h.feed.Last().Status.CurrentState.Raw)
+	}
+}
