@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Puts NetworkManager and D-Bus into _output/networkmanager/root without installing them: on a host with an init system
-# the package would start and manage the host's own interfaces. Nodes mount it over their /usr.
+# the package would start and manage the host's own interfaces. Nodes mount it over their /usr. busybox has the DHCP server
+# of the tests.
 set -euo pipefail
 out=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/_output/networkmanager
 packages=(
 	network-manager libnm0 libndp0 libteamdctl0 libbluetooth3 libmm-glib0 libnewt0.52 libpolkit-gobject-1-0 libpolkit-agent-1-0
 	libduktape207 libpsl5 libcurl3-gnutls libjansson4 libnl-3-200 libnl-route-3-200 libudev1 libaudit1 libselinux1
 	dbus-bin dbus-daemon dbus-system-bus-common libdbus-1-3 libapparmor1 libexpat1 libsystemd0 libcap-ng0
+	busybox-static
 )
 
 stamp=$(sha256sum <"${BASH_SOURCE[0]}")

@@ -25,13 +25,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keeper keeps, without NetworkManager, the addresses that nobody configures. When
-// libnmstate sets the addresses of a link, it removes all that the state does not
-// list: IPv6's link-local one, without which the link finds no neighbour any more,
-// and leases, often with the default route. Where the state says nothing of
-// addresses, it makes leases last for ever. So the keeper sets the addresses of the
-// links that are there itself, libnmstate is given the rest of the state, and the
-// keeper then puts right what libnmstate has done to the others.
+// keeper keeps what nobody configures through an apply. NetworkManager, when it
+// activates an interface again, takes away other programs' addresses and routing
+// daemons' routes. libnmstate without NetworkManager removes all addresses that the
+// state does not list: IPv6's link-local one, without which the link finds no
+// neighbour any more, and leases, often with the default route; and where the state
+// says nothing of addresses, it makes leases last for ever. So there the keeper sets
+// the addresses of the links that are there itself, and libnmstate is given the rest
+// of the state. Afterwards the keeper puts back what is missing.
 type keeper struct {
 	before *snapshot
 	// wanted are the static addresses that the state wants, under the titles of
@@ -177,7 +178,7 @@ func (k *keeper) take(title, field string, entry, is map[string]any, isPort bool
 	for _, source := range []string{"dhcp", "autoconf"} {
 		k.static[title] = k.static[title] || section[source] == false
 	}
-	if isPort || !given || !onlyAddresses(section, current) {
+	if k.before.scope.managed || isPort || !given || !onlyAddresses(section, current) {
 		return
 	}
 	wanted := section["address"]
@@ -242,10 +243,10 @@ func (k *keeper) set() error {
 	return errors.Join(append(errs, k.keep())...)
 }
 
-// keep adds the addresses that it sets, and puts back those that it keeps, where
-// they are missing.
+// keep adds the addresses that it sets, and puts back the addresses and routes that
+// it keeps, where they are missing.
 func (k *keeper) keep() error {
-	now, err := takeSnapshot(k.before.scope, nil)
+	now, err := k.before.lookAgain()
 	if err != nil {
 		return err
 	}
@@ -266,6 +267,12 @@ func (k *keeper) keep() error {
 			errs = append(errs, was.put(l, one))
 		}
 	}
+	for _, one := range owed(k.before, now, k.before.routes, now.routes) {
+		if one.owner == daemons {
+			// It may not go any more with the new addresses. Its daemon sees to that.
+			_ = one.add()
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -279,9 +286,9 @@ func (k *keeper) missing(title string, is addresses, linkLocal bool) []netlink.A
 		case ours:
 			kept = false
 		case kernels:
-			kept = linkLocal
+			kept = linkLocal && !k.before.scope.managed
 		case leases:
-			kept = kept && !k.static[title]
+			kept = kept && !k.static[title] && !k.before.scope.managed
 		}
 		if kept && (!is.has(one) || was.altered(one, is)) {
 			missing = append(missing, one)

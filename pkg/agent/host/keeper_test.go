@@ -51,7 +51,7 @@ func linkLocal(t *testing.T) string {
 func awaitLinkLocal(t *testing.T, h *Host) string {
 	t.Helper()
 	for {
-		if err := h.Barrier(t.Context()); err != nil {
+		if _, err := h.Barrier(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(netns.Run(t, "ip", "-o", "-6", "addr", "show", "dev", "a1", "scope", "link"), "fe80") {
@@ -110,7 +110,7 @@ func TestAChangeKeepsWhatNobodyConfigures(t *testing.T) {
 			}
 			addMarked(t, "a1", marked)
 			netns.Run(t, "ip", "route", "add", "default", "via", "198.18.1.254", "dev", "a1", "proto", "dhcp")
-			if err := h.Barrier(t.Context()); err != nil {
+			if _, err := h.Barrier(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := h.Apply(t.Context(), desire(t, h, `{"interfaces":[{"name":"a1","type":"veth","state":"up"`+c.state+`}]}`)); err != nil {
@@ -159,7 +159,7 @@ func TestAFailedChangePutsBackWhatNobodyConfigures(t *testing.T) {
 				netns.Run(t, "ip", strings.Fields(args)...)
 			}
 			addMarked(t, "a1", "198.18.1.60/32")
-			if err := h.Barrier(t.Context()); err != nil {
+			if _, err := h.Barrier(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			picture := func() string {
@@ -224,7 +224,7 @@ func TestARenewedLeaseIsNoChange(t *testing.T) {
 	pair(t, "1")
 	awaitLinkLocal(t, h)
 	netns.Run(t, "ip", "addr", "add", "198.18.1.50/24", "dev", "a1", "valid_lft", "600", "preferred_lft", "600")
-	if err := h.Barrier(t.Context()); err != nil {
+	if _, err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	before := h.feed.Last()
@@ -232,14 +232,14 @@ func TestARenewedLeaseIsNoChange(t *testing.T) {
 		t.Errorf("shown is %s", before.Status.CurrentState.Raw)
 	}
 	netns.Run(t, "ip", "addr", "change", "198.18.1.50/24", "dev", "a1", "valid_lft", "900", "preferred_lft", "800")
-	if err := h.Barrier(t.Context()); err != nil {
+	if _, err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if h.feed.Last() != before {
 		t.Error("a renewed lease is a change")
 	}
 	netns.Run(t, "ip", "addr", "change", "198.18.1.50/24", "dev", "a1", "valid_lft", "forever", "preferred_lft", "forever")
-	if err := h.Barrier(t.Context()); err != nil {
+	if _, err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(h.feed.Last().Status.CurrentState.Raw), "life-time") {

@@ -32,14 +32,14 @@ func managedFailing(interfaces string) string {
 }
 
 // fullPicture is all addresses, rules and routes, IPv6's and those of other tables
-// included, without the seconds that are left of lifetimes, and without the routes
-// that the kernel makes: NetworkManager gives them another metric each time.
+// included, without the seconds that are left of lifetimes, and without what
+// NetworkManager gives anew each time: metrics, and the routes to each subnet.
 func fullPicture(t *testing.T) string {
 	t.Helper()
 	return netns.Run(t, "sh", "-c", `
-		ip -o addr | sed -E 's/ (valid|preferred)_lft .*//; s/ (tentative|nodad)//g; s/ proto kernel_(ll|ra|lo)//' | sort
+		ip -o addr | sed -E 's/ (valid|preferred)_lft .*//; s/ (tentative|nodad|noprefixroute|brd [0-9.]+)//g; s/ proto kernel_(ll|ra|lo)//' | sort
 		for family in -4 -6; do
-			ip $family route show table all | sed -E 's/expires [0-9]+sec//; s/ linkdown//; s/ pref medium//' | grep -v 'proto kernel' | sort
+			ip $family route show table all | sed -E 's/expires [0-9]+sec//; s/ linkdown//; s/ metric [0-9]+//; s/ pref medium//' | grep -v 'proto kernel' | sort
 			ip $family rule
 		done`)
 }

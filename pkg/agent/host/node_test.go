@@ -36,6 +36,9 @@ import (
 // onNode is, in the environment, set where the tests run on a node that has a NetworkManager.
 const onNode = "NMSTATE_TEST_NODE"
 
+// busyboxPath is, in the environment, where busybox is, which has a DHCP server.
+const busyboxPath = "NMSTATE_TEST_BUSYBOX"
+
 // TestOnANodeWithNetworkManager runs the tests of this file on such a node.
 func TestOnANodeWithNetworkManager(t *testing.T) {
 	if os.Getenv(onNode) != "" {
@@ -58,7 +61,8 @@ func TestOnANodeWithNetworkManager(t *testing.T) {
 		// Nodes are made from the machine's files, not from those of the tests.
 		outside := []string{"-t", strconv.Itoa(os.Getppid()), "-m", "-n", "-u", filepath.Join(root, "hack/nodes", name)}
 		cmd := exec.Command("nsenter", append(outside, args...)...)
-		cmd.Env = append(os.Environ(), "NODES_DIR="+dir, "NODES_PREFIX="+prefix, onNode+"=yes")
+		cmd.Env = append(os.Environ(), "NODES_DIR="+dir, "NODES_PREFIX="+prefix, onNode+"=yes",
+			busyboxPath+"="+filepath.Join(root, "_output/networkmanager/root/bin/busybox"))
 		return cmd.CombinedOutput()
 	}
 	must := func(name string, args ...string) {
@@ -70,7 +74,7 @@ func TestOnANodeWithNetworkManager(t *testing.T) {
 	t.Cleanup(func() { must("node.sh", "down", "nm") })
 	must("hub.sh", "up")
 	must("node.sh", "up", "nm", "1", "networkmanager")
-	out, err := script("node.sh", "exec", "nm", self, "-test.run=^TestManaged", "-test.v", "-test.timeout=5m")
+	out, err := script("node.sh", "exec", "nm", self, "-test.run=^TestManaged", "-test.v", "-test.timeout=8m")
 	t.Logf("%s", out)
 	if err != nil {
 		t.Error(err)

@@ -18,8 +18,11 @@ package host
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -34,7 +37,7 @@ import (
 func nodePicture(t *testing.T) string {
 	t.Helper()
 	return fullPicture(t) + netns.Run(t, "sh", "-c", `
-		ip -d link | sed -E 's/NO-CARRIER,|,LOWER_UP| state [A-Z]+//g; s/ bridge_slave .*| hello_timer .*gc_timer +[0-9.]+|(num_?tx_?queues|tso_max_size) .*//g'
+		ip -d link | sed -E 's/NO-CARRIER,|,LOWER_UP| state [A-Z]+//g; s/ bridge_slave .*| hello_timer .*gc_timer +[0-9.]+|addrgenmode [a-z0-9]+|(num_?tx_?queues|tso_max_size) .*//g; s/ +$//'
 		grep -v '^#' /etc/resolv.conf; hostname; cat /etc/hostname 2>/dev/null; true`)
 }
 
@@ -150,6 +153,87 @@ func TestWhatIsShownCanBeSentBack(t *testing.T) {
 	if now := marksOf(t); !slices.Equal(now, marked) {
 		t.Errorf("only these are marked still: %q", now)
 	}
+}
+
+// serveDHCP makes the link dh0, whose other end is in a network that has a DHCP server.
+func serveDHCP(t *testing.T) {
+	t.Helper()
+	busybox := os.Getenv(busyboxPath)
+	if _, err := os.Stat(busybox); err != nil {
+		t.Skip("there is no busybox: hack/nodes/packages.sh fetches it")
+	}
+	pod := otherNamespace(t)
+	netns.Run(t, "ip", "link", "add", "dh0", "up", "type", "veth", "peer", "name", "dh1", "netns", pod)
+	netns.Run(t, "nsenter", "-t", pod, "-n", "sh", "-c", "ip addr add 198.51.100.1/24 dev dh1 && ip link set dh1 up")
+	dir := t.TempDir()
+	config := filepath.Join(dir, "udhcpd.conf")
+	text := fmt.Sprintf("start 198.51.100.50\nend 198.51.100.60\ninterface dh1\nlease_file %[1]s/leases\npidfile %[1]s/pid\n"+
+		"option subnet 255.255.255.0\noption router 198.51.100.1\noption lease 600\n", dir)
+	if err := errors.Join(os.WriteFile(config, []byte(text), 0o600), os.WriteFile(filepath.Join(dir, "leases"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	server := exec.Command("nsenter", "-t", pod, "-n", busybox, "udhcpd", "-f", config)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+		netns.Run(t, "ip", "link", "del", "dh0")
+	})
+}
+
+// TestManagedWhatIsShownCanBeSentBack: a lease stays a lease, in the profile, too.
+func TestManagedWhatIsShownCanBeSentBack(t *testing.T) {
+	h := newManagedHost(t, t.TempDir())
+	serveDHCP(t)
+	if _, err := h.Apply(t.Context(), desire(t, h, `{"interfaces":[
+		{"name":"dh0","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":true},"ipv6":{"enabled":true,"dhcp":false,"autoconf":false}},
+		{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.101.1","prefix-length":24}]},
+		 "ipv6":{"enabled":true,"dhcp":false,"autoconf":false,"address":[{"ip":"2001:db8:1::1","prefix-length":64}]}},
+		{"name":"br9","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth2"}]}},
+		{"name":"vx9","type":"vxlan","state":"up","vxlan":{"id":9,"remote":"198.51.101.9","base-iface":"eth1"}},
+		{"name":"mv9","type":"mac-vlan","state":"up","mac-vlan":{"base-iface":"eth3","mode":"bridge","promiscuous":true}}],
+		"routes":{"config":[{"destination":"198.18.3.0/24","next-hop-address":"198.51.101.254","next-hop-interface":"eth1"}]},
+		"dns-resolver":{"config":{"server":["198.51.101.53"]}},"hostname":{"running":"lease","config":"lease"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	for shown := false; !shown; {
+		if _, err := h.Barrier(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		shown = strings.Contains(string(h.feed.Last().Status.CurrentState.Raw), `"valid-life-time":"dynamic"`)
+	}
+	addMarked(t, "eth1", "198.51.101.60/32")
+	netns.Run(t, "ip", "route", "add", "198.18.4.0/24", "via", "198.51.101.254", "dev", "eth1", "proto", "bgp")
+	methods := methodsOf(t)
+	sendBack(t, h, nodePicture)
+	after := methodsOf(t)
+	for name, was := range methods {
+		if after[name] != was {
+			t.Errorf("the profile of %s had the methods %s and has %s", name, was, after[name])
+		}
+	}
+	if methods["dh0"] != "auto link-local" {
+		t.Errorf("the profile of dh0 has the methods %s", methods["dh0"])
+	}
+}
+
+// methodsOf are the ways in which NetworkManager's profiles get addresses, by interface.
+func methodsOf(t *testing.T) map[string]string {
+	t.Helper()
+	methods := map[string]string{}
+	name := ""
+	for line := range strings.Lines(profiles(t)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch key {
+		case "interface-name":
+			name = value
+		case "method":
+			methods[name] = strings.TrimSpace(methods[name] + " " + value)
+		}
+	}
+	return methods
 }
 
 // addMarked adds an address that a program, such as OVN, marks as its own.

@@ -106,19 +106,16 @@ func (t *transaction) apply(ctx context.Context) error {
 	if err != nil {
 		return failed(fmt.Errorf("noting the state before: %w", err))
 	}
-	desired := t.desired
-	var keep *keeper
-	if !t.managed() {
-		if keep, desired, err = newKeeper(t.before, desired); err == nil {
-			err = keep.set()
-		}
-		if err != nil {
-			return t.translate(err)
-		}
+	keep, desired, err := newKeeper(t.before, t.desired)
+	if err == nil {
+		err = keep.set()
+	}
+	if err != nil {
+		return t.translate(err)
 	}
 	applied, err := t.worker.do(workerRequest{Op: opApply, Flags: flags, State: desired, RollbackAfter: t.rollbackAfter})
 	t.checkpoint, t.open = applied.Checkpoint, err == nil && t.managed()
-	if err == nil && keep != nil {
+	if err == nil {
 		err = keep.keep()
 	}
 	return t.translate(err)
