@@ -32,6 +32,7 @@ const (
 	networkManagerPath = dbus.ObjectPath("/org/freedesktop/NetworkManager")
 	globalDNSProperty  = networkManagerName + ".GlobalDnsConfiguration"
 	checkpoints        = networkManagerName + ".Checkpoints"
+	deviceInterface    = networkManagerName + ".Device"
 )
 
 // managerState is what of NetworkManager its checkpoints don't cover.
@@ -115,6 +116,50 @@ func (s managerState) awaitCheckpoints(ctx context.Context, timeout time.Duratio
 			case <-changes:
 			case <-ctx.Done():
 				return fmt.Errorf("NetworkManager did not roll back to checkpoint %s: %w", open[0], ctx.Err())
+			}
+		}
+	})
+}
+
+// isChanging tells whether a device in that state of NetworkManager's (NMDeviceState)
+// is about to be in another: it is being activated or deactivated.
+func isChanging(state uint32) bool {
+	const prepare, secondaries, deactivating = 40, 90, 110
+	return prepare <= state && state <= secondaries || state == deactivating
+}
+
+// awaitDevices waits until NetworkManager is done with the devices of the links that
+// in has, for no longer than timeout: a rollback returns before they are what they
+// were, and takes their addresses and routes away after that. One that waits for a
+// DHCP server is never done.
+func awaitDevices(ctx context.Context, timeout time.Duration, in scope) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return askNetworkManager(ctx, func(bus *dbus.Conn, manager dbus.BusObject) error {
+		changes := make(chan *dbus.Signal, 64)
+		bus.Signal(changes)
+		if err := bus.AddMatchSignalContext(ctx, dbus.WithMatchInterface(deviceInterface), dbus.WithMatchMember("StateChanged")); err != nil {
+			return fmt.Errorf("subscribing to the changes of NetworkManager's devices: %w", err)
+		}
+		for {
+			var devices []dbus.ObjectPath
+			if err := manager.CallWithContext(ctx, networkManagerName+".GetDevices", 0).Store(&devices); err != nil {
+				return fmt.Errorf("listing NetworkManager's devices: %w", err)
+			}
+			if !slices.ContainsFunc(devices, func(path dbus.ObjectPath) bool {
+				var name string
+				var state uint32
+				device := bus.Object(networkManagerName, path)
+				// A device that cannot be asked has gone.
+				err := errors.Join(device.StoreProperty(deviceInterface+".Interface", &name), device.StoreProperty(deviceInterface+".State", &state))
+				return err == nil && in.has(name) && isChanging(state)
+			}) {
+				return nil
+			}
+			select {
+			case <-changes:
+			case <-ctx.Done():
+				return nil
 			}
 		}
 	})

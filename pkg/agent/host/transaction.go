@@ -158,7 +158,8 @@ func (t *transaction) rollBack(ctx context.Context) error {
 		_, err := t.worker.do(workerRequest{Op: opRollback, Checkpoint: t.checkpoint})
 		errs = append(errs, err)
 	}
-	errs = append(errs, t.manager.awaitCheckpoints(ctx, t.rollbackAfter+settleTime))
+	errs = append(errs, t.manager.awaitCheckpoints(ctx, t.rollbackAfter+settleTime),
+		awaitDevices(ctx, settleTime, t.before.scope))
 	if t.before.scope.dns {
 		errs = append(errs, t.manager.restoreDNS(ctx))
 	}
