@@ -50,23 +50,22 @@ func (s *snapshot) noteAddresses(links []netlink.Link) error {
 	if err != nil {
 		return fmt.Errorf("listing who made the addresses: %w", err)
 	}
-	for _, l := range links {
-		name := l.Attrs().Name
-		if !s.scope.has(name) {
-			continue
+	for title, family := range families {
+		found, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, family) })
+		if err != nil {
+			return fmt.Errorf("listing the %s addresses: %w", title, err)
 		}
-		for title, family := range families {
-			found, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, family) })
-			if err != nil {
-				return fmt.Errorf("listing the addresses of %s: %w", name, err)
-			}
-			noted := addresses{link: name, family: family, list: found, marks: map[string]byte{}, noted: time.Now()}
-			for _, one := range marks {
-				if one.index == l.Attrs().Index {
-					noted.marks[one.address] = one.mark
+		lists := map[int][]netlink.Addr{}
+		for _, one := range found {
+			lists[one.LinkIndex] = append(lists[one.LinkIndex], one)
+		}
+		noted := time.Now()
+		for _, l := range links {
+			if a := l.Attrs(); s.scope.has(a.Name) {
+				s.addresses[title+" of "+a.Name] = addresses{
+					link: a.Name, family: family, list: lists[a.Index], marks: marks[a.Index], noted: noted,
 				}
 			}
-			s.addresses[title+" of "+name] = noted
 		}
 	}
 	return nil

@@ -33,22 +33,16 @@ const (
 	lastKernelMark = 3
 )
 
-// marked is an address that has a mark.
-type marked struct {
-	index   int
-	address string
-	mark    byte
-}
-
-// listMarks lists the addresses that have a mark, which netlink.AddrList leaves out.
-func listMarks() ([]marked, error) {
+// listMarks returns the marks of addresses, which netlink.AddrList leaves out, by
+// the link's index and the address's text.
+func listMarks() (map[int]map[string]byte, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
 	request.AddData(nl.NewIfAddrmsg(unix.AF_UNSPEC))
 	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
 	if err != nil {
 		return nil, err
 	}
-	var found []marked
+	marks := map[int]map[string]byte{}
 	for _, message := range messages {
 		header := nl.DeserializeIfAddrmsg(message)
 		attributes, err := nl.ParseRouteAttrAsMap(message[header.Len():])
@@ -65,11 +59,13 @@ func listMarks() ([]marked, error) {
 			ip, prefix = local.Value, 8*len(local.Value)
 		}
 		mask := net.CIDRMask(prefix, 8*len(ip))
-		found = append(found, marked{
-			index: int(header.Index), address: (&net.IPNet{IP: ip, Mask: mask}).String(), mark: mark.Value[0],
-		})
+		index, address := int(header.Index), (&net.IPNet{IP: ip, Mask: mask}).String()
+		if marks[index] == nil {
+			marks[index] = map[string]byte{}
+		}
+		marks[index][address] = mark.Value[0]
 	}
-	return found, nil
+	return marks, nil
 }
 
 // setMark marks an address of the link that is there.

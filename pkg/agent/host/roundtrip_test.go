@@ -260,9 +260,11 @@ func marksOf(t *testing.T) (addresses []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, one := range found {
-		if one.mark == 0x42 {
-			addresses = append(addresses, one.address)
+	for _, marks := range found {
+		for address, mark := range marks {
+			if mark == 0x42 {
+				addresses = append(addresses, address)
+			}
 		}
 	}
 	slices.Sort(addresses)

@@ -172,7 +172,7 @@ const dumpTries = 100
 
 // dump returns what list does, asked again while the kernel says that something
 // changed in the midst of its answer (NLM_F_DUMP_INTR).
-func dump[T any](list func() ([]T, error)) ([]T, error) {
+func dump[T any](list func() (T, error)) (T, error) {
 	for range dumpTries - 1 {
 		if found, err := list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
 			return found, err
