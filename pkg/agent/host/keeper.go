@@ -26,8 +26,8 @@ import (
 )
 
 // keeper keeps what nobody configures through an apply. NetworkManager, when it
-// activates an interface again, takes away other programs' addresses and routing
-// daemons' routes. libnmstate without NetworkManager removes all addresses that the
+// activates an interface again, takes away leases, other programs' addresses and
+// routing daemons' routes. libnmstate without NetworkManager removes all addresses that the
 // state does not list: IPv6's link-local one, without which the link finds no
 // neighbour any more, and leases, often with the default route; and where the state
 // says nothing of addresses, it makes leases last for ever. So there the keeper sets
@@ -171,12 +171,12 @@ func portsOf(node any) []string {
 func (k *keeper) take(title, field string, entry, is map[string]any, isPort bool) {
 	section, given := entry[field].(map[string]any)
 	current, _ := is[field].(map[string]any)
-	if state := entry["state"]; state != nil && state != "up" || given && section["enabled"] == false {
+	if state := entry["state"]; state != nil && state != "up" || section["enabled"] == false && current["enabled"] == true {
 		k.off[title] = true
 		return
 	}
 	for _, source := range []string{"dhcp", "autoconf"} {
-		k.static[title] = k.static[title] || section[source] == false
+		k.static[title] = k.static[title] || section[source] == false && current[source] == true
 	}
 	if k.before.scope.managed || isPort || !given || !onlyAddresses(section, current) {
 		return
@@ -288,7 +288,7 @@ func (k *keeper) missing(title string, is addresses, linkLocal bool) []netlink.A
 		case kernels:
 			kept = linkLocal && !k.before.scope.managed
 		case leases:
-			kept = kept && !k.static[title] && !k.before.scope.managed
+			kept = kept && !k.static[title]
 		}
 		if kept && (!is.has(one) || was.altered(one, is)) {
 			missing = append(missing, one)

@@ -44,10 +44,22 @@ func fullPicture(t *testing.T) string {
 		done`)
 }
 
+// forgetProfiles takes away what earlier tests have configured.
+func forgetProfiles(t *testing.T) {
+	t.Helper()
+	for line := range strings.Lines(profiles(t)) {
+		if uuid, is := strings.CutPrefix(strings.TrimSpace(line), "uuid="); is {
+			netns.Run(t, "nmcli", "connection", "delete", "uuid", uuid)
+		}
+	}
+}
+
 // TestManagedRollbackKeepsWhatOthersMade: NetworkManager's rollback takes all of a
 // link's addresses and routes away, and puts its own back.
 func TestManagedRollbackKeepsWhatOthersMade(t *testing.T) {
 	h := newManagedHost(t, t.TempDir())
+	forgetProfiles(t)
+	t.Cleanup(func() { forgetProfiles(t) })
 	const interfaces = `
 		{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.6","prefix-length":24}]},
 		 "ipv6":{"enabled":true,"dhcp":false,"autoconf":false,"address":[{"ip":"2001:db8:6::6","prefix-length":64}]}},

@@ -186,6 +186,8 @@ func serveDHCP(t *testing.T) {
 // TestManagedWhatIsShownCanBeSentBack: a lease stays a lease, in the profile, too.
 func TestManagedWhatIsShownCanBeSentBack(t *testing.T) {
 	h := newManagedHost(t, t.TempDir())
+	forgetProfiles(t)
+	t.Cleanup(func() { forgetProfiles(t) })
 	serveDHCP(t)
 	if _, err := h.Apply(t.Context(), desire(t, h, `{"interfaces":[
 		{"name":"dh0","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":true},"ipv6":{"enabled":true,"dhcp":false,"autoconf":false}},
@@ -205,6 +207,7 @@ func TestManagedWhatIsShownCanBeSentBack(t *testing.T) {
 		shown = strings.Contains(string(h.feed.Last().Status.CurrentState.Raw), `"valid-life-time":"dynamic"`)
 	}
 	addMarked(t, "eth1", "198.51.101.60/32")
+	netns.Run(t, "ip", "addr", "add", "198.51.101.70/24", "dev", "eth1", "valid_lft", "600", "preferred_lft", "600")
 	netns.Run(t, "ip", "route", "add", "198.18.4.0/24", "via", "198.51.101.254", "dev", "eth1", "proto", "bgp")
 	methods := methodsOf(t)
 	sendBack(t, h, nodePicture)
