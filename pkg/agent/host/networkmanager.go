@@ -35,17 +35,17 @@ const (
 	deviceInterface    = networkManagerName + ".Device"
 )
 
-// managerState is what of NetworkManager its checkpoints don't cover.
+// managerState is the part of NetworkManager's state that its checkpoints don't cover.
 type managerState struct {
 	// globalDNS is where nmstate keeps DNS. Checkpoints cover it from
 	// NetworkManager 1.47 on. It is put back as it is: through nmstate an
 	// interface's own DNS would become global.
 	globalDNS map[string]dbus.Variant
-	// checkpoints are those that others have open.
+	// checkpoints are the open checkpoints of other programs.
 	checkpoints []dbus.ObjectPath
 }
 
-// managerTimeout is how long NetworkManager may take to tell or take a property.
+// managerTimeout is how long NetworkManager may take to return or set a property.
 const managerTimeout = 30 * time.Second
 
 // askNetworkManager calls ask with NetworkManager's object on the system's D-Bus.
@@ -88,7 +88,7 @@ func (s managerState) restoreDNS(ctx context.Context) error {
 	return nil
 }
 
-// awaitCheckpoints waits until NetworkManager has no checkpoints but others': ours
+// awaitCheckpoints waits until NetworkManager has no checkpoint of ours any more: it
 // was rolled back, or its time was up.
 func (s managerState) awaitCheckpoints(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -128,10 +128,10 @@ func isChanging(state uint32) bool {
 	return prepare <= state && state <= secondaries || state == deactivating
 }
 
-// awaitDevices waits until NetworkManager is done with the devices of the links that
-// in has, for no longer than timeout: a rollback returns before they are what they
-// were, and takes their addresses and routes away after that. One that waits for a
-// DHCP server is never done.
+// awaitDevices waits until NetworkManager has finished with the devices of the links
+// in the scope, or until the timeout. A rollback returns before it has finished, and
+// removes addresses and routes later. A device that waits for a DHCP server does not
+// finish.
 func awaitDevices(ctx context.Context, timeout time.Duration, in scope) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -37,9 +37,9 @@ import (
 // its checkpoint started; it says nothing when it has.
 const settleTime = 5 * time.Second
 
-// restore makes the network what it was when the snapshot was taken, and returns
-// what could not be put back, "" if everything was. libnmstate has no undo
-// without NetworkManager, and with it leaves alone what NetworkManager never knew.
+// restore makes the network what it was when the snapshot was taken. It returns what
+// could not be put back, "" if nothing. Without NetworkManager libnmstate cannot undo
+// a change. With it, libnmstate restores only what NetworkManager has configured.
 func (s *snapshot) restore(ctx context.Context, b backend) string {
 	logger := klog.FromContext(ctx)
 	if s.scope.managed {
@@ -56,7 +56,7 @@ func (s *snapshot) restore(ctx context.Context, b backend) string {
 			err = step(ctx, now, b)
 		}
 		if err != nil {
-			// What it leaves is found, and told, below.
+			// The comparison below finds and reports what this step has left.
 			logger.Error(s.withoutSecrets(err), "Putting the network back")
 		}
 	}
@@ -80,9 +80,10 @@ func (s *snapshot) withoutSecrets(err error) error {
 	return errors.New(scrub(err.Error(), s.full))
 }
 
-// settle waits until NetworkManager has made the network what it was, for as long
-// as it may take: the rest is not NetworkManager's. Routes of daemons it does not
-// make, and nobody has looked yet for disturbances: none is waited for.
+// settle waits until NetworkManager has made the network what it was, or until
+// settleTime is over: NetworkManager does not restore the rest. It does not wait for
+// daemons' routes, which NetworkManager does not make: nobody has looked for
+// disturbances yet, so none of them is owed.
 func (s *snapshot) settle(ctx context.Context) {
 	_ = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, settleTime, true, func(context.Context) (bool, error) {
 		now, err := takeSnapshot(s.scope, nil)
@@ -120,7 +121,7 @@ func (s *snapshot) makeLinks(ctx context.Context, now *snapshot, b backend) erro
 	for _, item := range list(tree, "interfaces") {
 		iface, _ := item.(map[string]any)
 		name, _ := iface["name"].(string)
-		// With a mask for a secret it would not be what it was.
+		// A link that was made with a mask as its secret would not be what it was.
 		if _, is := missing[name]; is && !hasMask(iface) {
 			if !s.scope.managed {
 				// They come later, one by one; libnmstate cannot make leases.

@@ -34,17 +34,17 @@ const (
 	linkFiles = "/etc/systemd/network"
 )
 
-// scope is what an apply may change of the network, and so what may have to be
-// put back. All else is others': links and addresses that come and go
-// meanwhile, such as those of pods, are none of its business.
+// scope is the part of the network that an apply may change, and that undoing may
+// have to put back. The rest belongs to others, such as pods, whose links come and
+// go meanwhile: undoing leaves it alone.
 type scope struct {
 	// all means everything, links that are not named included.
 	all bool
-	// links are those that the state means, and those that hang on them; meant
-	// are the former alone.
+	// links are the links that the state means, and those that depend on them.
+	// meant are only the links that it means.
 	links, meant map[string]bool
-	// routes and rules are all entries of such, absentRoutes those that take
-	// routes away wherever they go: what matches none of them is others'.
+	// routes and rules are the state's entries. absentRoutes are the entries that
+	// remove routes over any link. What matches no entry belongs to others.
 	routes, rules, absentRoutes []map[string]any
 	// dns and hostname tell whether the state has such a section.
 	dns, hostname bool
@@ -71,7 +71,7 @@ func (s scope) hasNowhere(r netlink.Route) bool {
 	return s.all || slices.ContainsFunc(s.routes, func(entry map[string]any) bool { return matchesNowhere(entry, r) })
 }
 
-// takesAway tells whether the state may take away a route over any link.
+// takesAway tells whether the state may remove this route, whatever link it is over.
 func (s scope) takesAway(r netlink.Route) bool {
 	return slices.ContainsFunc(s.absentRoutes, func(entry map[string]any) bool { return matchesRoute(entry, r) })
 }
@@ -166,8 +166,8 @@ func (s scope) resolve(wanted, there []any) {
 	}
 }
 
-// identifies tells whether a wanted interface means one that is there by its
-// address. More than one may have it, and nmstate takes one of them.
+// identifies tells whether a wanted interface means the interface is, by its MAC or
+// PCI address. Several interfaces may have that address; nmstate takes one of them.
 func identifies(wanted, is map[string]any) bool {
 	same := func(key, other string) bool {
 		return wanted[key] != nil && is[other] != nil && sameValue(wanted[key], is[other])
@@ -181,8 +181,8 @@ func identifies(wanted, is map[string]any) bool {
 	return false
 }
 
-// hangOn adds the interfaces that hang on one in the scope: they are named by it
-// or name it.
+// hangOn adds the interfaces that depend on one in the scope: an interface in the
+// scope names them, or they name it.
 func (s scope) hangOn(interfaces []any) {
 	for grown := true; grown; {
 		grown = false

@@ -164,14 +164,14 @@ func (s *snapshot) close() {
 	}
 }
 
-// nowhere are the types of routes that are over no link, although IPv6's have the loopback.
+// nowhere are the types of routes that go over no link. Those of IPv6 name the loopback.
 var nowhere = []int{unix.RTN_BLACKHOLE, unix.RTN_UNREACHABLE, unix.RTN_PROHIBIT}
 
-// dumpTries is how often a list is asked for that others change all the while.
+// dumpTries is how many times a list is requested while it keeps changing.
 const dumpTries = 100
 
-// dump returns what list does, asked again while the kernel says that something
-// changed in the midst of its answer (NLM_F_DUMP_INTR).
+// dump calls list. It calls it again while the kernel reports that the list changed
+// while it was being read (NLM_F_DUMP_INTR).
 func dump[T any](list func() (T, error)) (T, error) {
 	for range dumpTries - 1 {
 		if found, err := list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
@@ -217,7 +217,8 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 	return nil
 }
 
-// hasRoute tells whether a route, or one of its next hops, goes over a link in the scope.
+// hasRoute tells whether a route, or one of its next hops, goes over a link in the
+// scope, or an entry of the state means it although it goes over no link.
 func (s *snapshot) hasRoute(r netlink.Route, names map[int]string) bool {
 	switch {
 	case len(r.MultiPath) > 0:
