@@ -82,6 +82,8 @@ type Config struct {
 	Reads fleet.Reads
 	// Observe, if set, wraps the sink of the nodes' objects, to see each object.
 	Observe func(fleet.Sink) fleet.Sink
+	// HistoryBytes is how many bytes of past states the server holds for watches.
+	HistoryBytes int64
 	// AgentListener is where agents connect, AgentTLS what they are served with.
 	AgentListener net.Listener
 	AgentTLS      credentials.TransportCredentials
@@ -117,6 +119,10 @@ func New(config Config) (*Server, error) {
 		tls:      config.AgentTLS,
 
 		callersKnown: config.CallersKnown,
+	}
+	s.log.Limit(config.HistoryBytes)
+	if err := s.log.RegisterMetrics(legacyregistry.Register); err != nil {
+		return nil, fmt.Errorf("registering the metrics of the history of changes: %w", err)
 	}
 	config.Generic.BuildHandlerChainFunc = s.chain(config.Codecs)
 	var err error

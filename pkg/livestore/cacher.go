@@ -17,9 +17,12 @@ limitations under the License.
 package livestore
 
 import (
+	"context"
 	"sync"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/cacher"
@@ -30,20 +33,22 @@ import (
 )
 
 // NewDecorator returns what a generic registry store makes its storage with:
-// upstream's watch cache over a Store of log and writer. It hands the cacher to
+// upstream's watch cache over a Store of log and source. It hands the cacher to
 // onCacher, for a readiness check.
-func NewDecorator(log *Log, writer Writer, onCacher func(*cacher.Cacher)) generic.StorageDecorator {
+func NewDecorator(log *Log, source Source, onCacher func(*cacher.Cacher)) generic.StorageDecorator {
 	return func(config *storagebackend.ConfigForResource, resourcePrefix string,
 		keyFunc func(runtime.Object) (string, error), newFunc, newListFunc func() runtime.Object,
 		getAttrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers,
 	) (storage.Interface, factory.DestroyFunc, error) {
-		store := NewStore(log, writer, resourcePrefix+"/", newFunc)
+		prefix := resourcePrefix + "/"
+		store := NewStore(log, source, prefix, newFunc)
+		store.resource = config.GroupResource
 		cached, err := cacher.NewCacherFromConfig(cacher.Config{
-			Storage:             store,
+			Storage:             newFeed(store),
 			Versioner:           store.Versioner(),
 			GroupResource:       config.GroupResource,
 			EventsHistoryWindow: cacher.DefaultEventFreshDuration,
-			ResourcePrefix:      resourcePrefix,
+			ResourcePrefix:      prefix,
 			KeyFunc:             keyFunc,
 			GetAttrsFunc:        getAttrs,
 			IndexerFuncs:        triggers,
@@ -56,15 +61,44 @@ func NewDecorator(log *Log, writer Writer, onCacher func(*cacher.Cacher)) generi
 			return nil, nil, err
 		}
 		onCacher(cached)
-		delegator := cacher.NewCacheDelegator(cached, store)
+		d := &delegator{cacher.NewCacheDelegator(cached, store), cached, store}
 		var once sync.Once
-		return delegator, func() {
+		return d, func() {
 			once.Do(func() {
-				delegator.Stop()
+				d.Stop()
 				cached.Stop()
 			})
 		}, nil
 	}
+}
+
+// delegator is upstream's, which answers from the watch cache, but never refuses
+// a request because the watch cache is filling itself anew. It does that for about
+// a second whenever the history of changes has reached its limit.
+type delegator struct {
+	*cacher.CacheDelegator
+	cached *cacher.Cacher
+	store  *Store
+}
+
+// GetList implements storage.Interface: meanwhile the Store answers.
+func (d *delegator) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
+	err := d.CacheDelegator.GetList(ctx, key, opts, list)
+	if apierrors.IsTooManyRequests(err) {
+		return d.store.GetList(ctx, key, opts, list)
+	}
+	return err
+}
+
+// Watch implements storage.Interface: meanwhile the client waits.
+func (d *delegator) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+	for d.cached.Wait(ctx) == nil {
+		w, err := d.CacheDelegator.Watch(ctx, key, opts)
+		if !apierrors.IsTooManyRequests(err) {
+			return w, err
+		}
+	}
+	return d.CacheDelegator.Watch(ctx, key, opts)
 }
 
 // withProgress is upstream's detection of etcd's features, with the answer that

@@ -37,15 +37,22 @@ import (
 // behind it must still find what it needs here.
 const Window = 90 * time.Second
 
-// maxChanges bounds the memory of a Log whose objects change much faster than
-// agents let them; beyond it the oldest changes are forgotten early.
+// maxChanges is how many changes the Log remembers at most. Beyond it the oldest
+// changes are forgotten early.
 const maxChanges = 100_000
+
+// changeOverhead is what a change takes beside its objects: its places in the Log
+// and in the watch cache, and the watch cache's copy of the labels and fields.
+const changeOverhead = 4 << 10
 
 // Log orders the observed changes of objects, see the package's documentation.
 // An object that was given to it belongs to it and is never changed again.
 type Log struct {
-	clock     clock.PassiveClock
+	clock     clock.WithDelayedExecution
 	versioner storage.Versioner
+	metrics   logMetrics
+	// limit is how many bytes the changes may have, 0 meaning any number.
+	limit int64
 
 	mu sync.RWMutex
 	// revision is that of the last change, or the term's start.
@@ -58,8 +65,10 @@ type Log struct {
 	keys []string
 	// changes are the remembered ones, in order; those up to oldest are gone.
 	changes []change
-	// dropped counts the changes that were forgotten since changes was copied.
-	dropped int
+	// bytes is the sum of the sizes of changes, cached of those that the watch cache holds.
+	bytes, cached int64
+	// forgetting is whether a timer runs that forgets old changes.
+	forgetting bool
 	// progress counts the requests to tell watchers how far they are.
 	progress uint64
 	// moved is closed, and replaced, whenever something above changes.
@@ -68,10 +77,11 @@ type Log struct {
 	complete chan struct{}
 }
 
-// entry is one object and the revision of its last change.
+// entry is one object, its size, and the revision of its last change.
 type entry struct {
 	revision uint64
 	object   runtime.Object
+	bytes    int64
 }
 
 // change is one observed change: object is nil when it was deleted, previous
@@ -81,18 +91,26 @@ type change struct {
 	at               time.Time
 	key              string
 	object, previous runtime.Object
+	// bytes is what the change keeps in memory: previous. The object is there
+	// anyhow, as the current one or as a later change's previous.
+	bytes int64
 }
 
 // NewLog returns an empty Log that Begin begins and Complete opens.
-func NewLog(clock clock.PassiveClock) *Log {
+func NewLog(clock clock.WithDelayedExecution) *Log {
 	return &Log{
 		clock:     clock,
 		versioner: storage.APIObjectVersioner{},
+		metrics:   newLogMetrics(),
 		objects:   map[string]entry{},
 		moved:     make(chan struct{}),
 		complete:  make(chan struct{}),
 	}
 }
+
+// Limit has the Log, and the watch cache above it, hold no more than about so many
+// bytes of past states. The current ones do not count. Call it before Begin.
+func (l *Log) Limit(bytes int64) { l.limit = bytes }
 
 // Begin begins the one term of the Log: its revisions are all greater than
 // start, which must be greater than 0. Nothing may be set before.
@@ -185,12 +203,12 @@ func (l *Log) set(key string, obj runtime.Object) (runtime.Object, error) {
 	if err := l.versioner.UpdateObject(obj, next); err != nil {
 		return nil, fmt.Errorf("stamping %s: %w", key, err)
 	}
-	l.objects[key] = entry{revision: next, object: obj}
+	l.objects[key] = entry{revision: next, object: obj, bytes: sizeOf(obj)}
 	if !exists {
 		at, _ := slices.BinarySearch(l.keys, key)
 		l.keys = slices.Insert(l.keys, at, key)
 	}
-	l.append(change{revision: next, key: key, object: obj, previous: before.object})
+	l.append(change{revision: next, key: key, object: obj, previous: before.object, bytes: before.bytes})
 	return obj, nil
 }
 
@@ -207,31 +225,74 @@ func (l *Log) delete(key string) (runtime.Object, error) {
 	delete(l.objects, key)
 	at, _ := slices.BinarySearch(l.keys, key)
 	l.keys = slices.Delete(l.keys, at, at+1)
-	l.append(change{revision: next, key: key, previous: before.object})
+	l.append(change{revision: next, key: key, previous: before.object, bytes: before.bytes})
 	return last, nil
 }
 
-// append remembers a change, forgets those that are too old, and wakes watchers.
+// append remembers a change, forgets those that are too old or too many, and
+// wakes watchers.
 func (l *Log) append(c change) {
 	c.at = l.clock.Now()
+	c.bytes += changeOverhead
 	l.changes = append(l.changes, c)
+	l.bytes += c.bytes
 	l.revision = c.revision
-	drop := sort.Search(len(l.changes), func(i int) bool { return c.at.Sub(l.changes[i].at) <= Window })
-	l.forget(max(drop, len(l.changes)-maxChanges))
+	l.forget(max(l.aged(c.at), len(l.changes)-maxChanges, l.beyondLimit()))
+	l.forgetLater(Window + time.Second)
 	l.wake()
 }
 
-// forget drops the n oldest changes. Watchers may be reading them, so they are
-// not overwritten but left behind, and copied away from once they are the greater part.
+// aged returns how many changes are older than the Window.
+func (l *Log) aged(now time.Time) int {
+	return sort.Search(len(l.changes), func(i int) bool { return now.Sub(l.changes[i].at) <= Window })
+}
+
+// beyondLimit returns how many changes to forget so that the rest is within the limit.
+func (l *Log) beyondLimit() int {
+	n := 0
+	for bytes := l.bytes; l.limit > 0 && bytes > l.limit; n++ {
+		bytes -= l.changes[n].bytes
+	}
+	return n
+}
+
+// forget drops the n oldest changes, and lets go of their objects.
 func (l *Log) forget(n int) {
 	if n <= 0 {
 		return
 	}
 	l.oldest = l.changes[n-1].revision
-	l.changes = l.changes[n:]
-	if l.dropped += n; l.dropped > len(l.changes)+64 {
-		l.changes, l.dropped = slices.Clone(l.changes), 0
+	for _, c := range l.changes[:n] {
+		l.bytes -= c.bytes
 	}
+	clear(l.changes[:n])
+	l.changes = l.changes[n:]
+	l.measure()
+}
+
+// forgetLater has old changes forgotten after a while, also if nothing changes any more.
+func (l *Log) forgetLater(after time.Duration) {
+	if l.forgetting || len(l.changes) == 0 {
+		return
+	}
+	l.forgetting = true
+	// The fake clock of tests calls the function itself, with its lock held.
+	l.clock.AfterFunc(after, func() { go l.forgetOld() })
+}
+
+// forgetOld forgets the changes that are older than the Window.
+func (l *Log) forgetOld() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.Now()
+	l.forgetting = false
+	l.forget(l.aged(now))
+	if len(l.changes) == 0 {
+		l.wake()
+		return
+	}
+	// A second late, so that it need not run for each change.
+	l.forgetLater(l.changes[0].at.Add(Window + time.Second).Sub(now))
 }
 
 func (l *Log) wake() {

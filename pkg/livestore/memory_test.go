@@ -33,6 +33,7 @@ import (
 	examplev1 "k8s.io/apiserver/pkg/apis/example/v1"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/cacher"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/utils/clock"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -42,7 +43,7 @@ import (
 // firstRevision is the start of the tests' term of office.
 const firstRevision = 1
 
-// memory is the writer of the tests: what the objects stand for is the log itself.
+// memory is the source of the tests: what the objects stand for is the log itself.
 type memory struct {
 	log *Log
 	// barrier is told of each barrier, if set.
@@ -109,7 +110,7 @@ type rig struct {
 }
 
 // begunLog returns an empty Log whose term has begun and that can be listed.
-func begunLog(start uint64, clock clock.PassiveClock) *Log {
+func begunLog(start uint64, clock clock.WithDelayedExecution) *Log {
 	log := NewLog(clock)
 	log.Begin(start)
 	log.Complete()
@@ -123,39 +124,39 @@ func newRaw(*testing.T) *rig {
 	return &rig{NewStore(log, writer, "/pods/", newPod), log, writer}
 }
 
-// newCached returns such a store behind upstream's watch cache. keyFunc tells
-// the key of an object.
+// newCached returns such a store behind upstream's watch cache, as NewDecorator
+// makes it. keyFunc tells the key of an object.
 func newCached(t *testing.T, keyFunc func(prefix string, obj runtime.Object) (string, error)) *rig {
 	t.Helper()
-	AnnounceWatchProgress()
-	raw := newRaw(t)
-	cached, err := cacher.NewCacherFromConfig(cacher.Config{
-		Storage:             raw,
-		Versioner:           storage.APIObjectVersioner{},
-		GroupResource:       schema.GroupResource{Resource: "pods"},
-		EventsHistoryWindow: cacher.DefaultEventFreshDuration,
-		ResourcePrefix:      "/pods/",
-		KeyFunc: func(obj runtime.Object) (string, error) {
-			return keyFunc("/pods/", obj)
-		},
-		GetAttrsFunc: podAttrs,
-		NewFunc:      newPod,
-		NewListFunc:  newPodList,
-		Codec:        codec(),
-		Clock:        clock.RealClock{},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	delegator := cacher.NewCacheDelegator(cached, raw)
-	t.Cleanup(func() {
-		delegator.Stop()
-		cached.Stop()
-	})
+	return decorated(t, begunLog(firstRevision, clock.RealClock{}), keyFunc)
+}
+
+// decorated returns a store of the Pods in log, as NewDecorator makes it, once
+// its watch cache is filled.
+func decorated(t *testing.T, log *Log, keyFunc func(prefix string, obj runtime.Object) (string, error)) *rig {
+	t.Helper()
+	r, cached := filling(t, log, keyFunc)
 	if err := cached.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return &rig{delegator, raw.log, raw.writer}
+	return r
+}
+
+// filling is decorated, before the watch cache is filled.
+func filling(t *testing.T, log *Log, keyFunc func(prefix string, obj runtime.Object) (string, error)) (*rig, *cacher.Cacher) {
+	t.Helper()
+	AnnounceWatchProgress()
+	writer := &memory{log: log}
+	config := storagebackend.NewDefaultConfig("/", codec()).ForResource(schema.GroupResource{Resource: "pods"})
+	var cached *cacher.Cacher
+	decorate := NewDecorator(log, writer, func(c *cacher.Cacher) { cached = c })
+	decorated, destroy, err := decorate(config, "/pods", func(obj runtime.Object) (string, error) { return keyFunc("/pods/", obj) },
+		newPod, newPodList, podAttrs, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(destroy)
+	return &rig{decorated, log, writer}, cached
 }
 
 func podAttrs(obj runtime.Object) (labels.Set, fields.Set, error) {

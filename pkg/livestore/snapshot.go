@@ -18,6 +18,7 @@ package livestore
 
 import (
 	"slices"
+	"sort"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -88,17 +89,21 @@ func (l *Log) undone(prefix string, revision uint64) []item {
 
 // news is what a watcher has to hear.
 type news struct {
+	// changes are the next ones, no more than fit in a watcher's buffer.
 	changes []change
-	// revision is that of the last change in the log; changes lead up to it.
+	// revision is the one that changes lead up to.
 	revision uint64
+	// more is set when the log has further changes already.
+	more     bool
 	progress uint64
-	// moved is closed when there is more.
+	// moved is closed when there is something new.
 	moved <-chan struct{}
 	// gone is set when changes were forgotten that the watcher has not heard.
 	gone bool
 }
 
-// since returns what happened after the given revision.
+// since returns what happened after the given revision. It copies the changes, so
+// that those which the log forgets are not kept in memory.
 func (l *Log) since(revision uint64) news {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -107,15 +112,11 @@ func (l *Log) since(revision uint64) news {
 		n.gone = true
 		return n
 	}
-	first, _ := slices.BinarySearchFunc(l.changes, revision+1, func(c change, r uint64) int {
-		switch {
-		case c.revision < r:
-			return -1
-		case c.revision > r:
-			return 1
-		}
-		return 0
-	})
-	n.changes = l.changes[first:len(l.changes):len(l.changes)]
+	first := sort.Search(len(l.changes), func(i int) bool { return l.changes[i].revision > revision })
+	last := min(first+resultBuffer, len(l.changes))
+	n.changes = slices.Clone(l.changes[first:last])
+	if last < len(l.changes) {
+		n.more, n.revision = true, l.changes[last-1].revision
+	}
 	return n
 }

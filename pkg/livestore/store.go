@@ -27,6 +27,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/storage"
 	utilflowcontrol "k8s.io/apiserver/pkg/util/flowcontrol"
@@ -34,16 +35,18 @@ import (
 
 var _ storage.Interface = &Store{}
 
-// Store serves a Log as a storage.Interface, with a Writer behind it.
+// Store serves a Log as a storage.Interface, with a Source behind it.
 type Store struct {
 	log       *Log
-	writer    Writer
+	writer    Source
 	prefix    string
 	newObject func() runtime.Object
+	// resource is what conflicts call the objects.
+	resource schema.GroupResource
 }
 
 // NewStore returns a Store of the objects below prefix, which begins and ends with "/".
-func NewStore(log *Log, writer Writer, prefix string, newObject func() runtime.Object) *Store {
+func NewStore(log *Log, writer Source, prefix string, newObject func() runtime.Object) *Store {
 	return &Store{log: log, writer: writer, prefix: prefix, newObject: newObject}
 }
 
@@ -125,6 +128,11 @@ func (s *Store) GetList(ctx context.Context, key string, opts storage.ListOption
 
 // Watch implements storage.Interface.
 func (s *Store) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+	return s.watch(ctx, key, opts, nil)
+}
+
+// watch is Watch. to is the watch cache's feed if the watch cache watches, or nil.
+func (s *Store) watch(ctx context.Context, key string, opts storage.ListOptions, to *feed) (watch.Interface, error) {
 	prefix, err := storage.PrepareKey(s.prefix, key, opts.Recursive)
 	if err != nil {
 		return nil, err
@@ -136,6 +144,7 @@ func (s *Store) Watch(ctx context.Context, key string, opts storage.ListOptions)
 	wanted := opts.SendInitialEvents != nil && *opts.SendInitialEvents
 	w := &watcher{
 		log:        s.log,
+		feed:       to,
 		newObject:  s.newObject,
 		prefix:     prefix,
 		predicate:  opts.Predicate,
@@ -285,7 +294,8 @@ func cut(items []item, continueKey string, predicate storage.SelectionPredicate,
 		}
 		p.last = i.key
 		if matches {
-			into.Set(reflect.Append(into, reflect.ValueOf(i.object.DeepCopyObject()).Elem()))
+			// Like the watch cache's, a list shares what its objects point to: nobody changes it.
+			into.Set(reflect.Append(into, reflect.ValueOf(i.object).Elem()))
 		}
 		if predicate.Limit > 0 && int64(into.Len()) >= predicate.Limit {
 			p.more = n < len(items)-1

@@ -35,7 +35,9 @@ const resultBuffer = 100
 // watcher tells one reader what happens to the objects below a prefix. It reads
 // the log at its own pace and keeps no events of its own.
 type watcher struct {
-	log       *Log
+	log *Log
+	// feed counts what the watch cache is told. It is nil if somebody else watches.
+	feed      *feed
 	newObject func() runtime.Object
 	prefix    string
 	predicate storage.SelectionPredicate
@@ -81,12 +83,23 @@ func (w *watcher) run() {
 			w.sendError(apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %d", at)))
 			return
 		}
+		if w.feed != nil && w.feed.idle() {
+			w.sendError(apierrors.NewResourceExpired("nothing has changed for a while: list again"))
+			return
+		}
 		for _, c := range n.changes {
 			if !w.sendChange(c) {
 				return
 			}
+			if w.feed != nil && !w.feed.tell(c) {
+				w.sendError(apierrors.NewResourceExpired("the history of changes has reached its limit: list again"))
+				return
+			}
 		}
 		at = max(at, n.revision)
+		if n.more {
+			continue
+		}
 		if w.progress && n.progress != heard {
 			if !w.sendBookmark(at, false) {
 				return
@@ -133,9 +146,9 @@ func (w *watcher) sendChange(c change) bool {
 	}
 	switch {
 	case matches && matched:
-		return w.send(watch.Event{Type: watch.Modified, Object: c.object})
+		return w.send(watch.Event{Type: watch.Modified, Object: w.observed(c, c.object)})
 	case matches:
-		return w.send(watch.Event{Type: watch.Added, Object: c.object})
+		return w.send(watch.Event{Type: watch.Added, Object: w.observed(c, c.object)})
 	case matched:
 		// A deleted object carries the revision of its deletion.
 		last := c.previous.DeepCopyObject()
@@ -143,9 +156,18 @@ func (w *watcher) sendChange(c change) bool {
 			w.sendError(err)
 			return false
 		}
-		return w.send(watch.Event{Type: watch.Deleted, Object: last})
+		return w.send(watch.Event{Type: watch.Deleted, Object: w.observed(c, last)})
 	}
 	return true
+}
+
+// observed returns the object of a change as the reader wants it: the watch cache
+// wants to know when it changed.
+func (w *watcher) observed(c change, object runtime.Object) runtime.Object {
+	if w.feed == nil {
+		return object
+	}
+	return observed{object, c.at}
 }
 
 func (w *watcher) matches(object runtime.Object) (bool, error) {

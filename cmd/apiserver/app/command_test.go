@@ -93,6 +93,7 @@ var invalid = map[string]string{
 	"--namespace=x --ca-validity=1s":              "--ca-validity",
 	"--standalone --namespace=x":                  "--namespace has no meaning with --standalone",
 	"--standalone --state-dir=":                   "--state-dir must not be empty",
+	"--standalone --history-bytes=1Mi":            "--history-bytes 1Mi is too little",
 	"--standalone --agent-port=99999":             "--agent-port 99999",
 	"--standalone --read-timeout=0s":              "--read-timeout 0s must be more than 0",
 	"--standalone --list-read-timeout=-1s":        "--list-read-timeout -1s must be more than 0",

@@ -22,11 +22,13 @@ import (
 	"net"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/cluster/certificates"
 	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
 )
@@ -39,6 +41,9 @@ const (
 
 // defaultStateDir is where a standalone server keeps its state.
 const defaultStateDir = "/var/lib/nmstate-apiserver"
+
+// minHistoryBytes is the least that --history-bytes may be: some of the largest objects.
+const minHistoryBytes = 4 * agent.MaxMessageSize
 
 // Options are what the command line says.
 type Options struct {
@@ -59,6 +64,9 @@ type Options struct {
 	AgentPort        int
 	// Reads say how long readers wait for agents, and how often agents read for them.
 	Reads fleet.Reads
+
+	// HistoryBytes is how many bytes of past states the server holds for watches.
+	HistoryBytes resource.QuantityValue
 
 	// Namespace, PodName and ServiceName are the server's own in a cluster.
 	Namespace, PodName, ServiceName string
@@ -95,6 +103,7 @@ func NewOptions() *Options {
 		AgentBindAddress:    net.IPv4zero,
 		AgentPort:           6444,
 		Reads:               fleet.DefaultReads(),
+		HistoryBytes:        resource.QuantityValue{Quantity: resource.MustParse("256Mi")},
 		ServiceName:         "nmstate-apiserver",
 		AgentServiceAccount: "nmstate-node-agent",
 		CertMode:            certModeSelfSigned,
@@ -126,6 +135,7 @@ func (o *Options) Flags() cliflag.NamedFlagSets {
 	own.IPVar(&o.AgentBindAddress, "agent-bind-address", o.AgentBindAddress, "IP address on which to listen for agents.")
 	own.IntVar(&o.AgentPort, "agent-port", o.AgentPort, "Port on which to listen for agents.")
 	o.Reads.AddFlags(own)
+	own.Var(&o.HistoryBytes, "history-bytes", "How much memory past states may take, which the server holds for clients that watch. Beyond it they are dropped, and clients list again.")
 	o.addStandaloneFlags(sections.FlagSet("standalone"))
 	o.addClusterFlags(sections.FlagSet("cluster"))
 	o.Authentication.AddFlags(sections.FlagSet("authentication"))
@@ -181,6 +191,9 @@ func (o *Options) Validate() []error {
 	}
 	if err := o.Reads.Validate(); err != nil {
 		errs = append(errs, err)
+	}
+	if o.HistoryBytes.Value() < minHistoryBytes {
+		errs = append(errs, fmt.Errorf("--history-bytes %s is too little: it must be %d or more, or one large node would use it up", &o.HistoryBytes, minHistoryBytes))
 	}
 	if o.Standalone {
 		errs = append(errs, o.validateStandalone()...)

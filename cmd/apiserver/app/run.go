@@ -35,6 +35,7 @@ func (o *Options) Run(ctx context.Context) error {
 		return err
 	}
 	config.Reads = o.Reads
+	config.HistoryBytes = o.HistoryBytes.Value()
 	server, err := apiserver.New(*config)
 	if err != nil {
 		return err

@@ -56,7 +56,7 @@ type Writer struct {
 	log   *livestore.Log
 }
 
-var _ livestore.Writer = &Writer{}
+var _ livestore.Source = &Writer{}
 
 // NewWriter returns a Writer that finds the outcome of a write in log.
 func NewWriter(fleet Fleet, log *livestore.Log) *Writer {
@@ -95,7 +95,7 @@ func (s scope) selects(node fleet.Node) bool {
 	return s.labels == nil || s.labels.Matches(labels.Set(node.Labels))
 }
 
-// Barrier implements livestore.Writer.
+// Barrier implements livestore.Source.
 func (w *Writer) Barrier(ctx context.Context, key string, recursive bool) error {
 	var err error
 	if recursive {
@@ -110,17 +110,17 @@ func (w *Writer) Barrier(ctx context.Context, key string, recursive bool) error 
 	return err
 }
 
-// Create implements livestore.Writer: objects come with their nodes.
+// Create implements livestore.Source: objects come with their nodes.
 func (w *Writer) Create(_ context.Context, key string, _ runtime.Object) (runtime.Object, error) {
 	return nil, apierrors.NewMethodNotSupported(v1alpha1.Resource("nodenetworkstates"), "create")
 }
 
-// Delete implements livestore.Writer: objects go with their nodes.
+// Delete implements livestore.Source: objects go with their nodes.
 func (w *Writer) Delete(_ context.Context, key string, _ runtime.Object) (runtime.Object, error) {
 	return nil, apierrors.NewMethodNotSupported(v1alpha1.Resource("nodenetworkstates"), "delete")
 }
 
-// Update implements livestore.Writer: the node's agent makes it so.
+// Update implements livestore.Source: the node's agent makes it so.
 func (w *Writer) Update(ctx context.Context, key string, current, updated runtime.Object) (runtime.Object, error) {
 	before, now := current.(*v1alpha1.NodeNetworkState), updated.(*v1alpha1.NodeNetworkState)
 	change, err := changeFrom(ctx, before, now)

@@ -22,24 +22,25 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Writer carries out writes on what the objects of a Log stand for.
+// Source is what the objects of a Log stand for. It makes the Log current before
+// a read is answered, and carries out writes.
 //
-// Create, Update and Delete return when the Log has the outcome. An error that
-// storage.IsConflict tells makes Update read again and retry. A Writer that
-// cannot create or delete returns an API status error.
-type Writer interface {
+// Create, Update and Delete return when the Log has the outcome. If an error of
+// Update or Delete satisfies storage.IsConflict, the Store reads the object again
+// and retries. A Source that cannot create or delete returns an API status error.
+type Source interface {
 	// Barrier returns once every change that happened before the call is in the
 	// Log: of the object at key or, if recursive, of all objects below it. It may
-	// leave out objects that the request is known not to be about.
+	// leave out objects that the request cannot be about.
 	Barrier(ctx context.Context, key string, recursive bool) error
 
 	// Create makes the object at key and returns it as the Log has it.
 	Create(ctx context.Context, key string, obj runtime.Object) (runtime.Object, error)
 
-	// Update makes the object at key, which was current, what updated says, and
-	// returns it as the Log has it. updated may have the same content as current.
+	// Update changes the object at key from current to updated and returns it as
+	// the Log has it. updated may have the same content as current.
 	Update(ctx context.Context, key string, current, updated runtime.Object) (runtime.Object, error)
 
-	// Delete takes the object at key away and returns it as it last was.
+	// Delete removes the object at key and returns it as it last was.
 	Delete(ctx context.Context, key string, current runtime.Object) (runtime.Object, error)
 }
