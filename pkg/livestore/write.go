@@ -18,10 +18,15 @@ package livestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path"
+	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/storage"
 )
 
@@ -56,6 +61,7 @@ func (s *Store) Delete(ctx context.Context, key string, out runtime.Object, prec
 	if err != nil {
 		return err
 	}
+	pauses := conflictPauses()
 	for {
 		current := s.log.Get(key)
 		if current == nil {
@@ -69,6 +75,9 @@ func (s *Store) Delete(ctx context.Context, key string, out runtime.Object, prec
 		}
 		deleted, err := s.writer.Delete(ctx, key, current)
 		if storage.IsConflict(err) {
+			if err := s.pause(ctx, key, &pauses); err != nil {
+				return err
+			}
 			continue
 		}
 		if err != nil {
@@ -89,6 +98,7 @@ func (s *Store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 		return err
 	}
 	proved := false
+	pauses := conflictPauses()
 	for {
 		current := s.log.Get(key)
 		updated, err := s.update(key, current, ignoreNotFound, preconditions, tryUpdate)
@@ -105,7 +115,10 @@ func (s *Store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 			return err
 		}
 		written, err := s.write(ctx, key, current, updated)
-		if storage.IsConflict(err) && ctx.Err() == nil {
+		if storage.IsConflict(err) {
+			if err := s.pause(ctx, key, &pauses); err != nil {
+				return err
+			}
 			// What was there first is to be in the log before the next try.
 			if err := s.writer.Barrier(ctx, key, false); err != nil {
 				return err
@@ -118,6 +131,28 @@ func (s *Store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 		}
 		return copyInto(written, destination)
 	}
+}
+
+// conflictPauses are the pauses between the tries of a write, 1.3 s or more in all.
+// They grow and differ, so that writers that met do not meet again.
+func conflictPauses() wait.Backoff {
+	return wait.Backoff{Duration: 10 * time.Millisecond, Factor: 2, Jitter: 1, Steps: 7}
+}
+
+// pause waits before a write is tried again whose object somebody else changed
+// first. After the last pause, or when ctx ends, it returns a 409 Conflict status error.
+func (s *Store) pause(ctx context.Context, key string, pauses *wait.Backoff) error {
+	if pauses.Steps > 0 {
+		timer := time.NewTimer(pauses.Step())
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+		}
+	}
+	return apierrors.NewConflict(s.resource, path.Base(key),
+		errors.New("others keep changing the object, each time before this change could be made: try again later"))
 }
 
 // update returns what becomes of current, nil if there is none, by tryUpdate.
