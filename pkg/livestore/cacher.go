@@ -101,8 +101,8 @@ func (d *delegator) Watch(ctx context.Context, key string, opts storage.ListOpti
 	return d.CacheDelegator.Watch(ctx, key, opts)
 }
 
-// withProgress is upstream's detection of etcd's features, with the answer that
-// a Store gives: it does tell watchers how far they are.
+// withProgress is upstream's check of etcd's features, with the answer that holds
+// for a Store: it can send watchers the revision it has reached.
 type withProgress struct {
 	feature.FeatureSupportChecker
 }
@@ -113,8 +113,9 @@ func (c withProgress) Supports(f storage.Feature) bool {
 }
 
 // AnnounceWatchProgress tells k8s.io/apiserver, for the whole process, that the
-// storage can tell watchers how far they are. Without it a LIST bypasses the
-// watch cache and a watch-list fails. Call it before serving; again does nothing.
+// storage can send watchers the revision it has reached. Without it a LIST bypasses
+// the watch cache and a watch-list fails. Call it before serving. A second call
+// does nothing.
 func AnnounceWatchProgress() {
 	if feature.DefaultFeatureSupportChecker.Supports(storage.RequestWatchProgress) {
 		return

@@ -14,16 +14,19 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-// Package livestore is a storage.Interface that keeps nothing: what it serves
-// lives elsewhere, and is live.
+// Package livestore is a storage.Interface that stores nothing: the objects that
+// it serves live elsewhere.
 //
-// It has two parts. The Log orders what is observed: it stamps each change with
-// one increasing revision, remembers the changes of the last minutes, and serves
-// lists, exact-revision lists and watches from them. It knows objects and keys,
-// nothing of what they stand for. The Writer carries out writes on what the
-// objects stand for, and makes sure that the Log has caught up with it before a
-// consistent read is answered. Store joins the two.
+// It has two parts. The Log puts the observed changes in order: it stamps each
+// with one increasing revision, remembers the changes of the last 90 s, and
+// serves lists, lists at an exact revision, and watches from them. It knows
+// objects and keys, and nothing of what they stand for. The Source is what the
+// objects stand for: before a consistent read it makes sure that the Log is
+// current, and it carries out writes. Store joins the two.
 //
-// The Log is fed by whoever observes changes, with Set and Delete; writes do not
-// go into it but through the Writer, and come back as observed changes.
+// Whoever observes a change puts it into the Log, with Set and Delete. A write
+// does not go into the Log: the Source carries it out, and then it is observed.
+//
+// Upstream's watch cache stands above, see NewDecorator. What both hold of the
+// past is limited by bytes, see Log.Limit and feed.
 package livestore

@@ -112,16 +112,16 @@ func NewLog(clock clock.WithDelayedExecution) *Log {
 // bytes of past states. The current ones do not count. Call it before Begin.
 func (l *Log) Limit(bytes int64) { l.limit = bytes }
 
-// Begin begins the one term of the Log: its revisions are all greater than
-// start, which must be greater than 0. Nothing may be set before.
+// Begin begins the one term of the Log. All its revisions are greater than start,
+// which must be greater than 0. Nothing may be set before Begin.
 func (l *Log) Begin(start uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.revision, l.start, l.oldest = start, start, start
 }
 
-// Complete says, once, that all objects that there are have been set. Lists wait
-// for it: what an early one lacked, a client would take for deleted.
+// Complete says, once, that all existing objects have been set. Lists wait for it:
+// if an early list lacked an object, clients would take the object for deleted.
 func (l *Log) Complete() { close(l.complete) }
 
 // awaitComplete returns once the log can be listed, or ctx's error.
@@ -148,17 +148,17 @@ func (l *Log) Get(key string) runtime.Object {
 	return l.objects[key].object
 }
 
-// Set records that the object at key now is obj, which the caller gives up, and
-// returns it as recorded: with the next revision, or the one recorded before if
-// the content is the same. Once it returns, every read sees it.
+// Set records that the object at key is now obj, and returns it as recorded: with
+// the next revision or, if the content is the same, the object recorded before.
+// obj belongs to the Log from then on. Once Set returns, every read sees it.
 func (l *Log) Set(key string, obj runtime.Object) (runtime.Object, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.set(key, obj)
 }
 
-// SetIf is Set, provided that the object at key has the given revision, 0
-// meaning that there is none; otherwise it does nothing and returns false.
+// SetIf does what Set does if the object at key has the given revision, 0 meaning
+// that there is no object. Otherwise it does nothing and returns false.
 func (l *Log) SetIf(key string, revision uint64, obj runtime.Object) (runtime.Object, bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -169,8 +169,8 @@ func (l *Log) SetIf(key string, revision uint64, obj runtime.Object) (runtime.Ob
 	return recorded, true, err
 }
 
-// DeleteIf is Delete, provided that the object at key has the given revision;
-// otherwise it does nothing and returns false.
+// DeleteIf does what Delete does if the object at key has the given revision.
+// Otherwise it does nothing and returns false.
 func (l *Log) DeleteIf(key string, revision uint64) (runtime.Object, bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -181,8 +181,8 @@ func (l *Log) DeleteIf(key string, revision uint64) (runtime.Object, bool, error
 	return last, true, err
 }
 
-// Delete records that there is no object at key any more and returns the last
-// one with the deletion's revision, or nil if there was none.
+// Delete records that there is no object at key any more. It returns the last
+// object with the deletion's revision, or nil if there was no object.
 func (l *Log) Delete(key string) (runtime.Object, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -218,7 +218,7 @@ func (l *Log) delete(key string) (runtime.Object, error) {
 		return nil, nil
 	}
 	next := l.revision + 1
-	last := before.object.DeepCopyObject()
+	last := withOwnMetadata(before.object)
 	if err := l.versioner.UpdateObject(last, next); err != nil {
 		return nil, fmt.Errorf("stamping the deleted %s: %w", key, err)
 	}
@@ -237,7 +237,7 @@ func (l *Log) append(c change) {
 	l.changes = append(l.changes, c)
 	l.bytes += c.bytes
 	l.revision = c.revision
-	l.forget(max(l.aged(c.at), len(l.changes)-maxChanges, l.beyondLimit()))
+	l.forget(max(0, l.aged(c.at), len(l.changes)-maxChanges, l.beyondLimit()))
 	l.forgetLater(Window + time.Second)
 	l.wake()
 }
@@ -258,10 +258,9 @@ func (l *Log) beyondLimit() int {
 
 // forget drops the n oldest changes, and lets go of their objects.
 func (l *Log) forget(n int) {
-	if n <= 0 {
-		return
+	if n > 0 {
+		l.oldest = l.changes[n-1].revision
 	}
-	l.oldest = l.changes[n-1].revision
 	for _, c := range l.changes[:n] {
 		l.bytes -= c.bytes
 	}
@@ -317,7 +316,7 @@ func (l *Log) compacted() uint64 {
 	return l.oldest
 }
 
-// requestProgress has every watcher that wants to know told how far it is.
+// requestProgress makes watchers send bookmarks, those that were asked to (see watcher.progress).
 func (l *Log) requestProgress() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -326,15 +325,15 @@ func (l *Log) requestProgress() {
 }
 
 // CheckRevision returns a 400 Bad Request status error if a client's
-// resourceVersion is no number, and a 410 Gone one if this term has not issued
-// it: it is another term's, or from the future. The client then lists again. ""
-// and "0" ask for none in particular and are fine.
+// resourceVersion is no number, and 410 Gone if this term has not issued it: it is
+// from another term, or from the future. The client then lists again. "" and "0"
+// stand for any revision and are fine.
 func (l *Log) CheckRevision(resourceVersion string) error {
 	return l.checkRevision(resourceVersion, func(revision uint64) bool { return revision >= l.start })
 }
 
-// CheckOldest is CheckRevision for a GET, whose resourceVersion says how old the
-// answer may be at most: all of this term is newer than any term before.
+// CheckOldest is CheckRevision for a GET. Its resourceVersion says how old the
+// answer may be, and every revision of this term is newer than earlier terms.
 func (l *Log) CheckOldest(resourceVersion string) error {
 	return l.checkRevision(resourceVersion, func(uint64) bool { return true })
 }

@@ -85,6 +85,20 @@ func TestSameContentKeepsItsRevision(t *testing.T) {
 	}
 }
 
+// TestDeletionLeavesThePastAsItWas: the deleted object is a copy, with a revision of its own.
+func TestDeletionLeavesThePastAsItWas(t *testing.T) {
+	r := newRaw(t)
+	revision := r.set(t, "a", "1")
+	before := r.log.Get("/pods/a")
+	last, err := r.log.Delete("/pods/a")
+	if err != nil || revisionOf(last) != revision+1 || last.(*example.Pod).Annotations["version"] != "1" {
+		t.Errorf("deleted: %v, %v", last, err)
+	}
+	if got := revisionOf(before); got != revision {
+		t.Errorf("the object before has the revision %d now, it had %d", got, revision)
+	}
+}
+
 func TestListAtAnExactRevision(t *testing.T) {
 	r := newRaw(t)
 	want := map[uint64]string{}

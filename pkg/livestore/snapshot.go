@@ -17,6 +17,7 @@ limitations under the License.
 package livestore
 
 import (
+	"reflect"
 	"slices"
 	"sort"
 	"strings"
@@ -32,7 +33,7 @@ type item struct {
 
 // snapshot returns the objects below prefix, in the order of their keys, as they
 // were at the given revision, 0 meaning now, and that revision. ok is false if
-// the revision is not to be had any more, or not yet.
+// the log has forgotten the revision, or has not reached it.
 func (l *Log) snapshot(prefix string, revision uint64) (items []item, at uint64, ok bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -87,7 +88,16 @@ func (l *Log) undone(prefix string, revision uint64) []item {
 	return items
 }
 
-// news is what a watcher has to hear.
+// withOwnMetadata returns a copy of an object that may get another resourceVersion,
+// and shares everything that the object points to.
+func withOwnMetadata(object runtime.Object) runtime.Object {
+	from := reflect.ValueOf(object).Elem()
+	to := reflect.New(from.Type())
+	to.Elem().Set(from)
+	return to.Interface().(runtime.Object)
+}
+
+// news is what a watcher is to send next.
 type news struct {
 	// changes are the next ones, no more than fit in a watcher's buffer.
 	changes []change
@@ -98,7 +108,7 @@ type news struct {
 	progress uint64
 	// moved is closed when there is something new.
 	moved <-chan struct{}
-	// gone is set when changes were forgotten that the watcher has not heard.
+	// gone is set when the log has forgotten changes that the watcher has not seen.
 	gone bool
 }
 

@@ -53,8 +53,9 @@ func NewStore(log *Log, writer Source, prefix string, newObject func() runtime.O
 // Versioner implements storage.Interface.
 func (s *Store) Versioner() storage.Versioner { return s.log.versioner }
 
-// Get implements storage.Interface. Without a resourceVersion the answer is what
-// is true after the call; with one, what the log has, if it is not older.
+// Get implements storage.Interface. Without a resourceVersion the answer includes
+// every change from before the call. With one, the log answers as it is, unless it
+// is older.
 func (s *Store) Get(ctx context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
 	key, err := storage.PrepareKey(s.prefix, key, false)
 	if err != nil {
@@ -81,7 +82,7 @@ func (s *Store) Get(ctx context.Context, key string, opts storage.GetOptions, ou
 	return copyInto(object, out)
 }
 
-// GetList implements storage.Interface, freshness as with Get.
+// GetList implements storage.Interface. The answer is as fresh as with Get.
 func (s *Store) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
 	if err := s.log.awaitComplete(ctx); err != nil {
 		return err
@@ -164,9 +165,9 @@ func (s *Store) watch(ctx context.Context, key string, opts storage.ListOptions,
 	return w, nil
 }
 
-// IsWatchListSemanticsUnSupported has the watch cache filled by a list, as
-// client-go asks of what it lists from: a list waits in silence until the Log is
-// complete, a watch with initial events would be complained of all the while.
+// IsWatchListSemanticsUnSupported makes the watch cache fill itself by a list.
+// client-go asks for this method. A list waits in silence until the Log is
+// complete; during a watch with initial events client-go would log warnings.
 func (s *Store) IsWatchListSemanticsUnSupported() bool { return true }
 
 // Stats implements storage.Interface.
@@ -186,9 +187,9 @@ func (s *Store) RequestWatchProgress(context.Context) error {
 }
 
 // GetCurrentResourceVersion implements storage.Interface. It is the barrier of
-// every consistent read from the watch cache: by the time it returns, the log
-// has told its watchers of every change that had happened before the call, so
-// the revision it returns is that of an event under way.
+// every consistent read from the watch cache. When it returns, the log has every
+// change that happened before the call, and its watchers are being told. The
+// watch cache then waits until it has the revision that is returned.
 func (s *Store) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
 	if err := s.writer.Barrier(ctx, s.prefix, true); err != nil {
 		return 0, err
@@ -220,7 +221,7 @@ func (s *Store) notOlderThan(resourceVersion string) error {
 	return nil
 }
 
-// notThere tells why the list at an exact revision is not to be had.
+// notThere returns the reason why there is no list at an exact revision.
 func (s *Store) notThere(exact, now uint64, prefix, continueKey string, opts storage.ListOptions) error {
 	if exact > now {
 		return storage.NewTooLargeResourceVersionError(exact, now, 0)
@@ -263,7 +264,7 @@ func itemsOf(list runtime.Object) (reflect.Value, error) {
 	return items, nil
 }
 
-// only returns the item that has just this key.
+// only returns the item with exactly this key, if there is one.
 func only(items []item, key string) []item {
 	for _, i := range items {
 		if i.key == key {
@@ -280,7 +281,7 @@ type page struct {
 	more  bool
 }
 
-// cut fills into with the items from continueKey on that match, up to the limit.
+// cut fills into, a slice, with the items from continueKey on that match, up to the limit.
 func cut(items []item, continueKey string, predicate storage.SelectionPredicate, into reflect.Value) (page, error) {
 	for len(items) > 0 && continueKey != "" && strings.Compare(items[0].key, continueKey) < 0 {
 		items = items[1:]

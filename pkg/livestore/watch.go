@@ -32,7 +32,7 @@ import (
 // watcher waits for it. The log never waits for a watcher.
 const resultBuffer = 100
 
-// watcher tells one reader what happens to the objects below a prefix. It reads
+// watcher sends one reader what happens to the objects below a prefix. It reads
 // the log at its own pace and keeps no events of its own.
 type watcher struct {
 	log *Log
@@ -43,11 +43,11 @@ type watcher struct {
 	predicate storage.SelectionPredicate
 	// from is the revision after which the watch starts.
 	from uint64
-	// initial has the objects as they are now told first, as additions.
+	// initial is set if the watcher first sends the objects as they are now, as additions.
 	initial bool
-	// initialEnd has the end of these marked by a bookmark.
+	// initialEnd is set if it then sends a bookmark.
 	initialEnd bool
-	// progress has bookmarks sent when they are requested.
+	// progress is set if it sends bookmarks when they are requested.
 	progress bool
 
 	ctx    context.Context
@@ -61,7 +61,7 @@ func (w *watcher) Stop() { w.cancel() }
 // ResultChan implements watch.Interface.
 func (w *watcher) ResultChan() <-chan watch.Event { return w.result }
 
-// run tells everything until the reader stops or has fallen too far behind.
+// run sends everything until the reader stops or has fallen too far behind.
 func (w *watcher) run() {
 	defer close(w.result)
 	defer w.cancel()
@@ -128,8 +128,8 @@ func (w *watcher) sendInitial(items []item, revision uint64) bool {
 	return !w.initialEnd || w.sendBookmark(revision, true)
 }
 
-// sendChange tells of a change as it looks through the predicate: an object that
-// begins to match is added, one that ceases to is deleted.
+// sendChange sends a change as the predicate shows it: an object that begins to
+// match is added, and an object that no longer matches is deleted.
 func (w *watcher) sendChange(c change) bool {
 	if !strings.HasPrefix(c.key, w.prefix) {
 		return true
@@ -151,7 +151,7 @@ func (w *watcher) sendChange(c change) bool {
 		return w.send(watch.Event{Type: watch.Added, Object: w.observed(c, c.object)})
 	case matched:
 		// A deleted object carries the revision of its deletion.
-		last := c.previous.DeepCopyObject()
+		last := withOwnMetadata(c.previous)
 		if err := w.log.versioner.UpdateObject(last, c.revision); err != nil {
 			w.sendError(err)
 			return false
@@ -161,8 +161,7 @@ func (w *watcher) sendChange(c change) bool {
 	return true
 }
 
-// observed returns the object of a change as the reader wants it: the watch cache
-// wants to know when it changed.
+// observed adds the time of the change to its object if the watch cache reads.
 func (w *watcher) observed(c change, object runtime.Object) runtime.Object {
 	if w.feed == nil {
 		return object
@@ -177,7 +176,7 @@ func (w *watcher) matches(object runtime.Object) (bool, error) {
 	return w.predicate.Matches(object)
 }
 
-// sendBookmark tells how far the watcher is.
+// sendBookmark sends the revision that the watcher has reached.
 func (w *watcher) sendBookmark(revision uint64, initialEnd bool) bool {
 	object := w.newObject()
 	if err := w.log.versioner.UpdateObject(object, revision); err != nil {
