@@ -271,7 +271,7 @@ func TestConsistentReadsWaitForTheBarrier(t *testing.T) {
 			calls := 0
 			type marker struct{}
 			ctx := context.WithValue(t.Context(), marker{}, "the request")
-			r.writer.barrier = func(ctx context.Context, _ string, _ bool) error {
+			r.source.barrier = func(ctx context.Context, _ string, _ bool) error {
 				if ctx.Value(marker{}) != "the request" {
 					t.Error("the request's context did not reach the barrier")
 				}
@@ -295,7 +295,7 @@ func TestConsistentReadsWaitForTheBarrier(t *testing.T) {
 				t.Fatal(err)
 			}
 			if calls != before {
-				t.Error("a list at resourceVersion 0 asked the writer")
+				t.Error("a list at resourceVersion 0 asked the source")
 			}
 		})
 	}
@@ -303,7 +303,7 @@ func TestConsistentReadsWaitForTheBarrier(t *testing.T) {
 
 func TestBarrierErrorFailsTheRead(t *testing.T) {
 	r := newRaw(t)
-	r.writer.barrier = func(context.Context, string, bool) error { return apierrors.NewServiceUnavailable("no") }
+	r.source.barrier = func(context.Context, string, bool) error { return apierrors.NewServiceUnavailable("no") }
 	if err := r.Get(t.Context(), "/pods/a", storage.GetOptions{}, newPod()); !apierrors.IsServiceUnavailable(err) {
 		t.Errorf("GET: %v", err)
 	}

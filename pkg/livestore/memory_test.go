@@ -106,7 +106,7 @@ func codec() runtime.Codec {
 type rig struct {
 	storage.Interface
 	log    *Log
-	writer *memory
+	source *memory
 }
 
 // begunLog returns an empty Log whose term has begun and that can be listed.
@@ -120,8 +120,8 @@ func begunLog(start uint64, clock clock.WithDelayedExecution) *Log {
 // newRaw returns a store of Pods over memory.
 func newRaw(*testing.T) *rig {
 	log := begunLog(firstRevision, clock.RealClock{})
-	writer := &memory{log: log}
-	return &rig{NewStore(log, writer, "/pods/", newPod), log, writer}
+	source := &memory{log: log}
+	return &rig{NewStore(log, source, "/pods/", newPod), log, source}
 }
 
 // newCached returns such a store behind upstream's watch cache, as NewDecorator
@@ -146,17 +146,17 @@ func decorated(t *testing.T, log *Log, keyFunc func(prefix string, obj runtime.O
 func filling(t *testing.T, log *Log, keyFunc func(prefix string, obj runtime.Object) (string, error)) (*rig, *cacher.Cacher) {
 	t.Helper()
 	AnnounceWatchProgress()
-	writer := &memory{log: log}
+	source := &memory{log: log}
 	config := storagebackend.NewDefaultConfig("/", codec()).ForResource(schema.GroupResource{Resource: "pods"})
 	var cached *cacher.Cacher
-	decorate := NewDecorator(log, writer, func(c *cacher.Cacher) { cached = c })
+	decorate := NewDecorator(log, source, func(c *cacher.Cacher) { cached = c })
 	decorated, destroy, err := decorate(config, "/pods", func(obj runtime.Object) (string, error) { return keyFunc("/pods/", obj) },
 		newPod, newPodList, podAttrs, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(destroy)
-	return &rig{decorated, log, writer}, cached
+	return &rig{decorated, log, source}, cached
 }
 
 func podAttrs(obj runtime.Object) (labels.Set, fields.Set, error) {

@@ -38,7 +38,7 @@ var _ storage.Interface = &Store{}
 // Store serves a Log as a storage.Interface, with a Source behind it.
 type Store struct {
 	log       *Log
-	writer    Source
+	source    Source
 	prefix    string
 	newObject func() runtime.Object
 	// resource is what conflicts call the objects.
@@ -46,8 +46,8 @@ type Store struct {
 }
 
 // NewStore returns a Store of the objects below prefix, which begins and ends with "/".
-func NewStore(log *Log, writer Source, prefix string, newObject func() runtime.Object) *Store {
-	return &Store{log: log, writer: writer, prefix: prefix, newObject: newObject}
+func NewStore(log *Log, source Source, prefix string, newObject func() runtime.Object) *Store {
+	return &Store{log: log, source: source, prefix: prefix, newObject: newObject}
 }
 
 // Versioner implements storage.Interface.
@@ -65,7 +65,7 @@ func (s *Store) Get(ctx context.Context, key string, opts storage.GetOptions, ou
 		return err
 	}
 	if opts.ResourceVersion == "" {
-		if err := s.writer.Barrier(ctx, key, false); err != nil {
+		if err := s.source.Barrier(ctx, key, false); err != nil {
 			return err
 		}
 	}
@@ -100,7 +100,7 @@ func (s *Store) GetList(ctx context.Context, key string, opts storage.ListOption
 		return err
 	}
 	if opts.ResourceVersion == "" && exact <= 0 {
-		if err := s.writer.Barrier(ctx, prefix, opts.Recursive); err != nil {
+		if err := s.source.Barrier(ctx, prefix, opts.Recursive); err != nil {
 			return err
 		}
 	}
@@ -191,7 +191,7 @@ func (s *Store) RequestWatchProgress(context.Context) error {
 // change that happened before the call, and its watchers are being told. The
 // watch cache then waits until it has the revision that is returned.
 func (s *Store) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
-	if err := s.writer.Barrier(ctx, s.prefix, true); err != nil {
+	if err := s.source.Barrier(ctx, s.prefix, true); err != nil {
 		return 0, err
 	}
 	return s.log.Revision(), nil

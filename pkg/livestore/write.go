@@ -46,7 +46,7 @@ func (s *Store) Create(ctx context.Context, key string, obj, out runtime.Object,
 	if err := s.log.versioner.PrepareObjectForStorage(toCreate); err != nil {
 		return fmt.Errorf("PrepareObjectForStorage failed: %w", err)
 	}
-	created, err := s.writer.Create(ctx, key, toCreate)
+	created, err := s.source.Create(ctx, key, toCreate)
 	if err != nil || out == nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (s *Store) Delete(ctx context.Context, key string, out runtime.Object, prec
 		if err := validate(ctx, current.DeepCopyObject()); err != nil {
 			return err
 		}
-		deleted, err := s.writer.Delete(ctx, key, current)
+		deleted, err := s.source.Delete(ctx, key, current)
 		if storage.IsConflict(err) {
 			if err := s.pause(ctx, key, &pauses); err != nil {
 				return err
@@ -103,7 +103,7 @@ func (s *Store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 		current := s.log.Get(key)
 		updated, err := s.update(key, current, ignoreNotFound, preconditions, tryUpdate)
 		if err != nil && !proved {
-			if err := s.writer.Barrier(ctx, key, false); err != nil {
+			if err := s.source.Barrier(ctx, key, false); err != nil {
 				return err
 			}
 			proved = true
@@ -120,7 +120,7 @@ func (s *Store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 				return err
 			}
 			// What was there first is to be in the log before the next try.
-			if err := s.writer.Barrier(ctx, key, false); err != nil {
+			if err := s.source.Barrier(ctx, key, false); err != nil {
 				return err
 			}
 			proved = true
@@ -134,7 +134,7 @@ func (s *Store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 }
 
 // conflictPauses are the pauses between the tries of a write, 1.3 s or more in all.
-// They grow and differ, so that writers that met do not meet again.
+// They grow and differ, so that two clients that met do not meet again.
 func conflictPauses() wait.Backoff {
 	return wait.Backoff{Duration: 10 * time.Millisecond, Factor: 2, Jitter: 1, Steps: 7}
 }
@@ -182,9 +182,9 @@ func (s *Store) update(key string, current runtime.Object, ignoreNotFound bool,
 // write makes the object at key, which was current, what updated says.
 func (s *Store) write(ctx context.Context, key string, current, updated runtime.Object) (runtime.Object, error) {
 	if current == nil {
-		return s.writer.Create(ctx, key, updated)
+		return s.source.Create(ctx, key, updated)
 	}
-	return s.writer.Update(ctx, key, current, updated)
+	return s.source.Update(ctx, key, current, updated)
 }
 
 // input returns a copy of current that may be changed, and its revision; the

@@ -59,7 +59,7 @@ func newWriting(t *testing.T, stale, fresh *example.Pod) *writing {
 	if err := set(stale); err != nil {
 		t.Fatal(err)
 	}
-	w.writer.barrier = func(context.Context, string, bool) error {
+	w.source.barrier = func(context.Context, string, bool) error {
 		w.barriers++
 		return set(fresh)
 	}
