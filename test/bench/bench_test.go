@@ -37,6 +37,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/fake"
@@ -83,18 +84,20 @@ type site struct {
 	dir        string
 	agentsPort int
 	server     *os.Process
+	rest       rest.Interface
 	nns        typed.NodeNetworkStateInterface
 }
 
-func newSite(b *testing.B) *site {
+// newSite starts a server, with further flags.
+func newSite(b *testing.B, flags ...string) *site {
 	b.Helper()
 	s := &site{dir: b.TempDir(), agentsPort: port(b)}
 	kubeconfig := filepath.Join(s.dir, "kubeconfig")
 	// Some benchmarks read in a loop, more often than a node is read for its readers.
-	s.server = start(b, bin+"apiserver", "--max-node-reads=0", "--standalone", "--state-dir", s.dir, "--kubeconfig-out", kubeconfig,
+	s.server = start(b, bin+"apiserver", append([]string{"--max-node-reads=0", "--standalone", "--state-dir", s.dir, "--kubeconfig-out", kubeconfig,
 		"--bind-address", "127.0.0.1", "--secure-port", strconv.Itoa(port(b)),
 		"--agent-bind-address", "127.0.0.1", "--agent-port", strconv.Itoa(s.agentsPort),
-		"--max-nodes-per-source", "0")
+		"--max-nodes-per-source", "0"}, flags...)...)
 	poll(b, func(context.Context) bool { _, err := os.Stat(kubeconfig); return err == nil })
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -105,6 +108,7 @@ func newSite(b *testing.B) *site {
 	if err != nil {
 		b.Fatal(err)
 	}
+	s.rest = clients.NmstateV1alpha1().RESTClient()
 	s.nns = clients.NmstateV1alpha1().NodeNetworkStates()
 	return s
 }
@@ -249,33 +253,45 @@ func BenchmarkWatch(b *testing.B) {
 func BenchmarkList(b *testing.B) {
 	const nodes = 100
 	s := newSite(b)
-	poll(b, func(context.Context) bool { _, err := os.Stat(filepath.Join(s.dir, "join-token")); return err == nil })
-	state := fmt.Sprintf(`{"interfaces":[{"name":"lo","type":"loopback","state":"up"}],"hostname":%q}`, strings.Repeat("x", 20_000))
-	var links sync.WaitGroup
-	ctx, cancel := context.WithCancel(context.Background())
-	b.Cleanup(func() { cancel(); links.Wait() })
-	for i := range nodes {
-		key := filepath.Join(s.dir, fmt.Sprint("key", i))
-		if err := uplink.EnsureSecret(key); err != nil {
-			b.Fatal(err)
-		}
-		node := fake.New()
-		if err := node.SetState(state); err != nil {
-			b.Fatal(err)
-		}
-		link := uplink.New(uplink.Config{
-			Server: fmt.Sprintf("127.0.0.1:%d", s.agentsPort), CAFile: filepath.Join(s.dir, "ca.crt"),
-			Credentials: uplink.Files{Token: filepath.Join(s.dir, "join-token"), NodeKey: key},
-			Node:        fmt.Sprintf("node%03d", i), Agent: node,
-		})
-		links.Go(func() { _ = link.Run(ctx) })
-	}
-	s.await(b, nodes)
+	s.fakes(b, nodes, 20_000)
 	times := interleave(b, enough,
 		func() error { _, err := s.nns.List(b.Context(), metav1.ListOptions{}); return err },
 		func() error { _, err := s.nns.List(b.Context(), metav1.ListOptions{ResourceVersion: "0"}); return err })
 	fmt.Printf("LIST of %d agents of 20 kB, %d samples: live p50 %v, p99 %v; from the cache p50 %v, ratio %.2f; server %d MB resident\n",
 		nodes, len(times[0]), times[0].at(.5), times[0].at(.99), times[1].at(.5), ratio(times[0], times[1]), residentMB(b, s.server))
+}
+
+// fakes starts agents in memory, each with a state of so many bytes.
+func (s *site) fakes(b *testing.B, nodes, bytes int) []*fake.Agent {
+	b.Helper()
+	poll(b, func(context.Context) bool { _, err := os.Stat(filepath.Join(s.dir, "join-token")); return err == nil })
+	var links sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	b.Cleanup(func() { cancel(); links.Wait() })
+	agents := make([]*fake.Agent, nodes)
+	for i := range agents {
+		key := filepath.Join(s.dir, fmt.Sprint("key", i))
+		if err := uplink.EnsureSecret(key); err != nil {
+			b.Fatal(err)
+		}
+		agents[i] = fake.New()
+		if err := agents[i].SetState(stateOf(bytes, 0)); err != nil {
+			b.Fatal(err)
+		}
+		link := uplink.New(uplink.Config{
+			Server: fmt.Sprintf("127.0.0.1:%d", s.agentsPort), CAFile: filepath.Join(s.dir, "ca.crt"),
+			Credentials: uplink.Files{Token: filepath.Join(s.dir, "join-token"), NodeKey: key},
+			Node:        fmt.Sprintf("node%03d", i), Agent: agents[i],
+		})
+		links.Go(func() { _ = link.Run(ctx) })
+	}
+	s.await(b, nodes)
+	return agents
+}
+
+// stateOf returns version n of a state of so many bytes.
+func stateOf(bytes, n int) string {
+	return fmt.Sprintf(`{"interfaces":[{"name":"lo","type":"loopback","state":"up"}],"hostname":"%s%09d"}`, strings.Repeat("x", bytes), n)
 }
 
 // BenchmarkIdle measures the memory and the processor time of an idle agent.
@@ -292,13 +308,17 @@ func BenchmarkIdle(b *testing.B) {
 	target(resident < 40, "an idle agent has %d MB resident (under 40 MB)", resident)
 }
 
-func residentMB(b *testing.B, p *os.Process) int {
+// residentMB is the memory that a process has now.
+func residentMB(b *testing.B, p *os.Process) int { return memoryMB(b, p, "VmRSS:") }
+
+// memoryMB reads the memory of a process from a line of proc(5), /proc/pid/status.
+func memoryMB(b *testing.B, p *os.Process, line string) int {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Pid))
 	if err != nil {
 		b.Fatal(err)
 	}
-	_, after, _ := strings.Cut(string(text), "VmRSS:")
+	_, after, _ := strings.Cut(string(text), line)
 	kb, err := strconv.Atoi(strings.Fields(after)[0])
 	if err != nil {
 		b.Fatal(err)
