@@ -81,6 +81,17 @@ type delegator struct {
 	store  *Store
 }
 
+// Get implements storage.Interface. Whoever asks for a revision waits: the registry
+// does so to learn that a watch that begins now begins with it.
+func (d *delegator) Get(ctx context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
+	if opts.ResourceVersion != "" && opts.ResourceVersion != "0" {
+		if err := d.cached.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	return d.CacheDelegator.Get(ctx, key, opts, out)
+}
+
 // GetList implements storage.Interface: meanwhile the Store answers.
 func (d *delegator) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
 	err := d.CacheDelegator.GetList(ctx, key, opts, list)

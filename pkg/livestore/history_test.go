@@ -156,7 +156,7 @@ func TestForgetsWithoutAChange(t *testing.T) {
 	}
 }
 
-// cacheHas returns once the watch cache has the revision of a pod, or is filling itself anew.
+// cacheHas returns once the watch cache has the revision of a pod.
 func (r *rig) cacheHas(t *testing.T, name string, revision uint64) {
 	t.Helper()
 	opts := storage.GetOptions{ResourceVersion: strconv.FormatUint(revision, 10)}
@@ -220,7 +220,7 @@ func TestTheWatchCacheLetsGoToo(t *testing.T) {
 	log := limited(t, clock.RealClock{})
 	r := decorated(t, log, storage.NoNamespaceKeyFunc)
 	var made []weak.Pointer[example.Pod]
-	for n := range 20 * few {
+	for n := range 4 * few {
 		obj := pod(fmt.Sprint("pod", n%pods), large(n))
 		made = append(made, weak.Make(obj))
 		if _, err := log.Set("/pods/"+obj.Name, obj); err != nil {
@@ -432,5 +432,25 @@ func TestWatchesWaitForTheWatchCache(t *testing.T) {
 	want := r.set(t, "a", "1")
 	if event := <-w.ResultChan(); event.Type != watch.Added || revisionOf(event.Object.(apiruntime.CacheableObject).GetObject()) != want {
 		t.Errorf("got %v", event)
+	}
+}
+
+// TestARevisionIsAwaited: whoever asks for a revision while the watch cache fills
+// itself anew gets it when the watch cache has it, so that a watch can begin there.
+func TestARevisionIsAwaited(t *testing.T) {
+	log := limited(t, clock.RealClock{})
+	r, cached := filling(t, log, storage.NoNamespaceKeyFunc)
+	if err := cached.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	await(t, func() bool {
+		n++
+		r.set(t, "a", large(n))
+		return !cached.Ready()
+	})
+	r.cacheHas(t, "a", r.set(t, "a", "now"))
+	if !cached.Ready() {
+		t.Error("the answer came before the watch cache was filled")
 	}
 }
