@@ -98,6 +98,7 @@ func (s *suite) specs() {
 	Describe("examples", s.exampleSpecs)
 	Describe("reads", s.readSpecs)
 	Describe("metrics", s.metricsSpecs)
+	Describe("slow reads", s.slowReadSpecs)
 	Describe("outages", s.outageSpecs)
 	Describe("the demo", s.demoSpecs)
 	if server, ok := s.environment.(*standalone); ok {
