@@ -120,6 +120,34 @@ func TestUnreachableKeepsWhatLasts(t *testing.T) {
 	}
 }
 
+// TestReadingKeepsWhatTheAgentSays: the agent is there, so only what needs the read is Unknown.
+func TestReadingKeepsWhatTheAgentSays(t *testing.T) {
+	since := time.Date(2026, 2, 1, 12, 0, 0, 0, time.UTC)
+	live := compose(nodeNamed("node01"), ownObject(), nil)
+	obj := composeReading(nodeNamed("node01"), ownObject(), live.Status.Conditions, since)
+	if obj.Status.CurrentState != nil || obj.Status.Difference != nil || obj.Status.Interfaces != nil {
+		t.Errorf("what lives is still shown: %+v", obj.Status)
+	}
+	for name, want := range map[string]metav1.ConditionStatus{
+		v1alpha1.ConditionAvailable: metav1.ConditionUnknown, v1alpha1.ConditionInSync: metav1.ConditionUnknown,
+		v1alpha1.ConditionProgressing: metav1.ConditionTrue, v1alpha1.ConditionFailing: metav1.ConditionTrue,
+	} {
+		c := apimeta.FindStatusCondition(obj.Status.Conditions, name)
+		if c == nil || c.Status != want || (c.Reason == v1alpha1.ReasonReading) != (want == metav1.ConditionUnknown) {
+			t.Errorf("condition %s is %+v", name, c)
+		}
+	}
+	// One that was Unknown has been so since then.
+	lost := composeUnreachable(nodeNamed("node01"), ownObject(), live.Status.Conditions, since)
+	again := composeReading(nodeNamed("node01"), ownObject(), lost.Status.Conditions, since.Add(time.Hour))
+	if c := apimeta.FindStatusCondition(again.Status.Conditions, v1alpha1.ConditionAvailable); !c.LastTransitionTime.Time.Equal(since) {
+		t.Errorf("it is Unknown since %s, not %s", c.LastTransitionTime, since)
+	}
+	if !reflect.DeepEqual(live, compose(nodeNamed("node01"), ownObject(), nil)) {
+		t.Error("what was shown before was changed")
+	}
+}
+
 func TestUnreachableOfANodeThatWasNeverSeen(t *testing.T) {
 	obj := composeUnreachable(nodeNamed("node01"), nil, nil, stamp.Time)
 	if obj.Name != "node01" || len(obj.Status.Conditions) != 4 {

@@ -55,8 +55,10 @@ type session struct {
 	// rounds are the barriers.
 	rounds *agent.Rounds
 	// asked is when the barrier that is under way began, zero if none is; heard is
-	// when the agent sent something last. The member's lock guards both.
+	// when the agent sent something last. silent says that it was asked and has sent
+	// nothing since. The member's lock guards them.
 	asked, heard time.Time
+	silent       bool
 	// ended is closed when the session ends, cause then says why.
 	ended chan struct{}
 

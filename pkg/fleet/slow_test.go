@@ -42,10 +42,10 @@ type slow struct {
 	agentpb.Fleet_ConnectServer
 	// takes is how long a barrier takes.
 	takes time.Duration
-	// proves has the agent say that it need not read.
-	proves bool
-	says   chan *agentpb.AgentMessage
-	ended  chan struct{}
+	// proves has the agent say that it need not read; old that it does not know what a ping is.
+	proves, old bool
+	says        chan *agentpb.AgentMessage
+	ended       chan struct{}
 
 	mu sync.Mutex
 	// deaf makes the agent answer no pings; frozen makes it say nothing at all, until it is thawed.
@@ -70,6 +70,8 @@ func (s *slow) Send(message *agentpb.ServerMessage) error {
 		s.changes++
 	case s.deaf:
 		return nil
+	case s.old:
+		reply.GetReply().Error = &agentpb.Error{Kind: "Failed", Reason: "UnknownRequest"}
 	}
 	go s.say(reply)
 	return nil
@@ -214,6 +216,14 @@ func TestReadsThatTakeLong(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAgentOfAnOlderVersion: that it does not know what a ping is says that it is alive.
+func TestAgentOfAnOlderVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slowSite(t, 9*time.Second, func(_ *Config, a *slow) { a.old = true })
+		s.wantRead("a list", s.list, 9*time.Second, "")
+	})
 }
 
 // TestReadingSaysWhatItIs, and keeps what does not depend on the read.

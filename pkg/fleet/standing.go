@@ -64,7 +64,7 @@ func (m *member) asking(s *session, begin time.Time) {
 func (m *member) heard(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s.heard = time.Now()
+	s.heard, s.silent = time.Now(), false
 }
 
 // alive records that the session's agent has answered a ping while it is at a
@@ -122,6 +122,7 @@ func (m *member) late(p *passage) (found standing, late bool) {
 	case m.standing == unreachable || s == nil:
 		return unreachable, true
 	case !time.Now().Before(s.silentAt(s.asked)):
+		s.silent = true
 		m.lost(s, "The agent does not answer")
 	case m.standing == live:
 		s.logger.Info("The agent is still reading", "since", s.asked)
@@ -143,15 +144,15 @@ func (m *member) proved(s *session) {
 	m.show()
 }
 
-// failed records that the session's agent could not pass a barrier.
+// failed records that the session's agent has answered a barrier with an error.
 func (m *member) failed(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lost(s, "The agent failed a barrier")
 }
 
-// lost records that what the session sent last is not known to be true, and that
-// its agent cannot be asked. The caller holds the lock.
+// lost records that what the session sent last is not known to be true, and cannot
+// be found out. The caller holds the lock.
 func (m *member) lost(s *session, why string) {
 	if m.session != s || m.standing == unreachable {
 		return

@@ -121,17 +121,18 @@ func (m *member) reach(ctx context.Context) (*session, error) {
 }
 
 // speaker returns the session that speaks for the node, or an error of kind
-// Unreachable. A session that was pinged at the given time and has said nothing
-// since is lost; nil is none.
+// Unreachable if there is none or it is silent. pinged is a session that was pinged
+// at the given time, nil if none was: if it has sent nothing since, it is silent.
 func (m *member) speaker(pinged *session, at time.Time) (*session, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if pinged != nil && !pinged.heard.After(at) {
 		// Its answer to a barrier, however late, makes the node reachable again.
 		pinged.rounds.Join()
+		pinged.silent = true
 		m.lost(pinged, "The agent does not answer")
 	}
-	if m.session == nil || m.standing == unreachable {
+	if m.session == nil || m.session.silent {
 		return nil, &agent.Error{Kind: agent.Unreachable, Message: unreachableMessage(m.info, m.own != nil, m.since)}
 	}
 	return m.session, nil

@@ -96,6 +96,23 @@ func TestWriteToWhomCannotBeAsked(t *testing.T) {
 	s.sink.until(t, "node02", "available", available)
 }
 
+// TestWriteToAnAgentThatCannotRead: it answers, so it is asked.
+func TestWriteToAnAgentThatCannotRead(t *testing.T) {
+	s := startServer(t, nil, "node01")
+	r := s.admitted("node01")
+	r.object(objectText(t, "{}"))
+	s.sink.until(t, "node01", "available", available)
+	go func() {
+		r.reply(&agentpb.Reply{Id: r.barrier(), Error: &agentpb.Error{Kind: "Failed", Message: "cannot read"}})
+		r.reply(&agentpb.Reply{Id: r.request().Id, Error: &agentpb.Error{Kind: "Busy", Message: "as the test wants"}})
+	}()
+	if w, _ := s.pass(); len(w) != 1 || !unknown(s.sink.last("node01")) {
+		t.Errorf("warnings: %q", w)
+	}
+	_, err := s.Apply(t.Context(), "node01", s.desire("node01", dummy))
+	wantKind(t, err, agent.Busy, "as the test wants")
+}
+
 func TestWriteToAnAgentThatIsLost(t *testing.T) {
 	s := startServer(t, nil, "node01")
 	r := s.admitted("node01")
