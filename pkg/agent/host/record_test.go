@@ -315,6 +315,19 @@ func TestRecordOfBeforeIsRead(t *testing.T) {
 	}
 }
 
+// TestSpecThatIsTooLargeIsInvalid: an agent does not trust a server to have checked it.
+func TestSpecThatIsTooLargeIsInvalid(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	large := `{"description":"` + strings.Repeat("<", v1alpha1.MaxDesiredState) + `"}`
+	_, err := h.Apply(t.Context(), desire(t, h, large))
+	if agent.KindOf(err) != agent.Invalid || !strings.Contains(err.Error(), "may have at most 1048576") {
+		t.Errorf("got %v", err)
+	}
+	if obj := h.feed.Last(); obj.Spec.DesiredState != nil || obj.Generation != 1 {
+		t.Errorf("the spec became one of %d bytes, of generation %d", len(obj.Spec.DesiredState.Raw), obj.Generation)
+	}
+}
+
 // FuzzParseRecord: whatever the file holds, the agent starts.
 func FuzzParseRecord(f *testing.F) {
 	for _, content := range []string{`{"generation":1}`, `{"desiredState":null,"lastApply":{}}`, `[]`, `{"desiredState":7}`} {

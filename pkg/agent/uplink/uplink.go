@@ -60,9 +60,9 @@ type Config struct {
 	// is asked whether it is there, KeepaliveTimeout how long it has to answer.
 	// 0 means 10 s and 4 s. gRPC takes a time below 10 s for 10 s.
 	KeepaliveTime, KeepaliveTimeout time.Duration
-	// BackoffMin and BackoffMax bound the time between two attempts to connect; 0
-	// means 200 ms and 2 s, so that a server that takes over after a crash has its
-	// agents soon. BackoffRefused is that after a refusal; 0 means 5 s.
+	// BackoffMin and BackoffMax bound the time before the next attempt while no attempt
+	// gets a Welcome; 0 means 200 ms and 2 s, so that a server that takes over after a
+	// crash has its agents soon. BackoffRefused is the time after a refusal; 0 means 5 s.
 	BackoffMin, BackoffMax, BackoffRefused time.Duration
 	// BackoffShortLived bounds the time before the next attempt while one stream
 	// after the other ends soon after it began; 0 means 1 min.
