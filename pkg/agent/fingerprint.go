@@ -30,7 +30,8 @@ import (
 // Fingerprint identifies the durable part of an object, which only writes
 // change: annotations, managedFields, generation and spec. The live status has
 // no part in it, so that a change of the node's network by others is no
-// conflict for a writer.
+// conflict for a writer. It escapes for HTML, as it always has: whether the spec came
+// escaped or not makes no difference, and neither does the version of the other end.
 func Fingerprint(obj *v1alpha1.NodeNetworkState) (string, error) {
 	text, err := json.Marshal(struct {
 		Annotations   map[string]string             `json:"annotations,omitempty"`
