@@ -57,7 +57,7 @@ func newKeeper(before *snapshot, desired []byte) (*keeper, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	there, ports := interfacesByName(full), portsOf(state)
+	there, ports := interfacesByName(full), madePorts(state)
 	for _, item := range list(state, "interfaces") {
 		entry, _ := item.(map[string]any)
 		name := stringAt(entry, "name")
@@ -85,7 +85,7 @@ func withoutPortsAddresses(desired, current []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	there, ports := interfacesByName(full), portsOf(state)
+	there, ports := interfacesByName(full), madePorts(state)
 	for _, item := range list(state, "interfaces") {
 		entry, _ := item.(map[string]any)
 		is := there[stringAt(entry, "name")]
@@ -105,7 +105,7 @@ func withoutPortsAddresses(desired, current []byte) ([]byte, error) {
 	return encode(state)
 }
 
-// interfacesByName are the interfaces of a state by name.
+// interfacesByName returns the interfaces of a state by their names.
 func interfacesByName(state map[string]any) map[string]map[string]any {
 	named := map[string]map[string]any{}
 	for _, item := range list(state, "interfaces") {
@@ -139,13 +139,13 @@ func onlyAddresses(section, current map[string]any) bool {
 	return true
 }
 
-// portsOf are the interfaces that a state makes ports of others.
-func portsOf(node any) []string {
+// madePorts are the interfaces that a state makes ports of others.
+func madePorts(node any) []string {
 	var ports []string
 	switch node := node.(type) {
 	case map[string]any:
 		for key, child := range node {
-			ports = append(ports, portsOf(child)...)
+			ports = append(ports, madePorts(child)...)
 			if key != "port" && key != "ports" {
 				continue
 			}
@@ -159,7 +159,7 @@ func portsOf(node any) []string {
 		}
 	case []any:
 		for _, child := range node {
-			ports = append(ports, portsOf(child)...)
+			ports = append(ports, madePorts(child)...)
 		}
 	}
 	return ports

@@ -41,7 +41,7 @@ type snapshot struct {
 	indexes, controllers map[string]int
 	addresses            map[string]addresses
 	routes               map[string]route
-	rules                map[string]rule
+	rules                map[string]notedRule
 	// files are the texts of those that are there.
 	files    map[string]string
 	hostname string
@@ -84,11 +84,11 @@ type route struct {
 func (r route) ownedBy() owner { return r.owner }
 func (r route) over() []string { return slices.Concat(r.hops, []string{r.link}) }
 
-// rule is one rule for routing. Only those that the state means are noted.
-type rule struct{ netlink.Rule }
+// notedRule is one rule for routing. Only those that the state means are noted.
+type notedRule struct{ netlink.Rule }
 
-func (rule) ownedBy() owner { return ours }
-func (rule) over() []string { return nil }
+func (notedRule) ownedBy() owner { return ours }
+func (notedRule) over() []string { return nil }
 
 // configured are the protocols of routes that nmstate, NetworkManager or somebody
 // by hand has made; all others are those of routing daemons, see rtnetlink(7).
@@ -104,7 +104,7 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 		indexes: map[string]int{}, controllers: map[string]int{},
 		addresses: map[string]addresses{},
 		routes:    map[string]route{},
-		rules:     map[string]rule{},
+		rules:     map[string]notedRule{},
 		files:     map[string]string{},
 	}
 	links, err := dump(netlink.LinkList)
@@ -247,7 +247,7 @@ func (s *snapshot) noteRules() error {
 		if r.Mask != nil {
 			key += fmt.Sprintf(" mask %#x", *r.Mask)
 		}
-		s.rules[key] = rule{r}
+		s.rules[key] = notedRule{r}
 	}
 	return nil
 }
