@@ -5,7 +5,7 @@ Licensed under the Apache License, Version 2.0 (the "License");
 you may not use this file except in compliance with the License.
 You may obtain a copy of the License at
 
-    http://www.apache.org/licenses/LICENSE-2.0
+	http://www.apache.org/licenses/LICENSE-2.0
 
 Unless required by applicable law or agreed to in writing, software
 distributed under the License is distributed on an "AS IS" BASIS,
@@ -17,41 +17,52 @@ limitations under the License.
 package host
 
 import (
+	"bytes"
 	"encoding/json"
-	"maps"
+	"fmt"
+	"net/netip"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
-// difference returns the part of desired that current does not have, nil if it
-// has all. nmstate tells it, but for three things that it takes for different
-// though they hold: what is to be absent and is, a route or rule of which only
-// some fields are given, and what DNS and hostname have as running.
+// difference returns the part of desired that applying it again would change,
+// nil if applying it again would change nothing. Secrets are masked on both
+// sides and never differ.
+//
+// nmstate's own comparison comes first, for interfaces. It finds too much: it
+// compares lists as a whole, and it does not know what nmstate's verification
+// knows, for example that a missing list is an empty one. So each field that it
+// finds is compared again by the rules in difference_fields.go, which are those
+// of the verification after an apply: what was verified is no difference.
 func difference(desired *v1alpha1.State, current []byte) (*v1alpha1.State, error) {
+	return differenceBy(desired, current, (*comparison).candidates)
+}
+
+// differenceBy is difference with the given first comparison of interfaces. It
+// returns all interfaces that may differ, or their fields that may.
+func differenceBy(desired *v1alpha1.State, current []byte, candidates func(*comparison, []any) []any) (*v1alpha1.State, error) {
 	if desired == nil {
 		return nil, nil
 	}
-	raw, err := nmstate.GenerateDifferences(desired.Raw, current)
+	// In nmstate's own notation each field has one name, and numbers and texts
+	// are what nmstate takes them for.
+	formatted, err := nmstate.FormatNetState(desired.Raw)
 	if err != nil {
 		return nil, err
 	}
-	differs, err := decode(raw)
-	if err != nil {
+	c := &comparison{currentText: current, candidatesOf: candidates, rules: rules()}
+	if c.desired, err = decode(formatted); err != nil {
 		return nil, err
 	}
-	has, err := decode(current)
-	if err != nil {
+	if c.current, err = decode(current); err != nil {
 		return nil, err
 	}
-	settleInterfaces(differs, has)
-	settleEntries(differs, has, "routes")
-	settleEntries(differs, has, "route-rules")
-	settleValues(differs, has, "dns-resolver")
-	settleValues(differs, has, "hostname")
+	// nmstate ignores what describes a state as a whole.
+	delete(c.desired, "description")
+	differs := c.fields("", c.desired, c.desired, c.current)
 	if len(differs) == 0 {
 		return nil, nil
 	}
@@ -59,120 +70,136 @@ func difference(desired *v1alpha1.State, current []byte) (*v1alpha1.State, error
 	return v1alpha1.NewState(text), err
 }
 
-// settleInterfaces drops interfaces that are to be absent and are, and fields
-// that hold.
-func settleInterfaces(differs, has map[string]any) {
-	there := map[any]map[string]any{}
-	for _, item := range list(has, "interfaces") {
-		if fields, ok := item.(map[string]any); ok {
-			there[fields["name"]] = fields
-		}
-	}
-	var left []any
-	for _, item := range list(differs, "interfaces") {
-		fields, _ := item.(map[string]any)
-		if !settled(fields, there[fields["name"]]) {
-			left = append(left, item)
-		}
-	}
-	setOrDrop(differs, "interfaces", left)
+// comparison compares a desired state with the current one.
+type comparison struct {
+	desired, current map[string]any
+	// currentText is current as it was read.
+	currentText []byte
+	// candidatesOf is the first comparison of interfaces.
+	candidatesOf func(*comparison, []any) []any
+	rules        map[string]rule
 }
 
-// settled drops the fields of a wanted interface that hold and tells whether all do.
-func settled(wanted, there map[string]any) bool {
-	if wanted["state"] == "absent" {
-		return isAbsent(there)
-	}
-	rest := 0
-	for key, value := range wanted {
-		switch {
-		case key == "name" || key == "type" && sameType(value, there[key]):
-		case !holds(value, there[key]):
-			rest++
-		case key != "state":
-			delete(wanted, key)
+// property is a field of a desired state and its counterpart in the current one.
+type property struct {
+	name string
+	// path has the names of all objects around the field, and its own. The path
+	// of an interface's field begins at the interface. An item of a list has
+	// the path of the list.
+	path          string
+	wanted, there any
+	// in is the desired object around the field, with all of its fields.
+	// thereIn is the current one.
+	in, thereIn map[string]any
+}
+
+// rule compares a field. It returns the part of the wanted value that does not
+// hold, and whether there is such a part: null is a value, too.
+type rule func(c *comparison, p property) (rest any, differs bool)
+
+// fields compares the fields of an object and returns those that differ. The
+// object may have a part of the desired fields only; in has all of them.
+func (c *comparison) fields(path string, wanted, in, there map[string]any) map[string]any {
+	left := map[string]any{}
+	for name, value := range wanted {
+		p := property{name: name, path: strings.TrimPrefix(path+"."+name, "."), wanted: value, there: there[name], in: in, thereIn: there}
+		compare := plain
+		if special := c.rules[p.path]; special != nil {
+			compare = special
+		}
+		if rest, differs := compare(c, p); differs {
+			left[name] = rest
 		}
 	}
-	return rest == 0
+	return left
 }
 
-// sameType tells whether two types of interface are the same to nmstate, which
-// takes a veth for an ethernet interface with a peer.
-func sameType(a, b any) bool {
-	return a == b || (a == "ethernet" || a == "veth") && (b == "ethernet" || b == "veth")
-}
-
-// holds tells whether there has all that is wanted: all fields of an object; as
-// many items in a list, each wanted one among them.
-func holds(wanted, there any) bool {
-	switch wanted := wanted.(type) {
+// plain compares a field that has no rule of its own: of an object each field, of
+// a list all items in any order, else the value. What is off or empty need not
+// be shown.
+func plain(c *comparison, p property) (any, bool) {
+	switch wanted := p.wanted.(type) {
 	case map[string]any:
-		fields, _ := there.(map[string]any)
-		for key, value := range wanted {
-			if !holds(value, fields[key]) {
-				return false
+		in := object(p.in[p.name])
+		if in == nil {
+			in = wanted
+		}
+		left := c.fields(p.path, wanted, in, object(p.there))
+		for name, value := range wanted {
+			if len(left) > 0 && (wholes[p.path] || strings.HasPrefix(name, "allow-extra-")) {
+				left[name] = value
 			}
 		}
-		return true
+		return left, len(left) > 0
 	case []any:
-		items, _ := there.([]any)
-		items = withoutLinkLocal(items)
-		return len(items) == len(withoutLinkLocal(wanted)) && !slices.ContainsFunc(wanted, func(one any) bool {
-			return !slices.ContainsFunc(items, func(other any) bool { return holds(one, other) })
-		})
+		return wanted, !c.sameItems(p.path, wanted, items(p.there))
+	case nil:
+		// Only in Open vSwitch's database does null want a value to be absent.
+		return nil, p.there != nil && strings.Contains(p.path, "ovs-db.")
 	}
-	// What is off need not be shown.
-	return sameValue(wanted, there) || wanted == false && there == nil
+	off := p.there == nil && (p.wanted == false || p.wanted == "")
+	return p.wanted, !off && p.wanted != mask && !sameValue(p.wanted, p.there)
 }
 
-// withoutLinkLocal leaves out the addresses that the kernel makes by itself.
-func withoutLinkLocal(items []any) []any {
-	return slices.DeleteFunc(slices.Clone(items), func(item any) bool {
-		fields, _ := item.(map[string]any)
-		ip, _ := fields["ip"].(string)
-		return strings.HasPrefix(ip, "fe80:")
-	})
-}
-
-// isAbsent tells whether an interface is absent as far as it can be: a physical
-// one stays there and is down.
-func isAbsent(iface map[string]any) bool {
-	return iface == nil || iface["type"] == "ethernet" && iface["state"] != "up"
-}
-
-// settleEntries drops routes, or rules, that hold: one to be there matches one
-// that is, in every field given; one to be absent matches none.
-func settleEntries(differs, has map[string]any, section string) {
-	wanted, _ := differs[section].(map[string]any)
-	there, _ := has[section].(map[string]any)
-	all := append(append([]any{}, list(there, "config")...), list(there, "running")...)
-	var left []any
-	for _, item := range list(wanted, "config") {
-		fields, _ := item.(map[string]any)
-		if matchesAny(fields, all) == (fields["state"] == "absent") {
-			left = append(left, item)
+// sameItems tells whether two lists have the same items, in any order. An item
+// that is there may have more fields than the wanted one.
+func (c *comparison) sameItems(path string, wanted, there []any) bool {
+	if len(wanted) != len(there) {
+		return false
+	}
+	for _, one := range wanted {
+		if !c.hasItem(path, one, there) {
+			return false
 		}
 	}
-	setOrDrop(wanted, "config", left)
-	if len(wanted) == 0 {
-		delete(differs, section)
-	}
+	return true
 }
 
-// matchesAny tells whether one of the items has all the given fields.
-func matchesAny(fields map[string]any, items []any) bool {
-	wanted := maps.Clone(fields)
-	delete(wanted, "state")
-	return slices.ContainsFunc(items, func(item any) bool { return holds(wanted, item) })
+// hasItem tells whether a list has an item with all that is wanted.
+func (c *comparison) hasItem(path string, wanted any, list []any) bool {
+	for _, item := range list {
+		if c.holds(path, wanted, item) {
+			return true
+		}
+	}
+	return false
+}
+
+// holds tells whether an item of a list has all that is wanted.
+func (c *comparison) holds(path string, wanted, there any) bool {
+	if fields, ok := wanted.(map[string]any); ok {
+		return len(c.fields(path, fields, fields, object(there))) == 0
+	}
+	return sameValue(wanted, there)
+}
+
+// object returns value if it is an object, else nil.
+func object(value any) map[string]any {
+	fields, _ := value.(map[string]any)
+	return fields
+}
+
+// items returns value if it is a list, else nil.
+func items(value any) []any {
+	list, _ := value.([]any)
+	return list
 }
 
 // sameValue compares values as nmstate reads them: a number may be given as text,
-// and MAC and IPv6 addresses in any case.
+// a MAC address in any case and an IP address in any notation.
 func sameValue(a, b any) bool {
 	if reflect.DeepEqual(a, b) {
 		return true
 	}
-	return a != nil && b != nil && strings.EqualFold(text(a), text(b))
+	if a == nil || b == nil {
+		return false
+	}
+	first, err := netip.ParseAddr(text(a))
+	if err != nil {
+		return strings.EqualFold(text(a), text(b))
+	}
+	second, err := netip.ParseAddr(text(b))
+	return err == nil && first == second
 }
 
 func text(value any) string {
@@ -183,25 +210,32 @@ func text(value any) string {
 	return strings.Trim(string(encoded), "\"")
 }
 
-// settleValues drops a section whose wanted values all are the ones that are
-// there. Empty values are there when there is none.
-func settleValues(differs, has map[string]any, section string) {
-	wanted, _ := differs[section].(map[string]any)
-	there, _ := has[section].(map[string]any)
-	for kind, value := range wanted {
-		if holds(value, there[kind]) || holds(value, there["running"]) {
-			delete(wanted, kind)
-		}
+// candidates returns the wanted interfaces in which nmstate finds a difference,
+// with the fields that differ. nmstate knows interfaces by other names, too, such
+// as alternative ones, and returns them with their own. It refuses to compare
+// some states that it has applied: one that differs only in some fields of a
+// VXLAN, for example. Then all wanted interfaces are candidates.
+func (c *comparison) candidates(wanted []any) []any {
+	text, err := encode(map[string]any{"interfaces": wanted})
+	if err != nil {
+		return wanted
 	}
-	if len(wanted) == 0 {
-		delete(differs, section)
+	differs, err := nmstate.GenerateDifferences(withKeys(withVRFs(text, c.current)), withKeys(c.currentText))
+	if err != nil {
+		return wanted
 	}
+	tree, err := decode(bytes.ReplaceAll(differs, []byte(maskedKey), []byte(mask)))
+	if err != nil {
+		return wanted
+	}
+	return list(tree, "interfaces")
 }
 
-func setOrDrop(fields map[string]any, key string, items []any) {
-	if len(items) == 0 {
-		delete(fields, key)
-		return
-	}
-	fields[key] = items
+// maskedKey is a mask as long as a MACsec key has to be: nmstate compares no
+// state with another one.
+var maskedKey = fmt.Sprintf("%-32s", mask)
+
+// withKeys returns a masked state with masks that nmstate takes.
+func withKeys(state []byte) []byte {
+	return bytes.ReplaceAll(state, []byte(mask), []byte(maskedKey))
 }

@@ -74,7 +74,11 @@ func (t *transaction) check(ctx context.Context) error {
 	if t.desired, err = withoutPortsAddresses(t.after.Desired.Raw, t.current); err != nil {
 		return t.translate(err)
 	}
-	if _, err = t.worker.do(workerRequest{Op: opValidate, State: t.desired, Current: t.current}); err != nil {
+	current, err := decode(t.current)
+	if err != nil {
+		return t.translate(err)
+	}
+	if _, err = t.worker.do(workerRequest{Op: opValidate, State: withVRFs(t.desired, current), Current: t.current}); err != nil {
 		return t.translate(err)
 	}
 	faults, err := impossible(t.after.Desired.Raw, t.current, kernelMakes)

@@ -1,0 +1,191 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// comparePorts compares the ports of a bond, bridge or VRF: each wanted one is
+// to be there as wanted, and no other one, unless extra ports are allowed.
+func comparePorts(c *comparison, p property) (any, bool) {
+	wanted, there := items(p.wanted), items(p.there)
+	for _, port := range wanted {
+		if !slices.ContainsFunc(there, func(other any) bool { return c.samePort(p.path, port, other) }) {
+			return p.wanted, true
+		}
+	}
+	for _, other := range there {
+		isWanted := slices.ContainsFunc(wanted, func(port any) bool { return c.portName(port) == c.portName(other) })
+		if !isWanted && !c.mayBeExtra(p.in, other) {
+			return p.wanted, true
+		}
+	}
+	return nil, false
+}
+
+// samePort tells whether a port is the wanted one and is as wanted.
+func (c *comparison) samePort(path string, wanted, there any) bool {
+	if c.portName(wanted) != c.portName(there) {
+		return false
+	}
+	return object(wanted) == nil || c.holds(path, withoutName(wanted), there)
+}
+
+func withoutName(port any) map[string]any {
+	fields := maps.Clone(object(port))
+	delete(fields, "name")
+	return fields
+}
+
+// portName returns the name that the kernel has for a port, which is given as an
+// object or as a name.
+func (c *comparison) portName(port any) any {
+	name := port
+	if fields := object(port); fields != nil {
+		name = fields["name"]
+	}
+	if iface := c.find(name, nil); iface != nil {
+		return iface["name"]
+	}
+	return name
+}
+
+// mayBeExtra tells whether a port that is not wanted is no difference: because its
+// controller may have others, or because nmstate leaves it alone, such as a port
+// for a pod that NetworkManager does not manage. Nor does nmstate know a port
+// which is no interface of its own. A bond of Open vSwitch is none, but its ports are.
+func (c *comparison) mayBeExtra(in map[string]any, port any) bool {
+	if in["allow-extra-ports"] == true {
+		return true
+	}
+	if ports := list(object(object(port)["link-aggregation"]), "port"); len(ports) > 0 {
+		return !slices.ContainsFunc(ports, func(one any) bool { return !c.mayBeExtra(in, one) })
+	}
+	iface := c.kernelInterface(c.portName(port))
+	if iface == nil || c.isIgnored(iface["name"]) || iface["type"] == "unknown" {
+		return true
+	}
+	return in["allow-extra-patch-ports"] == true && iface["patch"] != nil
+}
+
+// kernelInterface returns the current interface of the given name that is a port
+// and so not a bridge of Open vSwitch.
+func (c *comparison) kernelInterface(name any) map[string]any { return c.find(name, "ethernet") }
+
+// compareVLAN compares the VLAN filter of a bridge's port. An empty one means
+// that there is to be none.
+func compareVLAN(c *comparison, p property) (any, bool) {
+	if len(object(p.wanted)) == 0 {
+		return p.wanted, len(object(p.there)) > 0
+	}
+	return plain(c, p)
+}
+
+// compareTags compares the VLANs of a trunk port, which may be given as ranges.
+func compareTags(_ *comparison, p property) (any, bool) {
+	return p.wanted, !maps.Equal(tags(p.wanted), tags(p.there))
+}
+
+func tags(list any) map[int]bool {
+	found := map[int]bool{}
+	for _, item := range items(list) {
+		lowest, highest := object(item)["id"], object(item)["id"]
+		if span := object(object(item)["id-range"]); span != nil {
+			lowest, highest = span["min"], span["max"]
+		}
+		first, err1 := strconv.Atoi(text(lowest))
+		last, err2 := strconv.Atoi(text(highest))
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		for tag := first; tag <= last && tag < 4096; tag++ {
+			found[tag] = true
+		}
+	}
+	return found
+}
+
+// withVRFs returns a desired state in which each interface that is to have IP and
+// is a port of a VRF says so. nmstate keeps the type of the controller out of
+// what it shows. So it takes a port of a VRF, when it reads the current state as
+// text, for one of a bridge, which must not have IP.
+func withVRFs(desired []byte, current map[string]any) []byte {
+	wanted, err := decode(desired)
+	if err != nil {
+		return desired
+	}
+	controllers := map[any]any{}
+	for _, item := range list(current, "interfaces") {
+		if iface := object(item); iface["type"] == "vrf" {
+			for _, port := range list(object(iface["vrf"]), "port") {
+				controllers[port] = iface["name"]
+			}
+		}
+	}
+	changed := false
+	for _, item := range list(wanted, "interfaces") {
+		iface := object(item)
+		controller, isPort := controllers[iface["name"]]
+		if isPort && iface["controller"] == nil && keepsPort(wanted, controller, iface["name"]) {
+			iface["controller"], changed = controller, true
+		}
+	}
+	if !changed {
+		return desired
+	}
+	text, err := encode(wanted)
+	if err != nil {
+		return desired
+	}
+	return text
+}
+
+// keepsPort tells whether a port stays with its VRF: the state does not take it
+// away and no other controller claims it.
+func keepsPort(wanted map[string]any, vrf, port any) bool {
+	for _, item := range list(wanted, "interfaces") {
+		iface := object(item)
+		ports, given := portsOf(iface)
+		isVRF := iface["name"] == vrf
+		switch {
+		case isVRF && (iface["state"] == "absent" || iface["state"] == "down"):
+			return false
+		case given && slices.Contains(ports, port) != isVRF:
+			return false
+		}
+	}
+	return true
+}
+
+// portsOf returns the names of the ports that an interface is given, and whether
+// it is given any list of them.
+func portsOf(iface map[string]any) (names []any, given bool) {
+	for _, section := range []string{"bridge", "link-aggregation", "vrf"} {
+		ports, isList := object(iface[section])["port"].([]any)
+		given = given || isList
+		for _, port := range ports {
+			if fields := object(port); fields != nil {
+				port = fields["name"]
+			}
+			names = append(names, port)
+		}
+	}
+	return names, given
+}

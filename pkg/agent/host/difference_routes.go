@@ -1,0 +1,166 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// compareRoutes returns the wanted routes that differ: those that are not there,
+// and those to be absent of which some are there that no other entry wants.
+func compareRoutes(c *comparison, p property) (any, bool) {
+	return c.entriesLeft(items(p.wanted), items(p.there), c.isRoute)
+}
+
+// compareRouteRules is compareRoutes for rules.
+func compareRouteRules(c *comparison, p property) (any, bool) {
+	return c.entriesLeft(items(p.wanted), items(p.there), c.isRouteRule)
+}
+
+// entriesLeft returns the wanted entries that do not hold. Routes and rules that
+// belong to an interface which nmstate leaves alone are left alone, too.
+func (c *comparison) entriesLeft(wanted, there []any, matches func(wanted, there map[string]any) bool) (any, bool) {
+	there = slices.DeleteFunc(slices.Clone(there), func(item any) bool {
+		entry := object(item)
+		return entry["state"] == "ignore" || c.isIgnored(entry["next-hop-interface"]) && entry["route-type"] == nil || c.isIgnored(entry["iif"])
+	})
+	isWanted := func(entry map[string]any) bool {
+		return slices.ContainsFunc(wanted, func(item any) bool {
+			return object(item)["state"] == nil && matches(object(item), entry)
+		})
+	}
+	var left []any
+	for _, item := range wanted {
+		one := object(item)
+		if one["state"] == "ignore" {
+			continue
+		}
+		absent := one["state"] == "absent"
+		found := slices.ContainsFunc(there, func(other any) bool {
+			entry := object(other)
+			return matches(one, entry) && !(absent && isWanted(entry))
+		})
+		if found == absent {
+			left = append(left, item)
+		}
+	}
+	return left, len(left) > 0
+}
+
+// isIgnored tells whether nmstate leaves the interface of this name alone, which
+// it does not if the state means it.
+func (c *comparison) isIgnored(name any) bool {
+	if name == nil {
+		return false
+	}
+	if wanted := named("name", name, list(c.desired, "interfaces")); wanted != nil {
+		return wanted["state"] == "ignore"
+	}
+	return c.find(name, nil)["state"] == "ignore"
+}
+
+// isRoute tells whether a route has all that a wanted one gives. nmstate does not
+// compare metrics; one that is given, and is not a default, has to be there all
+// the same. It does not count for what is to be absent: nmstate takes such routes
+// away whatever their metric is.
+func (c *comparison) isRoute(wanted, there map[string]any) bool {
+	for name, value := range wanted {
+		has := there[name]
+		switch name {
+		case "state":
+		case "destination":
+			if value != "" && !samePrefix(value, has) {
+				return false
+			}
+		case "next-hop-interface":
+			// The kernel keeps IPv4's blackholes over no interface.
+			if (has != nil || wanted["route-type"] == nil) && c.portName(value) != has {
+				return false
+			}
+		case "metric":
+			unset := wanted["state"] != nil || slices.Contains([]string{"-1", "0"}, text(value))
+			if !unset && !sameValue(value, has) {
+				return false
+			}
+		case "table-id":
+			if text(value) != "0" && !sameValue(value, has) {
+				return false
+			}
+		default:
+			if off := value == false && has == nil; !off && !sameValue(value, has) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isRouteRule is isRoute for rules. One without table and action is in the main
+// table, unless it says what is to be absent. There, no address given means any,
+// and an empty one means none.
+func (c *comparison) isRouteRule(wanted, there map[string]any) bool {
+	for name, value := range wanted {
+		has := there[name]
+		is := sameValue(value, has)
+		switch name {
+		case "state":
+			is = true
+		case "family":
+			is = is || has == nil
+		case "ip-from", "ip-to":
+			if value == "" {
+				is = has == nil || has == "" || wanted["state"] == nil
+			} else {
+				is = samePrefix(value, has)
+			}
+		case "priority":
+			is = is || text(value) == "-1" || text(value) == "0" && has == nil
+		case "route-table":
+			is = is || text(value) == "0"
+		case "fwmark", "fwmask":
+			is = is || isZero(value) && (has == nil || isZero(has))
+		case "iif":
+			is = is || has != nil && c.portName(value) == has
+		}
+		if !is {
+			return false
+		}
+	}
+	return wanted["state"] != nil || wanted["action"] != nil || wanted["route-table"] != nil || text(there["route-table"]) == "254"
+}
+
+func isZero(value any) bool { return text(value) == "0" || text(value) == "0x0" }
+
+// samePrefix tells whether two texts mean the same network. An address alone is a
+// network of its own.
+func samePrefix(a, b any) bool {
+	first, ok1 := parsePrefix(a)
+	second, ok2 := parsePrefix(b)
+	return ok1 && ok2 && first == second
+}
+
+func parsePrefix(value any) (netip.Prefix, bool) {
+	if prefix, err := netip.ParsePrefix(text(value)); err == nil {
+		return prefix.Masked(), true
+	}
+	address, err := netip.ParseAddr(text(value))
+	if err != nil {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(address, address.BitLen()), true
+}
