@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -32,17 +33,17 @@ import (
 // nil if applying it again would change nothing. Secrets are masked on both
 // sides and never differ.
 //
-// nmstate's own comparison comes first, for interfaces. It finds too much: it
-// compares lists as a whole, and it does not know what nmstate's verification
-// knows, for example that a missing list is an empty one. So each field that it
-// finds is compared again by the rules in difference_fields.go, which are those
-// of the verification after an apply: what was verified is no difference.
+// For interfaces, nmstate's own comparison comes first. It finds too much: it
+// compares lists as a whole, and it does not know what nmstate's verification after
+// an apply knows, for example that a list which is not shown is empty. So each
+// field that it finds is compared again, as the verification compares: what was
+// verified is no difference. The rules for that are in difference_fields.go.
 func difference(desired *v1alpha1.State, current []byte) (*v1alpha1.State, error) {
 	return differenceBy(desired, current, (*comparison).candidates)
 }
 
-// differenceBy is difference with the given first comparison of interfaces. It
-// returns all interfaces that may differ, or their fields that may.
+// differenceBy is difference with another first comparison of interfaces, which
+// returns the wanted interfaces that may differ, with the fields that may.
 func differenceBy(desired *v1alpha1.State, current []byte, candidates func(*comparison, []any) []any) (*v1alpha1.State, error) {
 	if desired == nil {
 		return nil, nil
@@ -53,13 +54,14 @@ func differenceBy(desired *v1alpha1.State, current []byte, candidates func(*comp
 	if err != nil {
 		return nil, err
 	}
-	c := &comparison{currentText: current, candidatesOf: candidates, rules: rules()}
+	c := &comparison{candidatesOf: candidates, rules: rules()}
 	if c.desired, err = decode(formatted); err != nil {
 		return nil, err
 	}
 	if c.current, err = decode(current); err != nil {
 		return nil, err
 	}
+	c.indexInterfaces()
 	// nmstate ignores what describes a state as a whole.
 	delete(c.desired, "description")
 	differs := c.fields("", c.desired, c.desired, c.current)
@@ -73,11 +75,14 @@ func differenceBy(desired *v1alpha1.State, current []byte, candidates func(*comp
 // comparison compares a desired state with the current one.
 type comparison struct {
 	desired, current map[string]any
-	// currentText is current as it was read.
-	currentText []byte
 	// candidatesOf is the first comparison of interfaces.
 	candidatesOf func(*comparison, []any) []any
 	rules        map[string]rule
+	// byName has the current interfaces by their names, byOtherName by the other
+	// names that they have.
+	byName, byOtherName map[string][]map[string]any
+	// wantedStates has the states of the wanted interfaces by name.
+	wantedStates map[string]any
 }
 
 // property is a field of a desired state and its counterpart in the current one.
@@ -144,25 +149,21 @@ func plain(c *comparison, p property) (any, bool) {
 // sameItems tells whether two lists have the same items, in any order. An item
 // that is there may have more fields than the wanted one.
 func (c *comparison) sameItems(path string, wanted, there []any) bool {
-	if len(wanted) != len(there) {
-		return false
+	isThere := func(one any) bool { return c.hasItem(path, one, there) }
+	isWanted := func(other any) bool {
+		return slices.ContainsFunc(wanted, func(one any) bool { return c.holds(path, one, other) })
 	}
-	for _, one := range wanted {
-		if !c.hasItem(path, one, there) {
-			return false
-		}
-	}
-	return true
+	return len(wanted) == len(there) && all(wanted, isThere) && all(there, isWanted)
+}
+
+// all tells whether all items are as asked.
+func all(items []any, is func(any) bool) bool {
+	return !slices.ContainsFunc(items, func(item any) bool { return !is(item) })
 }
 
 // hasItem tells whether a list has an item with all that is wanted.
 func (c *comparison) hasItem(path string, wanted any, list []any) bool {
-	for _, item := range list {
-		if c.holds(path, wanted, item) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(list, func(item any) bool { return c.holds(path, wanted, item) })
 }
 
 // holds tells whether an item of a list has all that is wanted.
@@ -186,7 +187,7 @@ func items(value any) []any {
 }
 
 // sameValue compares values as nmstate reads them: a number may be given as text,
-// a MAC address in any case and an IP address in any notation.
+// an IP address in any notation, and a MAC or PCI address in any case.
 func sameValue(a, b any) bool {
 	if reflect.DeepEqual(a, b) {
 		return true
@@ -194,20 +195,33 @@ func sameValue(a, b any) bool {
 	if a == nil || b == nil {
 		return false
 	}
-	first, err := netip.ParseAddr(text(a))
-	if err != nil {
-		return strings.EqualFold(text(a), text(b))
+	one, other := text(a), text(b)
+	first, err1 := netip.ParseAddr(one)
+	second, err2 := netip.ParseAddr(other)
+	if err1 == nil && err2 == nil {
+		return first == second
 	}
-	second, err := netip.ParseAddr(text(b))
-	return err == nil && first == second
+	return one == other || isHardware(one) && strings.EqualFold(one, other)
 }
 
+// isHardware tells whether a text is a MAC or PCI address.
+func isHardware(text string) bool {
+	return strings.Contains(text, ":") && strings.Trim(text, "0123456789abcdefABCDEF:.") == ""
+}
+
+// text returns a value as it is written, without the quotes of a text.
 func text(value any) string {
+	switch value := value.(type) {
+	case string:
+		return value
+	case json.Number:
+		return value.String()
+	}
 	encoded, err := json.Marshal(value)
 	if err != nil {
 		return ""
 	}
-	return strings.Trim(string(encoded), "\"")
+	return string(encoded)
 }
 
 // candidates returns the wanted interfaces in which nmstate finds a difference,
@@ -216,11 +230,15 @@ func text(value any) string {
 // some states that it has applied: one that differs only in some fields of a
 // VXLAN, for example. Then all wanted interfaces are candidates.
 func (c *comparison) candidates(wanted []any) []any {
-	text, err := encode(map[string]any{"interfaces": wanted})
-	if err != nil {
+	if len(wanted) == 0 {
+		return nil
+	}
+	desired, err1 := encode(map[string]any{"interfaces": wanted})
+	current, err2 := encode(map[string]any{"interfaces": c.current["interfaces"]})
+	if err1 != nil || err2 != nil {
 		return wanted
 	}
-	differs, err := nmstate.GenerateDifferences(withKeys(withVRFs(text, c.current)), withKeys(c.currentText))
+	differs, err := nmstate.GenerateDifferences(withKeys(withVRFs(desired, c.current)), withKeys(current))
 	if err != nil {
 		return wanted
 	}
@@ -231,11 +249,11 @@ func (c *comparison) candidates(wanted []any) []any {
 	return list(tree, "interfaces")
 }
 
-// maskedKey is a mask as long as a MACsec key has to be: nmstate compares no
-// state with another one.
+// maskedKey is a mask of the length of a MACsec key. nmstate refuses keys of
+// another length, so it would not compare a state with the mask itself.
 var maskedKey = fmt.Sprintf("%-32s", mask)
 
-// withKeys returns a masked state with masks that nmstate takes.
+// withKeys returns a masked state with masks that nmstate accepts.
 func withKeys(state []byte) []byte {
 	return bytes.ReplaceAll(state, []byte(mask), []byte(maskedKey))
 }

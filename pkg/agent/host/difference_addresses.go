@@ -44,7 +44,7 @@ func ipRules() map[string]rule {
 	return table
 }
 
-// whileEnabled compares a field that has no meaning if IP is to be off.
+// whileEnabled compares a field that has no meaning while IP is to be off.
 func whileEnabled(compare rule) rule {
 	return func(c *comparison, p property) (any, bool) {
 		if p.in["enabled"] == false {
@@ -55,7 +55,7 @@ func whileEnabled(compare rule) rule {
 }
 
 // whileAutomatic compares a field that has a meaning only with DHCP or, in IPv6,
-// router advertisements. nmstate's comparison has some that nobody gave.
+// router advertisements. nmstate's own comparison adds some that are not desired.
 func whileAutomatic(compare rule) rule {
 	return func(c *comparison, p property) (any, bool) {
 		if p.in[p.name] == nil || !isAutomatic(p.in, p.thereIn) {
@@ -76,8 +76,8 @@ func isAutomatic(in, thereIn map[string]any) bool {
 	return false
 }
 
-// compareEnabled compares whether IP is on. Whether IPv4 without any address is
-// on depends on the routes that there are, and does not count.
+// compareEnabled compares whether IP is on. It does not count for IPv4 if there is
+// to be no address: then it depends on the routes that there are.
 func compareEnabled(c *comparison, p property) (any, bool) {
 	list, given := p.in["address"].([]any)
 	if p.path == "ipv4.enabled" && given && len(static(list)) == 0 && !isAutomatic(p.in, nil) && len(static(items(p.thereIn["address"]))) == 0 {
@@ -86,8 +86,8 @@ func compareEnabled(c *comparison, p property) (any, bool) {
 	return plain(c, p)
 }
 
-// compareAddresses compares static addresses. One more than wanted is a difference
-// only if allow-extra-address is false, which is not nmstate's default.
+// compareAddresses compares static addresses. An additional address is a difference
+// only if allow-extra-address is false; nmstate's default is true.
 func compareAddresses(_ *comparison, p property) (any, bool) {
 	wanted, there := static(items(p.wanted)), static(items(p.there))
 	for _, prefix := range wanted {
@@ -103,8 +103,8 @@ func compareAddresses(_ *comparison, p property) (any, bool) {
 	return nil, false
 }
 
-// static returns the addresses that are neither leases nor the kernel's own, by
-// their text. nmstate ignores the others in a desired state.
+// static returns the addresses, with prefix length, that are neither leases nor
+// link-local ones of IPv6. nmstate ignores the others in a desired state.
 func static(list []any) []string {
 	var found []string
 	for _, item := range list {

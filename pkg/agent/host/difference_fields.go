@@ -22,8 +22,8 @@ import (
 	"strings"
 )
 
-// rules returns the fields that nmstate's verification after an apply does not
-// compare like any other, by their path.
+// rules returns the rules of the fields that nmstate's verification does not
+// compare like all others, by the path of the field.
 func rules() map[string]rule {
 	table := map[string]rule{
 		// Of the whole state.
@@ -47,7 +47,7 @@ func rules() map[string]rule {
 		"ipv6":         notOf("ovs-bridge"),
 		"wait-ip":      ifShown,
 
-		// nmstate only shows these, or only takes them.
+		// nmstate shows these and ignores them when it applies, or the other way round.
 		"copy-mac-from":                  notCompared,
 		"driver":                         notCompared,
 		"permanent-mac-address":          notCompared,
@@ -147,7 +147,7 @@ func unless(name string) rule {
 }
 
 // notOf compares a field that interfaces of the given type do not have. nmstate
-// takes it for them and ignores it.
+// accepts it for them and ignores it.
 func notOf(kind string) rule {
 	return func(c *comparison, p property) (any, bool) {
 		if p.in["type"] == kind {
@@ -157,8 +157,8 @@ func notOf(kind string) rule {
 	}
 }
 
-// macAddress compares MAC addresses. A VRF has none, and that of a bond which
-// takes over its active port's is not the bond's to choose.
+// macAddress compares MAC addresses. nmstate ignores that of a VRF, and that of a
+// bond which takes over the address of its active port.
 func macAddress(c *comparison, p property) (any, bool) {
 	bond := object(p.thereIn["link-aggregation"])
 	options := object(bond["options"])
@@ -177,24 +177,21 @@ func profileName(c *comparison, p property) (any, bool) {
 	return plain(c, p)
 }
 
-// compareDNS compares what DNS is configured to be. Nothing wanted at all means
-// that there is to be none. Servers and search domains are asked in their order.
+// compareDNS compares what DNS is configured to be. What is not mentioned stays as
+// it is, but if nothing is mentioned, there is to be nothing. The resolver asks
+// servers and search domains in their order.
 func compareDNS(c *comparison, p property) (any, bool) {
 	wanted, there := object(p.wanted), object(p.there)
-	nothing := true
 	for _, name := range []string{"server", "search", "options"} {
-		nothing = nothing && len(items(wanted[name])) == 0
-	}
-	for _, name := range []string{"server", "search", "options"} {
-		want, has := items(wanted[name]), items(there[name])
-		switch {
-		case nothing && wanted[name] == nil && len(wanted) > 0, wanted[name] == nil && !nothing:
+		if wanted[name] == nil && len(wanted) > 0 {
 			continue
-		case name == "options":
-			if !c.sameItems(p.path, want, has) {
-				return wanted, true
-			}
-		case !slices.EqualFunc(want, has, sameValue):
+		}
+		want, has := items(wanted[name]), items(there[name])
+		same := slices.EqualFunc(want, has, sameValue)
+		if name == "options" {
+			same = c.sameItems(p.path, want, has)
+		}
+		if !same {
 			return wanted, true
 		}
 	}
@@ -202,8 +199,9 @@ func compareDNS(c *comparison, p property) (any, bool) {
 }
 
 // compareFeatures compares ethtool's features. nmstate knows some by two names
-// and shows them by one.
-func compareFeatures(c *comparison, p property) (any, bool) {
+// and shows them by one, which its own comparison has, too. A feature that is not
+// shown is none of the device's.
+func compareFeatures(_ *comparison, p property) (any, bool) {
 	there := object(p.there)
 	left := map[string]any{}
 	for name, value := range object(p.wanted) {

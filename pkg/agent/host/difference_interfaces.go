@@ -32,35 +32,42 @@ func compareInterfaces(c *comparison, p property) (any, bool) {
 	return left, len(left) > 0
 }
 
-// interfaceRest returns the part of a wanted interface that does not hold, with
-// its name, type and state; nil if all holds.
+// interfaceRest returns the part of a wanted interface that does not hold, nil if
+// all holds.
 func (c *comparison) interfaceRest(wanted map[string]any) map[string]any {
 	there := c.find(wanted["name"], wanted["type"])
-	settled := there == nil
+	holds := false
 	switch wanted["state"] {
 	case "ignore", "unknown":
-		return nil
+		holds = true
 	case "absent":
-		settled = isAbsent(there)
+		holds = isAbsent(there)
 	case "down":
-		settled = there["state"] != "up"
+		holds = isDown(there)
 	default:
-		if there == nil {
-			return wanted
+		if there != nil {
+			return c.fieldsRest(wanted, there)
 		}
-		left := c.fields("", wanted, c.inFull(wanted, there), there)
-		if len(left) == 0 {
-			return nil
-		}
-		for _, key := range []string{"name", "type", "state"} {
-			left[key] = wanted[key]
-		}
-		return left
 	}
-	if settled {
+	if holds {
 		return nil
 	}
 	return wanted
+}
+
+// fieldsRest returns the fields of a wanted interface that do not hold, with name,
+// type and state as they are desired; nil if all hold.
+func (c *comparison) fieldsRest(wanted, there map[string]any) map[string]any {
+	full := c.inFull(wanted, there)
+	left := c.fields("", wanted, full, there)
+	if len(left) == 0 {
+		return nil
+	}
+	left["name"], left["type"], left["state"] = full["name"], full["type"], full["state"]
+	if full["type"] == "unknown" {
+		left["type"] = there["type"]
+	}
+	return left
 }
 
 // inFull returns the desired interface of which wanted has the fields that may differ.
@@ -75,17 +82,13 @@ func (c *comparison) inFull(wanted, there map[string]any) map[string]any {
 	return wanted
 }
 
-// find returns the current interface with the given name, or with that as another
-// name of it; nil if there is none. One that is known to Open vSwitch or IPsec
-// alone may have the name of one that the kernel knows.
+// find returns the current interface that has the given name, or goes by it; nil
+// if there is none. An interface that only Open vSwitch or IPsec knows may have the
+// name of one that the kernel knows, so the type tells them apart.
 func (c *comparison) find(name, kind any) map[string]any {
-	current := list(c.current, "interfaces")
-	for _, is := range []func(map[string]any) bool{
-		func(iface map[string]any) bool { return iface["name"] == name },
-		func(iface map[string]any) bool { return goesBy(iface, name) },
-	} {
-		for _, item := range current {
-			if iface := object(item); is(iface) && compatible(iface["type"], kind) {
+	for _, index := range []map[string][]map[string]any{c.byName, c.byOtherName} {
+		for _, iface := range index[text(name)] {
+			if compatible(iface["type"], kind) {
 				return iface
 			}
 		}
@@ -93,13 +96,36 @@ func (c *comparison) find(name, kind any) map[string]any {
 	return nil
 }
 
+// indexInterfaces notes what is looked up for each route and port.
+func (c *comparison) indexInterfaces() {
+	c.wantedStates = map[string]any{}
+	for _, item := range list(c.desired, "interfaces") {
+		c.wantedStates[text(object(item)["name"])] = object(item)["state"]
+	}
+	c.byName, c.byOtherName = map[string][]map[string]any{}, map[string][]map[string]any{}
+	for _, item := range list(c.current, "interfaces") {
+		iface := object(item)
+		name := text(iface["name"])
+		c.byName[name] = append(c.byName[name], iface)
+		others := []any{iface["profile-name"]}
+		for _, other := range list(iface, "alt-names") {
+			others = append(others, object(other)["name"])
+		}
+		for _, other := range others {
+			if other != nil {
+				c.byOtherName[text(other)] = append(c.byOtherName[text(other)], iface)
+			}
+		}
+	}
+}
+
 // goesBy tells whether an interface has the given name beside its own.
 func goesBy(iface map[string]any, name any) bool {
 	return name != nil && (iface["profile-name"] == name || named("name", name, list(iface, "alt-names")) != nil)
 }
 
-// compatible tells whether interfaces of two types, of which one may not be given,
-// can be the same one.
+// compatible tells whether interfaces of these two types can be the same one. A
+// type that is not given can be any.
 func compatible(a, b any) bool {
 	inUserspace := func(kind any) bool { return kind == "ovs-bridge" || kind == "ipsec" }
 	return a == nil || b == nil || a == "unknown" || b == "unknown" || inUserspace(a) == inUserspace(b)
@@ -113,14 +139,36 @@ func compareType(_ *comparison, p property) (any, bool) {
 	return p.wanted, !same
 }
 
-// isAbsent tells whether an interface is absent as far as it can be: a physical
-// one stays there and is down, the loopback stays as it is.
+// isAbsent tells whether an interface is absent as far as it can be. What nmstate
+// cannot delete goes down, and the loopback stays as it is. A veth stays, and is
+// down, if NetworkManager has not made it.
 func isAbsent(iface map[string]any) bool {
 	switch iface["type"] {
 	case nil, "loopback":
 		return true
-	case "ethernet", "infiniband":
+	case "ethernet", "veth", "infiniband":
 		return iface["state"] != "up"
+	}
+	return false
+}
+
+// isDown tells whether an interface is down as far as it can be. What nmstate
+// cannot delete may stay up without IP.
+func isDown(iface map[string]any) bool {
+	switch iface["type"] {
+	case "ethernet", "veth", "infiniband", "loopback":
+		return iface["state"] != "up" || !hasIP(iface)
+	}
+	return iface["state"] != "up"
+}
+
+// hasIP tells whether an interface has addresses that the kernel has not made by
+// itself, or waits for some.
+func hasIP(iface map[string]any) bool {
+	for _, family := range []string{"ipv4", "ipv6"} {
+		if ip := object(iface[family]); isAutomatic(ip, nil) || len(static(list(ip, "address"))) > 0 {
+			return true
+		}
 	}
 	return false
 }

@@ -22,8 +22,8 @@ import (
 	"strconv"
 )
 
-// comparePorts compares the ports of a bond, bridge or VRF: each wanted one is
-// to be there as wanted, and no other one, unless extra ports are allowed.
+// comparePorts compares the ports of a bond, bridge or VRF. Each wanted port has to
+// be there as wanted. Any other one must not be there, unless it may be extra.
 func comparePorts(c *comparison, p property) (any, bool) {
 	wanted, there := items(p.wanted), items(p.there)
 	for _, port := range wanted {
@@ -67,10 +67,10 @@ func (c *comparison) portName(port any) any {
 	return name
 }
 
-// mayBeExtra tells whether a port that is not wanted is no difference: because its
-// controller may have others, or because nmstate leaves it alone, such as a port
-// for a pod that NetworkManager does not manage. Nor does nmstate know a port
-// which is no interface of its own. A bond of Open vSwitch is none, but its ports are.
+// mayBeExtra tells whether a port that is not wanted is no difference. This is so
+// if the controller may have others, and if nmstate leaves the port alone: one that
+// NetworkManager does not manage, such as a pod's, or one that is no interface. A
+// bond of Open vSwitch is no interface, but its ports are.
 func (c *comparison) mayBeExtra(in map[string]any, port any) bool {
 	if in["allow-extra-ports"] == true {
 		return true
@@ -85,8 +85,8 @@ func (c *comparison) mayBeExtra(in map[string]any, port any) bool {
 	return in["allow-extra-patch-ports"] == true && iface["patch"] != nil
 }
 
-// kernelInterface returns the current interface of the given name that is a port
-// and so not a bridge of Open vSwitch.
+// kernelInterface returns the current interface of the given name that the kernel
+// knows: a bridge of Open vSwitch may have a port of its own name.
 func (c *comparison) kernelInterface(name any) map[string]any { return c.find(name, "ethernet") }
 
 // compareVLAN compares the VLAN filter of a bridge's port. An empty one means
@@ -122,29 +122,31 @@ func tags(list any) map[int]bool {
 	return found
 }
 
-// withVRFs returns a desired state in which each interface that is to have IP and
-// is a port of a VRF says so. nmstate keeps the type of the controller out of
-// what it shows. So it takes a port of a VRF, when it reads the current state as
-// text, for one of a bridge, which must not have IP.
+// withVRFs returns the desired state with the controller of each interface that is
+// a port of a VRF and stays one. The current state as JSON does not say of which
+// type an interface's controller is. So nmstate takes the port of a VRF for the
+// port of a bridge, which must not have IP, and refuses the state. Of a controller
+// that is desired it looks the type up.
 func withVRFs(desired []byte, current map[string]any) []byte {
 	wanted, err := decode(desired)
 	if err != nil {
 		return desired
 	}
-	controllers := map[any]any{}
+	controllers := map[string]string{}
 	for _, item := range list(current, "interfaces") {
 		if iface := object(item); iface["type"] == "vrf" {
 			for _, port := range list(object(iface["vrf"]), "port") {
-				controllers[port] = iface["name"]
+				controllers[text(port)] = stringAt(iface, "name")
 			}
 		}
 	}
 	changed := false
 	for _, item := range list(wanted, "interfaces") {
 		iface := object(item)
-		controller, isPort := controllers[iface["name"]]
-		if isPort && iface["controller"] == nil && keepsPort(wanted, controller, iface["name"]) {
-			iface["controller"], changed = controller, true
+		port := stringAt(iface, "name")
+		vrf := controllers[port]
+		if vrf != "" && iface["controller"] == nil && keepsPort(wanted, vrf, port) {
+			iface["controller"], changed = vrf, true
 		}
 	}
 	if !changed {
@@ -159,7 +161,7 @@ func withVRFs(desired []byte, current map[string]any) []byte {
 
 // keepsPort tells whether a port stays with its VRF: the state does not take it
 // away and no other controller claims it.
-func keepsPort(wanted map[string]any, vrf, port any) bool {
+func keepsPort(wanted map[string]any, vrf, port string) bool {
 	for _, item := range list(wanted, "interfaces") {
 		iface := object(item)
 		ports, given := portsOf(iface)
@@ -167,7 +169,7 @@ func keepsPort(wanted map[string]any, vrf, port any) bool {
 		switch {
 		case isVRF && (iface["state"] == "absent" || iface["state"] == "down"):
 			return false
-		case given && slices.Contains(ports, port) != isVRF:
+		case given && slices.Contains(ports, any(port)) != isVRF:
 			return false
 		}
 	}

@@ -24,24 +24,29 @@ import (
 // compareRoutes returns the wanted routes that differ: those that are not there,
 // and those to be absent of which some are there that no other entry wants.
 func compareRoutes(c *comparison, p property) (any, bool) {
-	return c.entriesLeft(items(p.wanted), items(p.there), c.isRoute)
+	return entryKind{key: "destination", matches: c.isRoute}.left(items(p.wanted), c.notIgnored(items(p.there)))
 }
 
 // compareRouteRules is compareRoutes for rules.
 func compareRouteRules(c *comparison, p property) (any, bool) {
-	return c.entriesLeft(items(p.wanted), items(p.there), c.isRouteRule)
+	return entryKind{key: "ip-from", matches: c.isRouteRule}.left(items(p.wanted), c.notIgnored(items(p.there)))
 }
 
-// entriesLeft returns the wanted entries that do not hold. Routes and rules that
-// belong to an interface which nmstate leaves alone are left alone, too.
-func (c *comparison) entriesLeft(wanted, there []any, matches func(wanted, there map[string]any) bool) (any, bool) {
-	there = slices.DeleteFunc(slices.Clone(there), func(item any) bool {
-		entry := object(item)
-		return entry["state"] == "ignore" || c.isIgnored(entry["next-hop-interface"]) && entry["route-type"] == nil || c.isIgnored(entry["iif"])
-	})
+// entryKind is what entries of routes and of rules differ in.
+type entryKind struct {
+	// key is a field that has to be the same for two entries to match, unless
+	// the wanted one does not give it.
+	key string
+	// matches tells whether an entry has all that a wanted one gives.
+	matches func(wanted, there map[string]any) bool
+}
+
+// left returns the wanted entries that do not hold.
+func (k entryKind) left(wanted, there []any) (any, bool) {
+	wantedByKey, thereByKey := k.byKey(wanted), k.byKey(there)
 	isWanted := func(entry map[string]any) bool {
-		return slices.ContainsFunc(wanted, func(item any) bool {
-			return object(item)["state"] == nil && matches(object(item), entry)
+		return slices.ContainsFunc(slices.Concat(wantedByKey[k.keyOf(entry)], wantedByKey[""]), func(item any) bool {
+			return object(item)["state"] == nil && k.matches(object(item), entry)
 		})
 	}
 	var left []any
@@ -51,9 +56,12 @@ func (c *comparison) entriesLeft(wanted, there []any, matches func(wanted, there
 			continue
 		}
 		absent := one["state"] == "absent"
-		found := slices.ContainsFunc(there, func(other any) bool {
-			entry := object(other)
-			return matches(one, entry) && !(absent && isWanted(entry))
+		others := thereByKey[k.keyOf(one)]
+		if k.keyOf(one) == "" {
+			others = there
+		}
+		found := slices.ContainsFunc(others, func(other any) bool {
+			return k.matches(one, object(other)) && !(absent && isWanted(object(other)))
 		})
 		if found == absent {
 			left = append(left, item)
@@ -62,22 +70,50 @@ func (c *comparison) entriesLeft(wanted, there []any, matches func(wanted, there
 	return left, len(left) > 0
 }
 
+// byKey returns the entries by their key: all pairs of them would take seconds to
+// compare where there are thousands.
+func (k entryKind) byKey(entries []any) map[string][]any {
+	index := map[string][]any{}
+	for _, item := range entries {
+		key := k.keyOf(object(item))
+		index[key] = append(index[key], item)
+	}
+	return index
+}
+
+// keyOf returns the network in an entry's key, "" if there is none.
+func (k entryKind) keyOf(entry map[string]any) string {
+	prefix, ok := parsePrefix(entry[k.key])
+	if !ok {
+		return ""
+	}
+	return prefix.String()
+}
+
+// notIgnored leaves out routes and rules over interfaces that nmstate leaves alone.
+func (c *comparison) notIgnored(entries []any) []any {
+	return slices.DeleteFunc(slices.Clone(entries), func(item any) bool {
+		entry := object(item)
+		return entry["state"] == "ignore" || c.isIgnored(entry["next-hop-interface"]) && entry["route-type"] == nil || c.isIgnored(entry["iif"])
+	})
+}
+
 // isIgnored tells whether nmstate leaves the interface of this name alone, which
 // it does not if the state means it.
 func (c *comparison) isIgnored(name any) bool {
 	if name == nil {
 		return false
 	}
-	if wanted := named("name", name, list(c.desired, "interfaces")); wanted != nil {
-		return wanted["state"] == "ignore"
+	if state, isMeant := c.wantedStates[text(name)]; isMeant {
+		return state == "ignore"
 	}
 	return c.find(name, nil)["state"] == "ignore"
 }
 
 // isRoute tells whether a route has all that a wanted one gives. nmstate does not
-// compare metrics; one that is given, and is not a default, has to be there all
-// the same. It does not count for what is to be absent: nmstate takes such routes
-// away whatever their metric is.
+// compare metrics. Here, a metric that is given and is no default has to be there.
+// It does not count for routes to be absent: nmstate takes them away whatever
+// their metric is.
 func (c *comparison) isRoute(wanted, there map[string]any) bool {
 	for name, value := range wanted {
 		has := there[name]
@@ -110,9 +146,9 @@ func (c *comparison) isRoute(wanted, there map[string]any) bool {
 	return true
 }
 
-// isRouteRule is isRoute for rules. One without table and action is in the main
-// table, unless it says what is to be absent. There, no address given means any,
-// and an empty one means none.
+// isRouteRule is isRoute for rules. A wanted rule without table and action is in
+// the main table. In a rule to be absent, an empty address means a rule without
+// one, and what is not given means any.
 func (c *comparison) isRouteRule(wanted, there map[string]any) bool {
 	for name, value := range wanted {
 		has := there[name]

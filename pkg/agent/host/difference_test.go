@@ -161,6 +161,40 @@ func TestNothingDiffersOnceItIsThere(t *testing.T) {
 	}
 }
 
+// TestAPortOfAVRFCanBeValidated against a network in which it is one already, as
+// for the dry run of what was committed. One that leaves its VRF says so itself.
+func TestAPortOfAVRFCanBeValidated(t *testing.T) {
+	address := "{name: eth1, type: ethernet, state: up, ipv4: {enabled: true, address: [" + wantedAddress + "]}}"
+	current := fromYAML(t, vrf("port: [eth1], route-table-id: 102", portOfVRF)).Raw
+	there, err := decode(current)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, desired := range map[string]string{
+		"it stays":                 vrf("port: [eth1], route-table-id: 102", address),
+		"alone":                    "{interfaces: [" + address + "]}",
+		"it leaves":                vrf("port: [], route-table-id: 102", address),
+		"its VRF goes":             "{interfaces: [" + address + ", {name: vrf102, type: vrf, state: absent}]}",
+		"it goes to another VRF":   vrf("port: []", address, "{name: vrf103, type: vrf, state: up, vrf: {port: [eth1], route-table-id: 103}}"),
+		"another VRF has no ports": vrf("port: [eth1]", address, "{name: vrf103, type: vrf, state: up, vrf: {port: [], route-table-id: 103}}"),
+	} {
+		if err := nmstate.Validate(withVRFs(fromYAML(t, desired).Raw, there), current); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := nmstate.Validate(fromYAML(t, "{interfaces: ["+address+"]}").Raw, current); err == nil {
+		t.Error("nmstate takes the port for what it is: withVRFs can go")
+	}
+	const odd = `{"interfaces":[{"name":{}},1,{"name":"eth1","vrf":[],"bridge":{"port":[[],{}]}}]}`
+	if got := withVRFs([]byte(odd), there); !strings.Contains(string(got), `"name":{}`) {
+		t.Errorf("what nmstate is to refuse became %s", got)
+	}
+	into := bridge("port: [{name: eth1}]", address)
+	if err := nmstate.Validate(withVRFs(fromYAML(t, into).Raw, there), current); err == nil {
+		t.Error("a bridge's port may have an address")
+	}
+}
+
 // applied returns a network that has all of a desired state, and what is not mentioned there.
 func applied(wanted, there map[string]any) map[string]any {
 	result := maps.Clone(there)

@@ -61,7 +61,7 @@ func TestOnANodeWithNetworkManager(t *testing.T) {
 		// Nodes are made from the machine's files, not from those of the tests.
 		outside := []string{"-t", strconv.Itoa(os.Getppid()), "-m", "-n", "-u", filepath.Join(root, "hack/nodes", name)}
 		cmd := exec.Command("nsenter", append(outside, args...)...)
-		cmd.Env = append(os.Environ(), "NODES_DIR="+dir, "NODES_PREFIX="+prefix, onNode+"=yes",
+		cmd.Env = append(os.Environ(), "NODES_DIR="+dir, "NODES_PREFIX="+prefix, "NODES_UNMANAGED=interface-name:pod*", onNode+"=yes",
 			busyboxPath+"="+filepath.Join(root, "_output/networkmanager/root/bin/busybox"))
 		return cmd.CombinedOutput()
 	}
