@@ -167,7 +167,7 @@ func TestForgetsAfterTheWindow(t *testing.T) {
 	if _, err := r.list(t, exactly(young)); err != nil {
 		t.Errorf("a change younger than the window is forgotten: %v", err)
 	}
-	if got := len(log.changes); got != 2 {
+	if got, _ := log.remembered(); got != 2 {
 		t.Errorf("%d changes are kept, want 2", got)
 	}
 	if err := watchFails(t, r, old-1); !apierrors.IsResourceExpired(err) {
@@ -210,7 +210,7 @@ func TestAStuckWatcherHoldsUpNobody(t *testing.T) {
 		for i := range maxChanges + 1 {
 			r.set(t, "a", strconv.Itoa(2*resultBuffer+i))
 		}
-		if got := len(r.log.changes); got > maxChanges {
+		if got, _ := r.log.remembered(); got > maxChanges {
 			t.Errorf("%d changes are kept", got)
 		}
 		var last watch.Event
