@@ -323,7 +323,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateStatus(ref common.Referenc
 				Properties: map[string]spec.Schema{
 					"currentState": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The node's network, in nmstate's format: for a GET or LIST without resourceVersion read from the node for this request, or proved unchanged since it was read. Absent while the node cannot be reached: old data is never shown as current. Absent, too, if it is too large to be shown (reason StateTooLarge of the condition Available).",
+							Description: "The node's network, in nmstate's format: for a GET or LIST without resourceVersion read from the node for this request, or proved unchanged since it was read. Absent while the node cannot be reached: old data is never shown as current. Absent, too, if it is too large to be shown (reason StateTooLarge of the condition Available). An address that DHCP or a router's advertisement gave has \"valid-life-time: dynamic\". What is shown can be sent back as spec.desiredState, as a whole or in parts, and leaves the network as it is.",
 							Ref:         ref(v1alpha1.State{}.OpenAPIModelName()),
 						},
 					},

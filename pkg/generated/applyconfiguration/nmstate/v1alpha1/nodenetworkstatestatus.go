@@ -35,6 +35,9 @@ type NodeNetworkStateStatusApplyConfiguration struct {
 	// since it was read. Absent while the node cannot be reached: old data is never
 	// shown as current. Absent, too, if it is too large to be shown (reason
 	// StateTooLarge of the condition Available).
+	// An address that DHCP or a router's advertisement gave has
+	// "valid-life-time: dynamic". What is shown can be sent back as
+	// spec.desiredState, as a whole or in parts, and leaves the network as it is.
 	CurrentState *nmstatev1alpha1.State `json:"currentState,omitempty"`
 	// The part of spec.desiredState that the node does not match now, in nmstate's
 	// format. Absent when the node is in sync. The answer to a dry run shows here
