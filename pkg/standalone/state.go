@@ -29,8 +29,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/atomicfile"
+	"github.com/nmstate/kubernetes-nmstate/pkg/secretfile"
 )
 
 // The files of the state folder.
@@ -118,10 +118,10 @@ func (s *State) lastTerm() (uint64, error) {
 // made on first use, and the path of its file.
 func (s *State) SharedJoinToken() (token, path string, err error) {
 	path = s.path(joinTokenFile)
-	if err := uplink.EnsureSecret(path); err != nil {
+	if err := secretfile.Ensure(path); err != nil {
 		return "", "", fmt.Errorf("making the shared join token: %w", err)
 	}
-	if token, err = uplink.ReadSecret(path); err != nil {
+	if token, err = secretfile.Read(path); err != nil {
 		return "", "", fmt.Errorf("reading the shared join token: %w", err)
 	}
 	return token, path, nil

@@ -46,6 +46,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/clientset/versioned"
 	typed "github.com/nmstate/kubernetes-nmstate/pkg/generated/clientset/versioned/typed/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
+	"github.com/nmstate/kubernetes-nmstate/pkg/secretfile"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
@@ -271,7 +272,7 @@ func (s *site) fakes(b *testing.B, nodes, bytes int) []*fake.Agent {
 	agents := make([]*fake.Agent, nodes)
 	for i := range agents {
 		key := filepath.Join(s.dir, fmt.Sprint("key", i))
-		if err := uplink.EnsureSecret(key); err != nil {
+		if err := secretfile.Ensure(key); err != nil {
 			b.Fatal(err)
 		}
 		agents[i] = fake.New()

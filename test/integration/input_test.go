@@ -36,6 +36,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/fake"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/secretfile"
 )
 
 // TestBadInput: each has a clear error, and nothing is lost.
@@ -258,7 +259,7 @@ func (s *server) metric(name string) float64 {
 // secret makes a random one and returns its file.
 func (s *server) secret(name string) string {
 	path := filepath.Join(s.dir, name)
-	if err := uplink.EnsureSecret(path); err != nil {
+	if err := secretfile.Ensure(path); err != nil {
 		s.t.Fatal(err)
 	}
 	return path

@@ -42,6 +42,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/clientset/versioned"
 	typed "github.com/nmstate/kubernetes-nmstate/pkg/generated/clientset/versioned/typed/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/secretfile"
 )
 
 // apiserver is the program.
@@ -185,7 +186,7 @@ func (s *server) join(name string) *agent {
 func (s *server) joinWith(token, name string) *agent {
 	s.t.Helper()
 	a := &agent{Agent: fake.New(), server: s, name: name, token: token}
-	if err := uplink.EnsureSecret(a.key()); err != nil {
+	if err := secretfile.Ensure(a.key()); err != nil {
 		s.t.Fatal(err)
 	}
 	a.connect()

@@ -41,6 +41,7 @@ var forbidden = []struct{ from, to, reason string }{
 	{"pkg/agent", "pkg/fleet", "imports run one way"},
 	{"pkg/fleet", "pkg/agent/uplink", "what both ends share is in pkg/agent"},
 	{"pkg/cluster", "pkg/agent/uplink", "what both ends share is in pkg/agent"},
+	{"pkg/standalone", "pkg/agent/uplink", "what both ends share is in pkg/agent"},
 	{"pkg/registry/nodenetworkstate", "pkg/apiserver", "imports run one way"},
 	{"pkg/cluster", "pkg/apiserver", "imports run one way"},
 	{"pkg/cluster", "pkg/livestore", "it says who is a node and who an agent, not what is served"},

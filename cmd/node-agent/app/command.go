@@ -33,6 +33,7 @@ import (
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/secretfile"
 	"github.com/nmstate/kubernetes-nmstate/version"
 )
 
@@ -120,5 +121,5 @@ func (o *Options) credentials() (uplink.Files, error) {
 		return uplink.Files{Token: o.TokenFile}, nil
 	}
 	key := filepath.Join(o.StateDir, "node-key")
-	return uplink.Files{Token: o.JoinTokenFile, NodeKey: key}, uplink.EnsureSecret(key)
+	return uplink.Files{Token: o.JoinTokenFile, NodeKey: key}, secretfile.Ensure(key)
 }

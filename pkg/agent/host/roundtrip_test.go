@@ -122,6 +122,9 @@ func sendBack(t *testing.T, h *Host, picture func(*testing.T) string) {
 			t.Errorf("sending back %s changes\n%s", state, changed(before, now))
 			before = now
 		}
+		if difference := h.feed.Last().Status.Difference; difference != nil {
+			t.Errorf("sending back %s leaves the difference %s", state, difference.Raw)
+		}
 	}
 }
 

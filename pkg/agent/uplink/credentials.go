@@ -28,6 +28,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/secretfile"
 )
 
 // clientTLS returns what authenticates the server: its certificate must come
@@ -61,7 +62,7 @@ var _ credentials.PerRPCCredentials = Files{}
 // GetRequestMetadata implements credentials.PerRPCCredentials. Its errors have a
 // code, or gRPC would make of them that the server refuses the agent.
 func (f Files) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	token, err := ReadSecret(f.Token)
+	token, err := secretfile.Read(f.Token)
 	if err != nil {
 		return nil, status.Errorf(codes.Unavailable, "reading the agent's token: %v", err)
 	}
@@ -69,7 +70,7 @@ func (f Files) GetRequestMetadata(context.Context, ...string) (map[string]string
 	if f.NodeKey == "" {
 		return metadata, nil
 	}
-	if metadata[agent.NodeKey], err = ReadSecret(f.NodeKey); err != nil {
+	if metadata[agent.NodeKey], err = secretfile.Read(f.NodeKey); err != nil {
 		return nil, status.Errorf(codes.Unavailable, "reading the agent's own key: %v", err)
 	}
 	return metadata, nil

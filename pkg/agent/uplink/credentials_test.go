@@ -17,7 +17,6 @@ limitations under the License.
 package uplink
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,36 +44,5 @@ func TestFiles(t *testing.T) {
 	}
 	if !files.RequireTransportSecurity() {
 		t.Error("secrets may travel in the clear")
-	}
-}
-
-func TestEnsureSecret(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "secret")
-	if err := EnsureSecret(path); err != nil {
-		t.Fatal(err)
-	}
-	first, err := ReadSecret(path)
-	if err != nil || len(first) != 64 {
-		t.Errorf("the secret is %q, %v", first, err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file is %v, %v", info, err)
-	}
-	if err := EnsureSecret(path); err != nil {
-		t.Fatal(err)
-	}
-	if again, _ := ReadSecret(path); again != first {
-		t.Error("a secret that was there was replaced")
-	}
-	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
-		t.Errorf("left in the folder: %v, %v", entries, err)
-	}
-	// An empty file is for somebody to look at, not to be overwritten.
-	write(t, path, nil)
-	if err := EnsureSecret(path); err == nil {
-		t.Error("an empty file is taken for a secret, or was replaced")
-	}
-	if err := EnsureSecret(filepath.Join(path, "below-a-file")); err == nil {
-		t.Error("a secret was made where none can be")
 	}
 }

@@ -14,7 +14,8 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package uplink
+// Package secretfile keeps a secret in a file: an agent's own key, or a join token.
+package secretfile
 
 import (
 	"crypto/rand"
@@ -28,8 +29,9 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/atomicfile"
 )
 
-// ReadSecret returns the text of a file without the white space around it, which must leave something.
-func ReadSecret(path string) (string, error) {
+// Read returns the text of a file without the white space around it. It is an error
+// if nothing is left.
+func Read(path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", err
@@ -41,13 +43,13 @@ func ReadSecret(path string) (string, error) {
 	return secret, nil
 }
 
-// EnsureSecret makes a random secret at path, mode 0600, unless there is one. It
+// Ensure makes a random secret at path, mode 0600, unless there is one. It
 // removes what a crash has left of an earlier attempt.
-func EnsureSecret(path string) error {
+func Ensure(path string) error {
 	if err := atomicfile.Sweep(path); err != nil {
 		return fmt.Errorf("removing what is left of an earlier secret: %w", err)
 	}
-	if _, err := ReadSecret(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Read(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	secret := make([]byte, 32)
