@@ -149,7 +149,7 @@ func (r *raw) end() error {
 }
 
 // objectText returns an object of an agent's, Available, with the given current state.
-func objectText(t *testing.T, state string) string {
+func objectText(t testing.TB, state string) string {
 	t.Helper()
 	obj := &v1alpha1.NodeNetworkState{}
 	obj.Generation = 1
