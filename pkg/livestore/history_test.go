@@ -126,7 +126,7 @@ func TestSizeOf(t *testing.T) {
 		"annotation":       {pod("a", strings.Repeat("x", 1000)), 1000, 1100},
 		"owner references": {&example.Pod{ObjectMeta: metav1.ObjectMeta{OwnerReferences: make([]metav1.OwnerReference, 1000)}}, 60_000, 100_000},
 		"managed fields": {&example.Pod{ObjectMeta: metav1.ObjectMeta{ManagedFields: []metav1.ManagedFieldsEntry{
-			{FieldsV1: &metav1.FieldsV1{Raw: make([]byte, 1000)}}, {Manager: "m", Time: &metav1.Time{Time: time.Now()}},
+			{FieldsV1: metav1.NewFieldsV1(strings.Repeat("x", 1000))}, {Manager: "m", Time: &metav1.Time{Time: time.Now()}},
 		}}}, 1200, 1500},
 	} {
 		if got := sizeOf(test.pod) - empty; got < test.min || got > test.max {
