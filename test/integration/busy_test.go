@@ -65,7 +65,7 @@ func TestABusyNodeIsAskedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code != http.StatusTooManyRequests || status.Reason != metav1.StatusReasonTooManyRequests || header.Get("Retry-After") == "" ||
-		status.Details.RetryAfterSeconds == 0 || !strings.Contains(status.Message, `node "node1"`) || !strings.Contains(status.Message, "another change is being applied") {
+		status.Details.RetryAfterSeconds == 0 || !strings.Contains(status.Message, `node "node1"`) || !strings.Contains(status.Message, `another change by "admin"`) {
 		t.Errorf("%d, Retry-After %q, %s", code, header.Get("Retry-After"), answer)
 	}
 	read.Spec.DesiredState = v1alpha1.NewState([]byte(`{"hostname":"stale"}`))

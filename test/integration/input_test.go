@@ -204,7 +204,7 @@ func TestTheAgentsDoor(t *testing.T) {
 	first := s.join("node1")
 	s.await("the node to join", func(list []v1alpha1.NodeNetworkState) bool { return available(list) == 1 })
 	for name, files := range map[string]uplink.Files{
-		"wrong token":         {Token: s.secret("wrong"), NodeKey: first.key()},
+		"wrong token":         {Token: s.secret("wrong"), NodeKey: s.secret("stranger")},
 		"another node's name": {Token: filepath.Join(s.dir, "join-token"), NodeKey: s.secret("other")},
 	} {
 		t.Run(name, func(t *testing.T) {

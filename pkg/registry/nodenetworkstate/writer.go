@@ -206,7 +206,7 @@ const busyRetry = 3
 // as good as before once the other one has ended, and forcing does not help.
 func busy(node string, failure *agent.Error) error {
 	err := newStatus(node, http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, failure,
-		fmt.Sprintf("node %q: %v; try again once it has ended", node, failure))
+		fmt.Sprintf("node %q: %v", node, failure))
 	err.ErrStatus.Details.RetryAfterSeconds = busyRetry
 	return err
 }

@@ -131,7 +131,7 @@ func TestAChangeSaysWhoseItIs(t *testing.T) {
 
 func TestABusyNodeIsAskedAgain(t *testing.T) {
 	err := statusError("node1", &agent.Error{Kind: agent.Busy, Message: "eve's change has run since 12:00"})
-	answer(t, err, http.StatusTooManyRequests, `node "node1"`, "eve's change has run since 12:00", "try again")
+	answer(t, err, http.StatusTooManyRequests, `node "node1"`, "eve's change has run since 12:00")
 	if seconds, ok := apierrors.SuggestsClientDelay(err); !ok || seconds != busyRetry {
 		t.Errorf("a client would wait %d s, %v", seconds, ok)
 	}
