@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,6 +45,8 @@ const (
 	// maxText is the size in bytes of a message or another text. Kubernetes' own
 	// conditions have no longer messages.
 	maxText = 32 << 10
+	// maxWord is the size in bytes of what is one word, or a version.
+	maxWord = 128
 )
 
 // received is an object as it comes from the stream. It has the fields that an agent or
@@ -116,11 +119,56 @@ func (r *received) object() (*v1alpha1.NodeNetworkState, error) {
 		checkState("status.currentState", obj.Status.CurrentState),
 		checkState("status.difference", obj.Status.Difference),
 	)
+	if err == nil {
+		err = checkEntries(obj)
+	}
 	if err != nil {
 		return nil, err
 	}
 	shorten(&obj.Status)
 	return obj, nil
+}
+
+// checkEntries checks the managed fields, and all times of an object. One entry that
+// clients cannot decode would have them fail with the list of all nodes.
+func checkEntries(obj *v1alpha1.NodeNetworkState) error {
+	var errs []error
+	for i, entry := range obj.ManagedFields {
+		if err := v1alpha1.CheckFields(entry.FieldsV1); err != nil {
+			errs = append(errs, fmt.Errorf("metadata.managedFields[%d].fieldsV1 %w", i, err))
+		}
+		errs = append(errs, checkTime("metadata.managedFields.time", entry.Time))
+	}
+	for _, c := range obj.Status.Conditions {
+		errs = append(errs, checkTime("status.conditions.lastTransitionTime", &c.LastTransitionTime))
+	}
+	if last := obj.Status.LastApply; last != nil {
+		errs = append(errs, checkTime("status.lastApply.startTime", &last.StartTime), checkTime("status.lastApply.finishTime", last.FinishTime))
+	}
+	errs = append(errs, checkTime("status.lastSuccessfulUpdateTime", obj.Status.LastSuccessfulUpdateTime))
+	return firstOf(errs)
+}
+
+// firstOf returns the first error: there can be one for each of many entries.
+func firstOf(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkTime makes sure that a time is encoded as RFC 3339 has it, with a year of four
+// digits. A time zone can move the year out of them.
+func checkTime(name string, t *metav1.Time) error {
+	if t == nil || t.IsZero() {
+		return nil
+	}
+	if year := t.UTC().Year(); year < 0 || year > 9999 {
+		return fmt.Errorf("%s is of the year %d", name, year)
+	}
+	return nil
 }
 
 // decodePart decodes a field that may have so many bytes; none at all is fine.
@@ -180,27 +228,41 @@ func checkState(name string, state *v1alpha1.State) error {
 func shorten(status *v1alpha1.NodeNetworkStateStatus) {
 	for i := range status.Conditions {
 		c := &status.Conditions[i]
-		c.Type, c.Status = shortened(c.Type), shortened(c.Status)
-		c.Reason, c.Message = shortened(c.Reason), shortened(c.Message)
+		c.Type, c.Status = word(c.Type), word(c.Status)
+		c.Reason, c.Message = word(c.Reason), shortened(c.Message)
 	}
 	if last := status.LastApply; last != nil {
-		last.User, last.Outcome = shortened(last.User), shortened(last.Outcome)
-		last.Reason, last.Message = shortened(last.Reason), shortened(last.Message)
+		last.User, last.Outcome = shortened(last.User), word(last.Outcome)
+		last.Reason, last.Message = word(last.Reason), shortened(last.Message)
 	}
-	status.Backend = shortened(status.Backend)
-	status.AgentVersion = shortened(status.AgentVersion)
-	status.NmstateVersion = shortened(status.NmstateVersion)
-	status.NetworkManagerVersion = shortened(status.NetworkManagerVersion)
+	status.Backend = word(status.Backend)
+	status.AgentVersion = word(status.AgentVersion)
+	status.NmstateVersion = word(status.NmstateVersion)
+	status.NetworkManagerVersion = word(status.NetworkManagerVersion)
 }
 
 // shortened returns a text of at most maxText bytes. It is valid UTF-8, or no message
-// could carry it.
+// could carry it. It has no control characters but line breaks and tabs: others are
+// commands to the terminal of whoever reads it.
 func shortened[T ~string](text T) T {
+	return printable(text, maxText, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' })
+}
+
+// word is shortened for a text that is one word or a version. Tables show it in a column.
+func word[T ~string](text T) T { return printable(text, maxWord, unicode.IsControl) }
+
+// printable returns a text of at most so many bytes, as valid UTF-8, without what is unwanted.
+func printable[T ~string](text T, limit int, unwanted func(rune) bool) T {
 	const cut = " [cut]"
-	if len(text) > maxText {
-		text = text[:maxText-len(cut)] + cut
+	if len(text) > limit {
+		text = text[:limit-len(cut)] + cut
 	}
-	return T(strings.ToValidUTF8(string(text), ""))
+	return T(strings.Map(func(r rune) rune {
+		if unwanted(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(string(text), "")))
 }
 
 // withoutText makes sure that an error about a text that may hold anything does not quote it.

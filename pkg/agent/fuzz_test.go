@@ -17,10 +17,13 @@ limitations under the License.
 package agent
 
 import (
+	"encoding/json"
 	"testing"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
 
@@ -34,6 +37,8 @@ func FuzzDecodeObject(f *testing.F) {
 		kind + `"metadata":{"managedFields":[{}],"managedFields":[]},"spec":null,"status":{"status":{},"lastApply":null}}`,
 		kind + `"status":{"conditions":[{}],"Conditions":[{"message":"\ud800"}],"lastApply":{"finishTime":"2026-01-02T03:04:05Z"}}}`,
 		kind + `"spec":{"desiredState":{"a":[1e400,"\\u003c",{"b":{}}]}},"status":{"interfaces":{"total":1}}}`,
+		kind + `"metadata":{"managedFields":[{"time":"9999-12-31T23:59:59-14:00","fieldsV1":{"f:spec":{}}}]}}`,
+		kind + `"status":{"lastSuccessfulUpdateTime":"0000-01-01T00:00:00+14:00","currentState":{"a":-1.5e308}}}`,
 	} {
 		f.Add([]byte(text))
 	}
@@ -53,6 +58,14 @@ func FuzzDecodeObject(f *testing.F) {
 		before, _ := Fingerprint(obj)
 		if after, _ := Fingerprint(back); after != before {
 			t.Errorf("the fingerprint of %s became that of %s", text, again)
+		}
+		// Clients decode it in a list, where all are lost if one cannot be decoded.
+		list := []byte(`{"items":[` + string(again) + `]}`)
+		if err := json.Unmarshal(list, &v1alpha1.NodeNetworkStateList{}); err != nil || !utf8.Valid(list) {
+			t.Errorf("clients cannot decode the list %q: %v", list, err)
+		}
+		if err := json.Unmarshal(list, &map[string]any{}); err != nil {
+			t.Errorf("untyped clients cannot decode the list %q: %v", list, err)
 		}
 	})
 }

@@ -69,7 +69,7 @@ func ErrorToWire(err error) *agentpb.Error {
 	if !errors.As(err, &e) {
 		e = &Error{Kind: Failed, Message: err.Error()}
 	}
-	return &agentpb.Error{Kind: string(e.Kind), Reason: shortened(e.Reason), Message: shortened(e.Message)}
+	return &agentpb.Error{Kind: string(e.Kind), Reason: word(e.Reason), Message: shortened(e.Message)}
 }
 
 // ErrorFromWire returns the *Error that came from the stream, nil for none. A
@@ -84,7 +84,7 @@ func ErrorFromWire(wire *agentpb.Error) error {
 	default:
 		kind = Failed
 	}
-	return &Error{Kind: kind, Reason: shortened(wire.Reason), Message: shortened(wire.Message)}
+	return &Error{Kind: kind, Reason: word(wire.Reason), Message: shortened(wire.Message)}
 }
 
 // EncodeChange returns a change as it travels on the stream: of its object, what a change

@@ -160,6 +160,37 @@ func TestTextsThatNoMessageCarries(t *testing.T) {
 	}
 }
 
+// TestNothingIsSaidToTerminals: what an agent says is shown in tables, Events and errors.
+func TestNothingIsSaidToTerminals(t *testing.T) {
+	const text = "\x1b[2Jone\r\u009b\ntwo\tthree\x00"
+	obj := available()
+	obj.Status.Conditions[0].Type, obj.Status.Conditions[0].Message = text, text
+	obj.Status.LastApply = &v1alpha1.LastApply{User: text, Outcome: text, Reason: text, Message: text}
+	obj.Status.AgentVersion = text + strings.Repeat("x", MaxMessageSize/2)
+	encoded, err := EncodeObject(obj)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeObject(encoded, obj.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const word, said = "[2Jonetwothree", "[2Jone\ntwo\tthree"
+	if c := got.Status.Conditions[0]; c.Type != word || c.Message != said {
+		t.Errorf("the condition %q says %q", c.Type, c.Message)
+	}
+	if last := got.Status.LastApply; last.User != said || last.Outcome != word || last.Reason != word || last.Message != said {
+		t.Errorf("%+v", last)
+	}
+	if version := got.Status.AgentVersion; len(version) > maxWord || !strings.HasPrefix(version, word) {
+		t.Errorf("the version has %d bytes: %.20q", len(version), version)
+	}
+	var failure *Error
+	if !errors.As(ErrorFromWire(&agentpb.Error{Reason: text, Message: text}), &failure) || failure.Reason != word || failure.Message != said {
+		t.Errorf("%+v", failure)
+	}
+}
+
 func TestErrorsTravel(t *testing.T) {
 	if ErrorFromWire(ErrorToWire(nil)) != nil {
 		t.Error("no error became one")

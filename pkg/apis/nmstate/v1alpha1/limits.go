@@ -19,7 +19,11 @@ package v1alpha1
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -67,25 +71,53 @@ func tooLarge(path *field.Path, size, limit int, advice string) *field.Error {
 	return err
 }
 
-// CheckComplexity tells whether a state has too many values or is nested too deep. It
-// decodes nothing: whoever decodes a state checks this first.
+// CheckComplexity tells whether a state has too many values, is nested too deep, or has
+// a value that some client cannot decode. It decodes nothing: whoever decodes a state
+// checks this first.
 func (s *State) CheckComplexity() error {
 	if s == nil {
 		return nil
 	}
-	values, depth := weigh(s.Raw)
-	if depth > maxDepth {
-		return fmt.Errorf("must not be nested deeper than %d levels", maxDepth)
+	return checkText(s.Raw, maxDepth)
+}
+
+// CheckFields does for the fields of one manager what CheckComplexity does for a state,
+// some levels below which they are.
+func CheckFields(fields *metav1.FieldsV1) error {
+	if fields == nil {
+		return nil
+	}
+	text := fields.GetRawBytes()
+	if len(text) > 0 && text[0] != '{' {
+		return errors.New("must be an object")
+	}
+	return checkText(text, 2*maxDepth)
+}
+
+// checkText checks a JSON text that stays text here, while clients decode it. A client
+// that cannot decode one value fails with the whole list of nodes.
+func checkText(text []byte, deepest int) error {
+	if !utf8.Valid(text) {
+		return errors.New("must be valid UTF-8")
+	}
+	values, depth, inRange := weigh(text)
+	if depth > deepest {
+		return fmt.Errorf("must not be nested deeper than %d levels", deepest)
 	}
 	if values > MaxStateValues {
 		return fmt.Errorf("has about %d values, and may have at most %d", values, MaxStateValues)
 	}
+	if !inRange {
+		return errors.New("must not have a number that is out of the range of a 64-bit float")
+	}
 	return nil
 }
 
-// weigh returns how many values a JSON text has at most, and how deep it is nested.
+// weigh returns how many values a JSON text has at most, how deep it is nested, and
+// whether all its numbers are in the range of a float64.
 // Each value but the first of a list or an object comes after a comma.
-func weigh(text []byte) (values, depth int) {
+func weigh(text []byte) (values, depth int, inRange bool) {
+	inRange = true
 	open := 0
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
@@ -99,9 +131,32 @@ func weigh(text []byte) (values, depth int) {
 			depth = max(depth, open)
 		case '}', ']':
 			open--
+		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+			end := endOfNumber(text, i)
+			inRange = inRange && isInRange(text[i:end])
+			i = end - 1
 		}
 	}
-	return values, depth
+	return values, depth, inRange
+}
+
+// endOfNumber returns where the number that starts at start ends.
+func endOfNumber(text []byte, start int) int {
+	end := start + 1
+	for end < len(text) && strings.IndexByte("0123456789+-.eE", text[end]) >= 0 {
+		end++
+	}
+	return end
+}
+
+// isInRange tells whether a float64 can have about the value of a JSON number.
+func isInRange(number []byte) bool {
+	const digits = 300 // so many are in range without an exponent
+	if len(number) <= digits && !bytes.ContainsAny(number, "eE") {
+		return true
+	}
+	_, err := strconv.ParseFloat(string(number), 64)
+	return err == nil
 }
 
 // endOfString returns where the string that starts at start ends.

@@ -23,6 +23,7 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -102,6 +103,33 @@ func TestComplexity(t *testing.T) {
 			if err := state.CheckComplexity(); (err != nil) != want {
 				t.Errorf("%d times %s: %v", most+more, item, err)
 			}
+		}
+	}
+}
+
+// TestTextsThatClientsCannotDecode: one of them would have a client fail with the whole list.
+func TestTextsThatClientsCannotDecode(t *testing.T) {
+	for text, fine := range map[string]bool{
+		`{"a":1e999}`: false, `{"a":[0,-1E+400]}`: false, `{"a":1e-999,"b":-1.7e308}`: true, `{"a":"1e999"}`: true,
+		`{"a":` + strings.Repeat("9", 300) + `}`: true, `{"a":` + strings.Repeat("9", 400) + `}`: false,
+		"{\"\xff\":1}": false, "{\"a\":\"\xc3\"}": false, "{\"a\":\"\u00e9\"}": true,
+	} {
+		if err := NewState([]byte(text)).CheckComplexity(); (err == nil) != fine {
+			t.Errorf("the state %.40q: %v", text, err)
+		}
+		if err := CheckFields(&metav1.FieldsV1{Raw: []byte(text)}); (err == nil) != fine {
+			t.Errorf("the fields %.40q: %v", text, err)
+		}
+		if err := json.Unmarshal([]byte(text), &map[string]any{}); fine && err != nil {
+			t.Errorf("%.40q: %v", text, err)
+		}
+	}
+	deep := func(levels int) *metav1.FieldsV1 {
+		return &metav1.FieldsV1{Raw: []byte(strings.Repeat(`{"f:a":`, levels-1) + `{}` + strings.Repeat(`}`, levels-1))}
+	}
+	for text, fine := range map[*metav1.FieldsV1]bool{nil: true, {}: true, {Raw: []byte(`[1]`)}: false, deep(2 * maxDepth): true, deep(2*maxDepth + 1): false} {
+		if err := CheckFields(text); (err == nil) != fine {
+			t.Errorf("%v: %v", text, err)
 		}
 	}
 }
