@@ -21,7 +21,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
+	"unicode"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -35,6 +37,9 @@ const (
 	maxRoutes     = agent.MaxMessageSize / 128
 	// maxAddresses is how many addresses are shown.
 	maxAddresses = 1000
+	// maxAddress and maxInterfaceName are the sizes in bytes of what is shown of an
+	// address, which may have a zone, and of a name: Linux has 15, Open vSwitch more.
+	maxAddress, maxInterfaceName = 64, 64
 )
 
 // network is the little of a state that the table shows.
@@ -99,7 +104,7 @@ func parseNetwork(state *v1alpha1.State) network {
 // add adds addresses, but for link-local ones.
 func (n *network) add(conf ipConf) {
 	each(conf.Address, maxAddresses, func(a address) bool {
-		if a.IP != "" && !strings.HasPrefix(a.IP, "fe80:") {
+		if isAddress(a.IP) && !strings.HasPrefix(a.IP, "fe80:") {
 			n.addresses = append(n.addresses, fmt.Sprintf("%s/%d", a.IP, a.Length))
 		}
 		return len(n.addresses) < maxAddresses
@@ -131,7 +136,22 @@ func defaultRoute(routes json.RawMessage) string {
 	if ipv4 == nil {
 		return ""
 	}
+	if !isAddress(ipv4.NextHop) {
+		ipv4.NextHop = ""
+	}
+	if len(ipv4.Interface) > maxInterfaceName || strings.ContainsFunc(ipv4.Interface, unicode.IsControl) {
+		ipv4.Interface = ""
+	}
 	return strings.TrimPrefix(ipv4.NextHop+"%"+ipv4.Interface, "%")
+}
+
+// isAddress tells whether a text is an IP address. Anything else, of any length, is not shown.
+func isAddress(text string) bool {
+	if len(text) > maxAddress {
+		return false
+	}
+	_, err := netip.ParseAddr(text)
+	return err == nil && !strings.ContainsFunc(text, unicode.IsControl)
 }
 
 // each visits the entries of a JSON list, at most so many, until visit returns false. A

@@ -64,6 +64,10 @@ func TestWhatCannotBeReadTakesNothingElseAway(t *testing.T) {
 			addresses: []string{"192.0.2.1/24"}},
 		`{"routes":{"running":[{"destination":"::/0","next-hop-address":"2001:db8::1","next-hop-interface":"eth0"},
 			{"destination":"0.0.0.0/0","next-hop-address":"192.0.2.1","next-hop-interface":"eth1"}]}}`: {defaultRoute: "192.0.2.1%eth1"},
+		`{"interfaces":[{"state":"up","ipv4":{"address":[{"ip":"\u001b[2J","prefix-length":24},{"ip":"2001:db8::1%\n","prefix-length":64}]}}],
+			"routes":{"running":[{"destination":"::/0","next-hop-address":"\u001b[2J","next-hop-interface":"eth0"}]}}`: {defaultRoute: "eth0"},
+		`{"interfaces":[{"state":"up","ipv4":{"address":[{"ip":"` + strings.Repeat("1", 1000) + `"}]}}],
+			"routes":{"running":[{"destination":"::/0","next-hop-interface":"` + strings.Repeat("x", 1000) + `"}]}}`: {},
 		`7`: {},
 	} {
 		got := parseNetwork(v1alpha1.NewState([]byte(text)))
