@@ -51,7 +51,7 @@ const (
 )
 
 // limit is the limit of the history in these tests.
-func limit() int64 { return few * (sizeOf(pod("a", large(0))) + changeOverhead + 100) }
+func limit() int64 { return few * (sizeBeyond(pod("a", large(0)), nil) + changeOverhead + 100) }
 
 // limited returns an empty log with a limit, whose metrics are registered.
 func limited(t *testing.T, clock clock.WithDelayedExecution) *Log {
@@ -118,7 +118,7 @@ func TestOneObjectAboveTheLimit(t *testing.T) {
 
 // TestSizeOf: what an object takes is what it points to and itself.
 func TestSizeOf(t *testing.T) {
-	empty := sizeOf(&example.Pod{})
+	empty := sizeBeyond(&example.Pod{}, nil)
 	for name, test := range map[string]struct {
 		pod      *example.Pod
 		min, max int64
@@ -129,9 +129,32 @@ func TestSizeOf(t *testing.T) {
 			{FieldsV1: metav1.NewFieldsV1(strings.Repeat("x", 1000))}, {Manager: "m", Time: &metav1.Time{Time: time.Now()}},
 		}}}, 1200, 1500},
 	} {
-		if got := sizeOf(test.pod) - empty; got < test.min || got > test.max {
+		if got := sizeBeyond(test.pod, nil) - empty; got < test.min || got > test.max {
 			t.Errorf("%s: %d bytes, want %d to %d", name, got, test.min, test.max)
 		}
+	}
+}
+
+// TestWhatIsSharedCountsOnce: a node's labels change, and all else is the same. That must
+// not use up the history of others.
+func TestWhatIsSharedCountsOnce(t *testing.T) {
+	log := limited(t, clock.RealClock{})
+	r := &rig{Interface: NewStore(log, &memory{log: log}, "/pods/", newPod), log: log}
+	first := pod("a", large(0))
+	for i := range 5 * few {
+		next := *first
+		next.Labels = map[string]string{"i": strconv.Itoa(i)}
+		if _, err := log.Set("/pods/a", &next); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if changes, bytes := log.remembered(); changes != 5*few || bytes > 5*few*(changeOverhead+4<<10) {
+		t.Errorf("%d changes of %d bytes are held", changes, bytes)
+	}
+	// At last it goes, and counts.
+	r.set(t, "a", "1")
+	if _, bytes := log.remembered(); bytes < ballast {
+		t.Errorf("only %d bytes are held", bytes)
 	}
 }
 

@@ -77,11 +77,10 @@ type Log struct {
 	complete chan struct{}
 }
 
-// entry is one object, its size, and the revision of its last change.
+// entry is one object and the revision of its last change.
 type entry struct {
 	revision uint64
 	object   runtime.Object
-	bytes    int64
 }
 
 // change is one observed change: object is nil when it was deleted, previous
@@ -91,8 +90,8 @@ type change struct {
 	at               time.Time
 	key              string
 	object, previous runtime.Object
-	// bytes is what the change keeps in memory: previous. The object is there
-	// anyhow, as the current one or as a later change's previous.
+	// bytes is what the change keeps in memory: what previous does not share with the
+	// object. The object is there anyhow, as the current one or as a later change's previous.
 	bytes int64
 }
 
@@ -203,12 +202,12 @@ func (l *Log) set(key string, obj runtime.Object) (runtime.Object, error) {
 	if err := l.versioner.UpdateObject(obj, next); err != nil {
 		return nil, fmt.Errorf("stamping %s: %w", key, err)
 	}
-	l.objects[key] = entry{revision: next, object: obj, bytes: sizeOf(obj)}
+	l.objects[key] = entry{revision: next, object: obj}
 	if !exists {
 		at, _ := slices.BinarySearch(l.keys, key)
 		l.keys = slices.Insert(l.keys, at, key)
 	}
-	l.append(change{revision: next, key: key, object: obj, previous: before.object, bytes: before.bytes})
+	l.append(change{revision: next, key: key, object: obj, previous: before.object, bytes: sizeBeyond(before.object, obj)})
 	return obj, nil
 }
 
@@ -225,7 +224,7 @@ func (l *Log) delete(key string) (runtime.Object, error) {
 	delete(l.objects, key)
 	at, _ := slices.BinarySearch(l.keys, key)
 	l.keys = slices.Delete(l.keys, at, at+1)
-	l.append(change{revision: next, key: key, previous: before.object, bytes: before.bytes})
+	l.append(change{revision: next, key: key, previous: before.object, bytes: sizeBeyond(before.object, nil)})
 	return last, nil
 }
 

@@ -19,6 +19,7 @@ package livestore
 import (
 	"reflect"
 	"time"
+	"unsafe"
 
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -26,35 +27,70 @@ import (
 // mapEntryOverhead is about what a map needs for an entry beside key and value.
 const mapEntryOverhead = 16
 
-// sizeOf returns about how many bytes an object takes in memory, with all that it
-// points to.
-func sizeOf(obj runtime.Object) int64 {
+// sizeBeyond returns about how many bytes an object takes in memory, with all that it
+// points to, beside what kept, which may be nil, points to as well.
+func sizeBeyond(obj, kept runtime.Object) int64 {
+	if obj == nil {
+		return 0
+	}
+	s := sizer{shared: map[unsafe.Pointer]bool{}}
+	if kept != nil {
+		s.pointedTo(reflect.ValueOf(kept))
+	}
+	s.counting = true
 	v := reflect.ValueOf(obj)
-	return int64(v.Type().Size()) + pointedTo(v)
+	return int64(v.Type().Size()) + s.pointedTo(v)
+}
+
+// sizer measures values. Before counting is set, it notes what they point to as shared.
+type sizer struct {
+	counting bool
+	shared   map[unsafe.Pointer]bool
+}
+
+// isShared tells whether what is there is shared, so that it does not count.
+func (s sizer) isShared(at unsafe.Pointer) bool {
+	if !s.counting {
+		s.shared[at] = true
+		return false
+	}
+	return s.shared[at]
 }
 
 // pointedTo returns how many bytes a value takes beside its own.
-func pointedTo(v reflect.Value) int64 {
+func (s sizer) pointedTo(v reflect.Value) int64 {
 	var bytes int64
 	switch v.Kind() {
 	case reflect.String:
-		bytes = int64(v.Len())
-	case reflect.Pointer, reflect.Interface:
+		if text := v.String(); !s.isShared(unsafe.Pointer(unsafe.StringData(text))) {
+			bytes = int64(len(text))
+		}
+	case reflect.Interface:
 		if !v.IsNil() {
-			bytes = int64(v.Elem().Type().Size()) + pointedTo(v.Elem())
+			bytes = int64(v.Elem().Type().Size()) + s.pointedTo(v.Elem())
+		}
+	case reflect.Pointer:
+		if !v.IsNil() && !s.isShared(v.UnsafePointer()) {
+			bytes = int64(v.Elem().Type().Size()) + s.pointedTo(v.Elem())
 		}
 	case reflect.Slice:
+		if v.Cap() == 0 || s.isShared(v.UnsafePointer()) {
+			break
+		}
 		bytes = int64(v.Cap()) * int64(v.Type().Elem().Size())
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			break
 		}
 		for i := range v.Len() {
-			bytes += pointedTo(v.Index(i))
+			bytes += s.pointedTo(v.Index(i))
 		}
 	case reflect.Map:
+		if v.IsNil() || s.isShared(v.UnsafePointer()) {
+			break
+		}
 		entry := int64(v.Type().Key().Size()+v.Type().Elem().Size()) + mapEntryOverhead
 		for entries := v.MapRange(); entries.Next(); {
-			bytes += entry + pointedTo(entries.Key()) + pointedTo(entries.Value())
+			bytes += entry + s.pointedTo(entries.Key()) + s.pointedTo(entries.Value())
 		}
 	case reflect.Struct:
 		if v.Type() == reflect.TypeFor[time.Time]() {
@@ -62,7 +98,7 @@ func pointedTo(v reflect.Value) int64 {
 			break
 		}
 		for i := range v.NumField() {
-			bytes += pointedTo(v.Field(i))
+			bytes += s.pointedTo(v.Field(i))
 		}
 	}
 	return bytes
