@@ -279,6 +279,37 @@ func TestMaxNodes(t *testing.T) {
 	d.expect(t, "", knock{token: own, key: "3", node: "node3"})
 }
 
+// TestLabelsDoNotChangeAllTheTime: each change is a write to the disk, and one more of
+// the changes that all who watch are told of.
+func TestLabelsDoNotChangeAllTheTime(t *testing.T) {
+	d := newDoor(t, t.TempDir(), clock.RealClock{}, unlimited)
+	d.expect(t, "", knock{token: shared, key: "1", node: "node1"})
+	d.expect(t, "", knock{token: shared, key: "2", node: "node2"})
+	labels := func(node, key, value string) error {
+		_, err := d.nodes.readmit(t.Context(), node, hashOf(strings.Repeat(key, minKey)), map[string]string{"a": value})
+		return err
+	}
+	var err error
+	for i := range 10 * relabelBurst {
+		if err = labels("node1", "1", fmt.Sprint(i)); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, errRelabelled) {
+		t.Errorf("the labels have changed again and again: %v", err)
+	}
+	if err := labels("node1", "1", d.nodes.joined["node1"].Labels["a"]); err != nil {
+		t.Errorf("with the labels as they are: %v", err)
+	}
+	if err := labels("node2", "2", "c"); err != nil {
+		t.Errorf("another node: %v", err)
+	}
+	d.forget(t, "node1")
+	if len(d.nodes.relabels) != 1 {
+		t.Errorf("%d nodes are remembered", len(d.nodes.relabels))
+	}
+}
+
 func TestMaxNodesPerSource(t *testing.T) {
 	dir, limits := t.TempDir(), Limits{Nodes: 100, NodesPerSource: 2}
 	d := newDoor(t, dir, clock.RealClock{}, limits)

@@ -34,6 +34,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/google/uuid"
+	"golang.org/x/time/rate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
@@ -65,6 +66,9 @@ type Nodes struct {
 
 	mu     sync.Mutex
 	joined map[string]joined
+	// relabels says how often the labels of a node may change, of nodes whose labels
+	// have changed.
+	relabels map[string]*rate.Limiter
 	// moved is closed, and replaced, whenever joined changes.
 	moved chan struct{}
 }
@@ -103,7 +107,7 @@ func (a applicant) identity(hasJoined bool) string {
 
 // Nodes returns the nodes that have joined before.
 func (s *State) Nodes(limits Limits) (*Nodes, error) {
-	n := &Nodes{dir: s.path(nodesFolder), limits: limits, moved: make(chan struct{})}
+	n := &Nodes{dir: s.path(nodesFolder), limits: limits, relabels: map[string]*rate.Limiter{}, moved: make(chan struct{})}
 	return n, n.load()
 }
 
@@ -136,6 +140,10 @@ func (n *Nodes) load() error {
 		read[name] = one
 	}
 	n.joined = read
+	maps.DeleteFunc(n.relabels, func(name string, _ *rate.Limiter) bool {
+		_, still := read[name]
+		return !still
+	})
 	n.wake()
 	return nil
 }
@@ -199,6 +207,7 @@ func (n *Nodes) now() ([]fleet.Node, <-chan struct{}) {
 // Why an agent may not speak for a node. The agent is told so.
 var (
 	errOtherKey    = errors.New("the node has joined with another key: if its agent's state was lost, remove the node's file from the server's state folder")
+	errRelabelled  = errors.New("the node's labels change too often: let its agent keep them as they were, or try again in a minute")
 	errNotRecorded = errors.New("the server cannot record the node: see its log")
 )
 
@@ -225,8 +234,26 @@ func (n *Nodes) readmit(ctx context.Context, name, keyHash string, labels map[st
 	if maps.Equal(one.Labels, labels) {
 		return true, nil
 	}
+	if !n.mayRelabel(name) {
+		return true, errRelabelled
+	}
 	one.Labels = labels
 	return true, n.record(ctx, name, one)
+}
+
+// A node's labels are its agent's to say. Each change is written to the disk and told to
+// all who watch.
+const (
+	relabelInterval = time.Minute
+	relabelBurst    = 10
+)
+
+// mayRelabel tells whether the labels of a node may change now. The caller holds the lock.
+func (n *Nodes) mayRelabel(name string) bool {
+	if n.relabels[name] == nil {
+		n.relabels[name] = rate.NewLimiter(rate.Every(relabelInterval), relabelBurst)
+	}
+	return n.relabels[name].Allow()
 }
 
 // join binds the node to the key of the applicant. It fails if the node is bound
