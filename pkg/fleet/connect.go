@@ -20,9 +20,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -35,16 +37,19 @@ import (
 // Connect implements agentpb.FleetServer: one stream, from its greeting to its end.
 func (f *Fleet) Connect(stream agentpb.Fleet_ConnectServer) error {
 	logger := klog.FromContext(stream.Context())
+	var door credentials.AuthInfo
 	if p, ok := peer.FromContext(stream.Context()); ok {
-		greet(p.AuthInfo)
+		door = p.AuthInfo
+		greet(door)
 		logger = logger.WithValues("peer", p.Addr.String())
 	}
 	m, hello, err := f.admit(stream)
 	if err != nil {
 		f.metrics.event(eventRefused)
-		logger.Info("Agent refused", "node", hello.GetNode(), "err", err)
+		logger.Info("Agent refused", "node", brief(hello.GetNode()), "err", err)
 		return err
 	}
+	defer admitOn(door)()
 	logger = logger.WithValues("node", m.name)
 	s := newSession(m, stream, logger)
 	m.enter(s)
@@ -53,7 +58,7 @@ func (f *Fleet) Connect(stream agentpb.Fleet_ConnectServer) error {
 		return err
 	}
 	f.metrics.event(eventConnected)
-	logger.Info("Agent connected", "agentVersion", hello.GetAgentVersion())
+	logger.Info("Agent connected", "agentVersion", brief(hello.GetAgentVersion()))
 	err = s.run()
 	f.metrics.event(eventLost)
 	logger.Info("Agent lost", "err", err)
@@ -139,9 +144,20 @@ func receiveHello(ctx context.Context, stream agentpb.Fleet_ConnectServer) (*age
 // withCode returns a gRPC status error of that code, unless err has a status of its own.
 func withCode(code codes.Code, err error) error {
 	if own, ok := status.FromError(err); ok {
-		return own.Err()
+		code = own.Code()
+		err = errors.New(own.Message())
 	}
-	return status.Error(code, err.Error())
+	return status.Error(code, brief(err.Error()))
+}
+
+// brief returns the beginning of a text that comes from an agent, or quotes what an
+// agent said. It goes into the log, as often as the agent connects.
+func brief(text string) string {
+	const most, cut = 512, " [cut]"
+	if len(text) > most {
+		text = text[:most-len(cut)] + cut
+	}
+	return strings.ToValidUTF8(text, "")
 }
 
 // withLogger gives the streams of a server a logger.

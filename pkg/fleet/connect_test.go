@@ -19,6 +19,7 @@ package fleet
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -66,6 +68,20 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("%v refusals were counted, not 7", got)
 	}
 	s.join("node01")
+}
+
+// TestRefusalsAreBrief: an error about labels quoted all of them, and went into the log.
+func TestRefusalsAreBrief(t *testing.T) {
+	long := strings.Repeat("\u00e9", maxHello)
+	for name, err := range map[string]error{"an error": errors.New(long), "a status": status.Error(codes.NotFound, long)} {
+		got := withCode(codes.NotFound, err)
+		if text := got.Error(); status.Code(got) != codes.NotFound || len(text) > 1000 || !strings.HasSuffix(text, "[cut]") || !utf8.ValidString(text) {
+			t.Errorf("%s became %s with %d bytes: %q", name, status.Code(got), len(text), text)
+		}
+	}
+	if got := withCode(codes.NotFound, status.Error(codes.Aborted, "why")); status.Code(got) != codes.Aborted || !strings.HasSuffix(got.Error(), "why") {
+		t.Errorf("a status became %v", got)
+	}
 }
 
 // TestTokensAreShort: nobody is listened to for long before it is known who it is.
@@ -301,8 +317,8 @@ func TestOneCandidateIsEnough(t *testing.T) {
 	s.sink.until(t, "node01", "the newer stream's", shows(`{"stream":3}`))
 }
 
-// TestObjectsCountForSomethingEach, or a node could use up the history of all;
-// replies only come of what was asked.
+// TestObjectsCountForSomethingEach, or a node could use up the history of all. So do
+// replies, less: an agent can send them without being asked.
 func TestObjectsCountForSomethingEach(t *testing.T) {
 	object := func(size int) *agentpb.AgentMessage {
 		return &agentpb.AgentMessage{Message: &agentpb.AgentMessage_Object{Object: make([]byte, size)}}
@@ -313,7 +329,7 @@ func TestObjectsCountForSomethingEach(t *testing.T) {
 	if got := cost(object(2 * agent.MaxMessageSize)); got != agent.MaxMessageSize {
 		t.Errorf("more than can ever be had: %d", got)
 	}
-	if got := cost(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Reply{Reply: &agentpb.Reply{Id: 1}}}); got > 100 {
+	if got := cost(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Reply{Reply: &agentpb.Reply{Id: 1}}}); got != leastReply {
 		t.Errorf("a reply counts for %d", got)
 	}
 }

@@ -19,6 +19,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"sync"
 
@@ -34,8 +35,8 @@ import (
 var errPushedOut = status.Error(codes.ResourceExhausted,
 	"too many agents are connecting at once, and most of them as this one or from its address: try again")
 
-// crowd bounds how many streams are there that are not admitted yet. Each has an
-// owner: the address it comes from, or who its agent is. In a full crowd a newcomer
+// crowd bounds how many streams, or connections, are there that are not admitted yet.
+// Each has an owner: the address it comes from, or who its agent is. In a full crowd a newcomer
 // takes the place of the oldest stream of the owner who has most, so that no owner
 // can keep others out.
 type crowd struct {
@@ -153,16 +154,21 @@ func (a *attempts) wait(ctx context.Context, source string) error {
 	return nil
 }
 
-// sourceOf returns the address that a stream comes from: of IPv6 the network of 64
-// bits, in which one host can have as many addresses as it likes.
+// sourceOf returns the address that a stream comes from; see addressOf.
 func sourceOf(ctx context.Context) string {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return ""
 	}
-	address, err := netip.ParseAddrPort(p.Addr.String())
+	return addressOf(p.Addr)
+}
+
+// addressOf returns an address without its port: of IPv6 the network of 64 bits, in
+// which one host can have as many addresses as it likes.
+func addressOf(remote net.Addr) string {
+	address, err := netip.ParseAddrPort(remote.String())
 	if err != nil {
-		return p.Addr.String()
+		return remote.String()
 	}
 	source := address.Addr().Unmap()
 	if source.Is6() {

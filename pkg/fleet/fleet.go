@@ -118,6 +118,14 @@ func (f *Fleet) Run(ctx context.Context) error {
 	return f.config.Directory.Watch(ctx, func(nodes []Node) { f.update(logger, nodes) })
 }
 
+const (
+	// maxStreams is how many streams one connection may have. An agent needs one.
+	maxStreams = 4
+	// maxHeaders is the size in bytes of a stream's headers. They are read before it is
+	// known who sends them; a token has a thousand bytes or two.
+	maxHeaders = 64 << 10
+)
+
 // Serve serves agents on the listener until ctx ends, then returns nil. All
 // streams have ended when it returns, and the sink is told nothing of that.
 func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credentials.TransportCredentials) error {
@@ -126,9 +134,8 @@ func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credential
 		grpc.ConnectionTimeout(f.config.HelloTimeout),
 		grpc.MaxRecvMsgSize(agent.MaxMessageSize),
 		grpc.MaxSendMsgSize(agent.MaxMessageSize),
-		grpc.MaxConcurrentStreams(4),
-		// It is read before it is known who sends it: a token has a thousand bytes or two.
-		grpc.MaxHeaderListSize(64<<10),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: 2 * f.config.HelloTimeout,
@@ -150,7 +157,7 @@ func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credential
 	}
 	defer closeAll()
 	defer context.AfterFunc(ctx, stop)()
-	if err := server.Serve(doorListener{listener, open, func() { f.metrics.event(eventNoGreeting) }}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+	if err := server.Serve(doorListener{listener, open, func() { f.metrics.event(eventNoGreeting) }, newCrowd(maxVisitors)}); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 		return fmt.Errorf("serving agents on %s: %w", listener.Addr(), err)
 	}
 	// Serve returns when the listener is closed, Stop when all streams have ended.

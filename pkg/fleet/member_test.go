@@ -20,11 +20,13 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/time/rate"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/fake"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -158,5 +160,23 @@ func TestDeadServer(t *testing.T) {
 	between.awaitSecond(t)
 	if took := time.Since(begin); took > 20*time.Second {
 		t.Errorf("a dead server was found after %s", took)
+	}
+}
+
+// TestLeavingCounts: an agent that comes and goes, or is silent every now and then, fills
+// the history with its object, which it has sent once.
+func TestLeavingCounts(t *testing.T) {
+	for _, to := range []standing{unreachable, reading} {
+		m := newMember(New(Config{Sink: newSink()}), nodeNamed("node01"))
+		m.budget = rate.NewLimiter(0, agent.MaxMessageSize)
+		m.size = 1 << 20
+		m.standing = live
+		for range 3 {
+			m.setStanding(to, time.Now())
+			m.setStanding(live, time.Now())
+		}
+		if left := m.budget.Tokens(); left != agent.MaxMessageSize-3<<20 {
+			t.Errorf("3 times to %v and back leave %v bytes", to, left)
+		}
 	}
 }

@@ -39,18 +39,21 @@ const (
 )
 
 // talk is how many bytes a second an agent may send for long. An object counts
-// for at least a hundredth of it. The log keeps what was sent for minutes, for
+// for at least a hundredth of it, a reply for leastReply. The log keeps what was sent for minutes, for
 // watches that are behind: a node that somebody has taken over must neither fill
 // the server's memory nor push out the history of all other nodes.
 const talk = 4 << 20
 
+// leastReply is how many bytes a reply counts for at least.
+const leastReply = 1 << 10
+
 // cost is what a message counts for.
 func cost(message *agentpb.AgentMessage) int {
-	size := proto.Size(message)
-	if message.GetReply() == nil {
-		size = max(size, talk/100)
+	least := talk / 100
+	if message.GetReply() != nil {
+		least = leastReply
 	}
-	return min(size, agent.MaxMessageSize)
+	return min(max(proto.Size(message), least), agent.MaxMessageSize)
 }
 
 // asking records when the session's barrier began, the zero time that it has ended.
@@ -167,6 +170,11 @@ func (m *member) lost(s *session, why string) {
 func (m *member) setStanding(to standing, since time.Time) {
 	if m.standing == to {
 		return
+	}
+	if m.standing == live {
+		// What was shown becomes a part of the history, and its agent can have that happen
+		// again and again without sending it again.
+		m.budget.ReserveN(time.Now(), min(m.size, agent.MaxMessageSize))
 	}
 	m.standing, m.since = to, since
 	switch to {
