@@ -74,8 +74,8 @@ func (a *Authenticator) Authenticate(ctx context.Context) (*fleet.Identity, erro
 		if problems := validation.IsDNS1123Subdomain(hello.GetNode()); len(problems) > 0 {
 			return fmt.Errorf("%q is no name for a node: %s", hello.GetNode(), strings.Join(problems, "; "))
 		}
-		if errs := metav1validation.ValidateLabels(hello.GetLabels(), field.NewPath("labels")); len(errs) > 0 {
-			return fmt.Errorf("labels of node %q: %w", hello.GetNode(), errs.ToAggregate())
+		if err := checkLabels(hello.GetLabels()); err != nil {
+			return fmt.Errorf("labels of node %q: %w", hello.GetNode(), err)
 		}
 		readmitted, err := a.nodes.readmit(ctx, hello.GetNode(), applicant.keyHash, hello.GetLabels())
 		if readmitted || err != nil {
@@ -89,6 +89,21 @@ func (a *Authenticator) Authenticate(ctx context.Context) (*fleet.Identity, erro
 		}
 		return nil
 	}}, nil
+}
+
+// maxLabels is how many labels a node may have.
+const maxLabels = 256
+
+// checkLabels returns the first thing that is wrong with a node's labels. A text that
+// has all takes a second of processor time for a thousand labels.
+func checkLabels(labels map[string]string) error {
+	if len(labels) > maxLabels {
+		return fmt.Errorf("there are %d, and may be at most %d", len(labels), maxLabels)
+	}
+	if errs := metav1validation.ValidateLabels(labels, field.NewPath("labels")); len(errs) > 0 {
+		return errs[0]
+	}
+	return nil
 }
 
 // token returns the join token that an agent has shown, if it is good.

@@ -279,6 +279,24 @@ func TestMaxNodes(t *testing.T) {
 	d.expect(t, "", knock{token: own, key: "3", node: "node3"})
 }
 
+// TestWrongLabelsCostLittle: one Hello with 4,000 wrong labels took 3 s of processor time.
+func TestWrongLabelsCostLittle(t *testing.T) {
+	labels := map[string]string{}
+	for i := range maxLabels + 1 {
+		labels[fmt.Sprintf("no label %d", i)] = ""
+	}
+	if err := checkLabels(labels); err == nil || !strings.Contains(err.Error(), "may be at most 256") {
+		t.Errorf("too many labels: %v", err)
+	}
+	delete(labels, "no label 0")
+	if err := checkLabels(labels); err == nil || strings.Count(err.Error(), "no label") != 1 {
+		t.Errorf("many wrong labels: %v", err)
+	}
+	if err := checkLabels(map[string]string{"a": "b"}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestLabelsDoNotChangeAllTheTime: each change is a write to the disk, and one more of
 // the changes that all who watch are told of.
 func TestLabelsDoNotChangeAllTheTime(t *testing.T) {
