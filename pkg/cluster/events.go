@@ -19,7 +19,9 @@ package cluster
 import (
 	"strings"
 	"sync"
+	"time"
 
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -57,7 +59,17 @@ type EventSink struct {
 type sight struct {
 	reachable, wasReachable bool
 	lastApply               *v1alpha1.LastApply
+	// told is how often the node may still be told of.
+	told *rate.Limiter
 }
+
+// A node is told of so many times at once, then once in each interval: its agent says
+// what is to be told, and each Event is a write to the cluster. All nodes share the
+// recorder's queue.
+const (
+	tellInterval = 10 * time.Second
+	tellBurst    = 20
+)
 
 // NewEventSink returns an EventSink in front of next.
 func NewEventSink(next fleet.Sink, recorder events.EventRecorder) *EventSink {
@@ -70,6 +82,9 @@ func (s *EventSink) Set(obj *v1alpha1.NodeNetworkState) {
 	s.mu.Lock()
 	before := s.seen[obj.Name]
 	now := sight{reachable: !isLost(obj), lastApply: obj.Status.LastApply}
+	if now.told = before.told; now.told == nil {
+		now.told = rate.NewLimiter(rate.Every(tellInterval), tellBurst)
+	}
 	now.wasReachable = before.wasReachable || now.reachable
 	if !now.wasReachable {
 		now.lastApply = nil
@@ -81,12 +96,13 @@ func (s *EventSink) Set(obj *v1alpha1.NodeNetworkState) {
 		return
 	}
 	switch {
-	case before.reachable && !now.reachable:
+	case before.reachable == now.reachable || !now.told.Allow():
+	case !now.reachable:
 		s.tell(obj, corev1.EventTypeWarning, EventAgentLost, "Connect", availableMessage(obj))
-	case !before.reachable && now.reachable:
+	default:
 		s.tell(obj, corev1.EventTypeNormal, EventAgentFound, "Connect", "the node's agent answers again")
 	}
-	if applied := now.lastApply; ended(applied) && !sameApply(applied, before.lastApply) {
+	if applied := now.lastApply; ended(applied) && !sameApply(applied, before.lastApply) && now.told.Allow() {
 		s.tellApply(obj, applied)
 	}
 }

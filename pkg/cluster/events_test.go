@@ -147,3 +147,26 @@ func TestNotesFit(t *testing.T) {
 		t.Errorf("the event has %d bytes: %.100s", len(event), event)
 	}
 }
+
+// TestANodeIsNotToldOfAllTheTime: its agent says what is told, and as often as it likes.
+func TestANodeIsNotToldOfAllTheTime(t *testing.T) {
+	recorder := events.NewFakeRecorder(1000)
+	sink := NewEventSink(sinkOfNothing{}, recorder)
+	for i := range 100 {
+		sink.Set(shown(true, apply(int64(i), v1alpha1.ApplyRejected, "")))
+		sink.Set(shown(false, apply(int64(i), v1alpha1.ApplyRejected, "")))
+	}
+	// Each is told of the node and of its object.
+	if got := len(told(recorder)); got < 2*tellBurst || got > 4*tellBurst {
+		t.Errorf("%d Events were recorded", got)
+	}
+	other := shown(true, nil)
+	other.Name = "node02"
+	sink.Set(other)
+	other = shown(true, apply(1, v1alpha1.ApplyRejected, ""))
+	other.Name = "node02"
+	sink.Set(other)
+	if got := told(recorder); len(got) != 2 {
+		t.Errorf("of another node: %q", got)
+	}
+}
