@@ -91,9 +91,18 @@ func newSession(m *member, stream agentpb.Fleet_ConnectServer, logger klog.Logge
 	return s
 }
 
-// run serves the session, which its node knows of, until it ends, and returns why.
+// run serves the session, which its node knows of, until it ends, and returns why. It
+// does not wait for a Send: an agent that reads nothing can make one last for good. gRPC
+// ends it when the stream ends, which it does after run has returned.
 func (s *session) run() error {
 	go func() { s.end(s.receive()) }()
+	go s.send()
+	<-s.ended
+	return s.cause
+}
+
+// send sends what is to be sent until the session ends.
+func (s *session) send() {
 	for {
 		select {
 		case message := <-s.out:
@@ -103,7 +112,7 @@ func (s *session) run() error {
 				s.end(err)
 			}
 		case <-s.ended:
-			return s.cause
+			return
 		}
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"k8s.io/component-base/metrics/testutil"
+	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/fake"
@@ -222,5 +223,52 @@ func (s *server) wantApplies(outcome string, want uint64) {
 	got, err := testutil.GetHistogramMetricCount(s.metrics.apply.WithLabelValues(outcome))
 	if err != nil || got != want {
 		s.t.Errorf("%d applies were measured as %s, not %d (%v)", got, outcome, want, err)
+	}
+}
+
+// deaf is a stream whose agent reads nothing and says nothing.
+type deaf struct {
+	agentpb.Fleet_ConnectServer
+	ctx     context.Context
+	sending chan struct{}
+}
+
+func (d deaf) Context() context.Context { return d.ctx }
+
+func (d deaf) Send(*agentpb.ServerMessage) error {
+	d.sending <- struct{}{}
+	<-d.ctx.Done()
+	return d.ctx.Err()
+}
+
+func (d deaf) Recv() (*agentpb.AgentMessage, error) {
+	<-d.ctx.Done()
+	return nil, d.ctx.Err()
+}
+
+// TestAnAgentThatReadsNothingIsReplaced: its stream ends although a message to it is stuck.
+func TestAnAgentThatReadsNothingIsReplaced(t *testing.T) {
+	// gRPC ends it when the stream's handler has returned.
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	stream := deaf{ctx: ctx, sending: make(chan struct{}, 1)}
+	s := newSession(newMember(New(Config{Sink: newSink()}), nodeNamed("node01")), stream, klog.Background())
+	returned, pinged := make(chan error, 1), make(chan error, 1)
+	go func() { returned <- s.run() }()
+	go func() { pinged <- s.ping(ctx) }()
+	<-stream.sending
+	s.end(errReplaced)
+	for what, got := range map[string]struct {
+		from chan error
+		want error
+	}{"the stream": {returned, errReplaced}, "the ping": {pinged, errEnded}} {
+		select {
+		case err := <-got.from:
+			if !errors.Is(err, got.want) {
+				t.Errorf("%s ended with %v, not %v", what, err, got.want)
+			}
+		case <-time.After(timeout):
+			t.Errorf("%s did not end", what)
+		}
 	}
 }
