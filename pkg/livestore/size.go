@@ -85,7 +85,8 @@ func (s sizer) pointedTo(v reflect.Value) int64 {
 			bytes += s.pointedTo(v.Index(i))
 		}
 	case reflect.Map:
-		if v.IsNil() || s.isShared(v.UnsafePointer()) {
+		// A map is shared as a whole, or counts as a whole: it can have very many entries.
+		if v.IsNil() || s.isShared(v.UnsafePointer()) || !s.counting {
 			break
 		}
 		entry := int64(v.Type().Key().Size()+v.Type().Elem().Size()) + mapEntryOverhead
