@@ -109,6 +109,11 @@ func TestObjectsThatAreRefused(t *testing.T) {
 		kind + `"status":{"conditions":[` + strings.Repeat(`{},`, maxConditions) + `{}]}}`,
 		kind + `"metadata":{"managedFields":[` + strings.Repeat(`{},`, maxManagedFields) + `{}]}}`,
 		kind + `"status":{"currentState":` + strings.Repeat("[", 20000),
+		kind + `"status":{"currentState":` + strings.Repeat(`{"a":`, 150) + "1" + strings.Repeat("}", 150) + `}}`,
+		kind + "\"status\":{\"currentState\":{\"secret\":\"\xff\"}}}",
+		kind + "\"spec\":{\"desiredState\":{\"secret\xff\":1}}}",
+		kind + "\"metadata\":{\"managedFields\":[{\"fieldsV1\":{\"f:secret\xff\":{}}}]}}",
+		kind + `"metadata":{"managedFields":[{"fieldsV1":` + strings.Repeat(`{"f:a":`, 150) + "{}" + strings.Repeat("}", 150) + `}]}}`,
 	} {
 		_, err := DecodeObject([]byte(text), "node01")
 		if err == nil {

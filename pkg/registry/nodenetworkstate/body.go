@@ -21,14 +21,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"mime"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -62,8 +59,9 @@ type Body struct {
 
 // NewBody returns a Body. contentType is the header of the request.
 func NewBody(contentType string, data []byte) Body {
+	// A wrong parameter is no reason for upstream to refuse a patch, and none to take it for another type here.
 	media, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
+	if err != nil && media == "" {
 		media = runtime.ContentTypeJSON // upstream's default
 	}
 	return Body{MediaType: media, Data: data}
@@ -96,12 +94,9 @@ type sent struct {
 // parse reads the body. It fails where there is no object to be found: in a JSON
 // patch, in garbage.
 func (b Body) parse() (sent, error) {
-	data := b.Data
-	if slices.Contains([]string{string(types.ApplyYAMLPatchType), runtime.ContentTypeYAML}, b.MediaType) {
-		var err error
-		if data, err = yaml.ToJSON(data); err != nil {
-			return sent{}, err
-		}
+	data, err := b.json()
+	if err != nil {
+		return sent{}, err
 	}
 	var s sent
 	return s, utiljson.Unmarshal(data, &s) // as upstream reads it: keys in the wrong case are other keys
@@ -113,10 +108,13 @@ func (b Body) Name() string {
 	return s.Metadata.Name
 }
 
-// Check refuses an object that is not a NodeNetworkState of this version, and
-// says what to do. name is the object's name in the request's path. What else
+// Check refuses a body that costs too much, and an object that is not a
+// NodeNetworkState of this version, and says what to do. name is the object's name in the request's path. What else
 // can be wrong is left to upstream and to the strategy.
 func (b Body) Check(name string) error {
+	if err := b.checkBounds(); err != nil {
+		return err
+	}
 	s, err := b.parse()
 	if err != nil {
 		return nil
@@ -141,6 +139,18 @@ func (b Body) Check(name string) error {
 		if _, there := spec[f.name]; there {
 			return b.invalid(name, s, field.Forbidden(field.NewPath("spec", f.name), "it is a field of a "+policyKind+"; "+f.instead))
 		}
+	}
+	return b.checkSize(name, s, spec["desiredState"])
+}
+
+// checkSize refuses a state that is too large before it is merged, which costs a
+// hundred times its size.
+func (b Body) checkSize(name string, s sent, state json.RawMessage) error {
+	if len(state) <= v1alpha1.MaxDesiredState {
+		return nil
+	}
+	if errs := v1alpha1.ValidateState(v1alpha1.NewState(state), field.NewPath("spec", "desiredState")); len(errs) > 0 {
+		return b.invalid(name, s, errs[0])
 	}
 	return nil
 }

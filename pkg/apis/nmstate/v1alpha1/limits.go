@@ -45,12 +45,21 @@ const (
 	// lists. Decoded into Go's maps and lists a value takes about 100 bytes, however short
 	// its text is. The largest state that fits a message has half as many values.
 	MaxStateValues = 2 << 20
-	// maxDepth is how deep a state may be nested. nmstate's own format needs ten;
-	// its JSON parser gives up at 128.
-	maxDepth = 100
+	// MaxDepth is how deep a state may be nested. nmstate's own format needs ten;
+	// its JSON parser gives up at 128, and Python's at about 1,000.
+	MaxDepth = 100
+	// maxDecodedDepth is how deep a state may be nested to be decoded at all. It is more than
+	// MaxDepth, so that validation can tell the client in which field the fault is.
+	maxDecodedDepth = 2 * MaxDepth
+	// maxManagedDepth is how deep a manager's fields may be nested: as deep as a state, and
+	// what stands around it. Clients decode them with each list.
+	maxManagedDepth = MaxDepth + 10
 )
 
-// ValidateManagedFields tells whether the managed fields of an object are too large.
+// forgetManagers is what to do about managed fields that are refused.
+const forgetManagers = "to forget who manages what, set it to [{}] by a patch"
+
+// ValidateManagedFields tells whether the managed fields of an object are too large or nested too deep.
 func ValidateManagedFields(fields []metav1.ManagedFieldsEntry, path *field.Path) field.ErrorList {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -59,7 +68,13 @@ func ValidateManagedFields(fields []metav1.ManagedFieldsEntry, path *field.Path)
 		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, fmt.Sprintf("is no JSON: %v", err))}
 	}
 	if size := text.Len() - len("\n"); size > MaxManagedFields {
-		return field.ErrorList{tooLarge(path, size, MaxManagedFields, "to forget who manages what, set it to [{}] by a patch")}
+		return field.ErrorList{tooLarge(path, size, MaxManagedFields, forgetManagers)}
+	}
+	for i, entry := range fields {
+		if entry.FieldsV1 != nil && Weigh(entry.FieldsV1.GetRawBytes()).Depth > maxManagedDepth {
+			return field.ErrorList{field.Invalid(path.Index(i).Child("fieldsV1"), field.OmitValueType{},
+				fmt.Sprintf("must not be nested deeper than %d levels: %s", maxManagedDepth, forgetManagers))}
+		}
 	}
 	return nil
 }
@@ -78,7 +93,7 @@ func (s *State) CheckComplexity() error {
 	if s == nil {
 		return nil
 	}
-	return checkText(s.Raw, maxDepth)
+	return checkText(s.Raw, MaxDepth)
 }
 
 // CheckFields does for the fields of one manager what CheckComplexity does for a state,
@@ -91,7 +106,7 @@ func CheckFields(fields *metav1.FieldsV1) error {
 	if len(text) > 0 && text[0] != '{' {
 		return errors.New("must be an object")
 	}
-	return checkText(text, 2*maxDepth)
+	return checkText(text, maxManagedDepth)
 }
 
 // checkText checks a JSON text that stays text here, while clients decode it. A client
@@ -100,44 +115,58 @@ func checkText(text []byte, deepest int) error {
 	if !utf8.Valid(text) {
 		return errors.New("must be valid UTF-8")
 	}
-	values, depth, inRange := weigh(text)
-	if depth > deepest {
+	weight := Weigh(text)
+	if weight.Depth > deepest {
 		return fmt.Errorf("must not be nested deeper than %d levels", deepest)
 	}
-	if values > MaxStateValues {
-		return fmt.Errorf("has about %d values, and may have at most %d", values, MaxStateValues)
+	if weight.Values > MaxStateValues {
+		return fmt.Errorf("has about %d values, and may have at most %d", weight.Values, MaxStateValues)
 	}
-	if !inRange {
+	if weight.OutOfRange {
 		return errors.New("must not have a number that is out of the range of a 64-bit float")
 	}
 	return nil
 }
 
-// weigh returns how many values a JSON text has at most, how deep it is nested, and
-// whether all its numbers are in the range of a float64.
-// Each value but the first of a list or an object comes after a comma.
-func weigh(text []byte) (values, depth int, inRange bool) {
-	inRange = true
+// Weight tells what it costs to decode a JSON text.
+type Weight struct {
+	// Values is how many values the text has at most.
+	Values int
+	// Depth is how deep the text is nested.
+	Depth int
+	// Nested is the sum of the depths of all bytes. A decoder that copies the text of a
+	// value at each level copies so many bytes.
+	Nested int
+	// OutOfRange tells whether the text has a number that no float64 can have.
+	OutOfRange bool
+}
+
+// Weigh returns the weight of a JSON text. It decodes nothing. Each value but the first of
+// a list or an object comes after a comma.
+func Weigh(text []byte) Weight {
+	var weight Weight
 	open := 0
 	for i := 0; i < len(text); i++ {
+		start := i
 		switch text[i] {
 		case '"':
 			i = endOfString(text, i)
 		case ',':
-			values++
+			weight.Values++
 		case '{', '[':
-			values++
+			weight.Values++
 			open++
-			depth = max(depth, open)
+			weight.Depth = max(weight.Depth, open)
 		case '}', ']':
 			open--
 		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 			end := endOfNumber(text, i)
-			inRange = inRange && isInRange(text[i:end])
+			weight.OutOfRange = weight.OutOfRange || !isInRange(text[i:end])
 			i = end - 1
 		}
+		weight.Nested += open * (i + 1 - start)
 	}
-	return values, depth, inRange
+	return weight
 }
 
 // endOfNumber returns where the number that starts at start ends.

@@ -81,6 +81,7 @@ func TestValidateState(t *testing.T) {
 		"a list":           {`[]`, "must be an object"},
 		"no JSON":          {`{"a"}`, "is no JSON"},
 		"two objects":      {`{}{}`, "is no JSON"},
+		"no UTF-8":         {"{\"a\":\"\xff\"}", "is not valid UTF-8"},
 		"deep":             {`{"a":` + strings.Repeat("[", 99) + strings.Repeat("]", 99) + `}`, ""},
 		"too deep":         {`{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`, "deeper than 100"},
 		"brackets in text": {`{"a":"` + strings.Repeat(`[\"`, 1000) + `"}`, ""},
@@ -117,7 +118,7 @@ func TestTextsThatClientsCannotDecode(t *testing.T) {
 		if err := NewState([]byte(text)).CheckComplexity(); (err == nil) != fine {
 			t.Errorf("the state %.40q: %v", text, err)
 		}
-		if err := CheckFields(&metav1.FieldsV1{Raw: []byte(text)}); (err == nil) != fine {
+		if err := CheckFields(metav1.NewFieldsV1(text)); (err == nil) != fine {
 			t.Errorf("the fields %.40q: %v", text, err)
 		}
 		if err := json.Unmarshal([]byte(text), &map[string]any{}); fine && err != nil {
@@ -125,11 +126,52 @@ func TestTextsThatClientsCannotDecode(t *testing.T) {
 		}
 	}
 	deep := func(levels int) *metav1.FieldsV1 {
-		return &metav1.FieldsV1{Raw: []byte(strings.Repeat(`{"f:a":`, levels-1) + `{}` + strings.Repeat(`}`, levels-1))}
+		return metav1.NewFieldsV1(nested(levels))
 	}
-	for text, fine := range map[*metav1.FieldsV1]bool{nil: true, {}: true, {Raw: []byte(`[1]`)}: false, deep(2 * maxDepth): true, deep(2*maxDepth + 1): false} {
+	for text, fine := range map[*metav1.FieldsV1]bool{nil: true, {}: true, metav1.NewFieldsV1(`[1]`): false, deep(maxManagedDepth): true, deep(maxManagedDepth + 1): false} {
 		if err := CheckFields(text); (err == nil) != fine {
 			t.Errorf("%v: %v", text, err)
+		}
+	}
+}
+
+// nested returns an object of so many levels.
+func nested(levels int) string {
+	return strings.Repeat(`{"f:a":`, levels-1) + "{}" + strings.Repeat("}", levels-1)
+}
+
+func TestWeigh(t *testing.T) {
+	for text, want := range map[string]Weight{
+		``:                 {},
+		`"[{"`:             {},
+		`{"a":1}`:          {Values: 1, Depth: 1, Nested: 6},
+		`[[0,1],"\"]",{}]`: {Values: 6, Depth: 2, Nested: 14 + 5 + 1},
+		`]]]`:              {Nested: -6},
+	} {
+		if got := Weigh([]byte(text)); got != want {
+			t.Errorf("%s: %+v, not %+v", text, got, want)
+		}
+	}
+}
+
+// TestDeepStatesAreNotDecoded: what is nested beyond all measure fails before upstream
+// works with it, and a little beyond the limit it is validation that says so.
+func TestDeepStatesAreNotDecoded(t *testing.T) {
+	for levels, refused := range map[int]bool{MaxDepth + 1: false, maxDecodedDepth: false, maxDecodedDepth + 1: true, 9000: true} {
+		var state State
+		if err := json.Unmarshal([]byte(nested(levels)), &state); (err != nil) != refused {
+			t.Errorf("%d levels: %v", levels, err)
+		}
+	}
+}
+
+func TestValidateManagedFields(t *testing.T) {
+	path := field.NewPath("metadata", "managedFields")
+	for levels, want := range map[int]string{1: "", maxManagedDepth: "", maxManagedDepth + 1: "metadata.managedFields[1].fieldsV1"} {
+		fields := []metav1.ManagedFieldsEntry{{Manager: "a"}, {Manager: "b", FieldsV1: metav1.NewFieldsV1(nested(levels))}}
+		got := ValidateManagedFields(fields, path).ToAggregate()
+		if (got == nil) != (want == "") || got != nil && !strings.Contains(got.Error(), want) {
+			t.Errorf("%d levels: %v, not %q", levels, got, want)
 		}
 	}
 }

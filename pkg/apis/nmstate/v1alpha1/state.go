@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 )
 
 // +k8s:deepcopy-gen=true
@@ -51,6 +52,9 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	}
 	if bytes.Equal(data, []byte("null")) {
 		return nil
+	}
+	if Weigh(data).Depth > maxDecodedDepth {
+		return fmt.Errorf("a state must not be nested deeper than %d levels", MaxDepth)
 	}
 	s.Raw = append(s.Raw[:0], data...)
 	return nil
