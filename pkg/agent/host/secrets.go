@@ -75,13 +75,28 @@ func walk(node any, path, in string, visit func(path, value string) string) {
 			}
 		}
 		for key, child := range node {
-			walk(child, path+"."+key, key, visit)
+			node[key] = walkChild(child, path+"."+key, key, visit)
 		}
 	case []any:
 		for i, child := range node {
-			walk(child, path+"["+identity(child, i)+"]", in, visit)
+			node[i] = walkChild(child, path+"["+identity(child, i)+"]", in, visit)
 		}
 	}
+}
+
+// walkChild walks a child of an object or a list, and returns what is to stand in its place. Text
+// in the place of an object that holds secrets is taken for a secret: a user who writes
+// "802.1x: PASSWORD" makes a mistake, and nmstate's error would quote it.
+func walkChild(child any, path, in string, visit func(path, value string) string) any {
+	switch child.(type) {
+	case map[string]any, []any:
+		walk(child, path, in, visit)
+		return child
+	}
+	if secretFields[in] == nil || child == nil {
+		return child
+	}
+	return visitOne(path, child, visit)
 }
 
 // visitOne visits one secret. A number or worse is no secret that nmstate takes,

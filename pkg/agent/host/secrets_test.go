@@ -90,6 +90,23 @@ func TestASecretThatIsNoTextIsHiddenToo(t *testing.T) {
 	}
 }
 
+func TestASecretInPlaceOfItsObjectIsHiddenToo(t *testing.T) {
+	for name, state := range map[string]string{
+		"802.1x":    `{"interfaces":[{"name":"eth1","802.1x":"s3cret"}]}`,
+		"macsec":    `{"interfaces":[{"name":"eth1","macsec":["s3cret",null]}]}`,
+		"libreswan": `{"interfaces":[{"name":"eth1","libreswan":[["s3cret"]]}]}`,
+		"peers":     `{"interfaces":[{"name":"eth1","wireguard":{"peers":["s3cret",{"preshared-key":"s3cret"}]}}]}`,
+	} {
+		masked, err := maskState([]byte(state))
+		if err != nil || strings.Contains(string(masked), "s3cret") || !strings.Contains(string(masked), "eth1") {
+			t.Errorf("%s: %s, %v", name, masked, err)
+		}
+		if got := scrub(`invalid type: string "s3cret", expected struct`, []byte(state)); strings.Contains(got, "s3cret") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 func TestScrubTakesSecretsOutOfText(t *testing.T) {
 	text := scrub(`invalid password s3cret\"1 and s3cret"1, psk s3cret4`, []byte(secretState), nil)
 	if strings.Contains(text, "s3cret") {

@@ -140,13 +140,13 @@ func (b Body) Check(name string) error {
 			return b.invalid(name, s, field.Forbidden(field.NewPath("spec", f.name), "it is a field of a "+policyKind+"; "+f.instead))
 		}
 	}
-	return b.checkSize(name, s, spec["desiredState"])
+	return b.checkState(name, s, spec["desiredState"])
 }
 
-// checkSize refuses a state that is too large before it is merged, which costs a
-// hundred times its size.
-func (b Body) checkSize(name string, s sent, state json.RawMessage) error {
-	if len(state) <= v1alpha1.MaxDesiredState {
+// checkState refuses a state that is too large before it is merged, which costs a
+// hundred times its size, and one that is no object before upstream's error quotes it.
+func (b Body) checkState(name string, s sent, state json.RawMessage) error {
+	if len(state) == 0 || string(state) == "null" || state[0] == '{' && len(state) <= v1alpha1.MaxDesiredState {
 		return nil
 	}
 	if errs := v1alpha1.ValidateState(v1alpha1.NewState(state), field.NewPath("spec", "desiredState")); len(errs) > 0 {

@@ -66,6 +66,8 @@ func (b Body) explain(existing *v1alpha1.NodeNetworkState, err error) error {
 	if !errors.As(err, &status) {
 		if detail, ok := strings.CutPrefix(err.Error(), "failed to create typed patch object "); ok {
 			_, detail, _ = strings.Cut(detail, "): ")
+			// "expected map, got VALUE": what the client sent may be a secret in the wrong place.
+			detail, _, _ = strings.Cut(detail, ", got ")
 			return invalidPatch(existing.Name, field.NewPath("patch"), detail)
 		}
 		return err

@@ -165,6 +165,16 @@ func TestDeepStatesAreNotDecoded(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoObjectIsNoState(t *testing.T) {
+	for _, text := range []string{`"s3cret"`, `["s3cret"]`, `12345`, `true`} {
+		var spec NodeNetworkStateSpec
+		err := json.Unmarshal([]byte(`{"desiredState":`+text+`}`), &spec)
+		if err == nil || !strings.Contains(err.Error(), "must be an object") || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestValidateManagedFields(t *testing.T) {
 	path := field.NewPath("metadata", "managedFields")
 	for levels, want := range map[int]string{1: "", maxManagedDepth: "", maxManagedDepth + 1: "metadata.managedFields[1].fieldsV1"} {

@@ -29,8 +29,7 @@ import (
 // passed through byte for byte. States are compared by meaning, never by bytes
 // (a patch re-encodes JSON).
 type State struct {
-	// Raw is the JSON text. It may be anything JSON when it comes from a client;
-	// validation makes sure that it is an object.
+	// Raw is the JSON text of an object.
 	Raw json.RawMessage `json:"-"`
 }
 
@@ -45,13 +44,18 @@ func (s State) MarshalJSON() ([]byte, error) {
 	return s.Raw, nil
 }
 
-// UnmarshalJSON keeps the JSON text as it is.
+// UnmarshalJSON keeps the JSON text as it is. It refuses what is no object, and what is nested
+// so deep that it is dear to work with.
 func (s *State) UnmarshalJSON(data []byte) error {
 	if s == nil {
 		return errors.New("v1alpha1.State: UnmarshalJSON on a nil pointer")
 	}
 	if bytes.Equal(data, []byte("null")) {
 		return nil
+	}
+	if len(data) == 0 || data[0] != '{' {
+		// Upstream's field manager would log what it is instead, and it may be a secret.
+		return errors.New("a state must be an object in nmstate's format, such as {\"interfaces\": []}")
 	}
 	if Weigh(data).Depth > maxDecodedDepth {
 		return fmt.Errorf("a state must not be nested deeper than %d levels", MaxDepth)
