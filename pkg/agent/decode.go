@@ -31,10 +31,11 @@ import (
 )
 
 // Limits of what is taken from the stream: an entry in memory can be a hundred times as
-// large as its text. An agent makes four conditions, and upstream merges managers.
+// large as its text. An agent makes four conditions, and a write may have
+// half as many managers.
 const (
 	maxConditions    = 16
-	maxManagedFields = 1000
+	maxManagedFields = 2 * v1alpha1.MaxManagers
 	// maxManagedFieldsText is more than a write may have: an agent's record may be older than that limit.
 	maxManagedFieldsText = 4 * v1alpha1.MaxManagedFields
 	// maxAnnotationsText is what 256 KiB of annotations may take as JSON, which escapes

@@ -41,6 +41,9 @@ const (
 	MaxDesiredState = 1 << 20
 	// MaxManagedFields is the size in bytes that metadata.managedFields may have in all, as compact JSON.
 	MaxManagedFields = 1 << 20
+	// MaxManagers is the number of entries that metadata.managedFields may have. Each
+	// field manager that applies has one of its own.
+	MaxManagers = 1000
 	// MaxStateValues is the number of values that a state may have: fields, and items of
 	// lists. Decoded into Go's maps and lists a value takes about 100 bytes, however short
 	// its text is. The largest state that fits a message has half as many values.
@@ -59,7 +62,7 @@ const (
 // forgetManagers is what to do about managed fields that are refused.
 const forgetManagers = "to forget who manages what, set it to [{}] by a patch"
 
-// ValidateManagedFields tells whether the managed fields of an object are too large or nested too deep.
+// ValidateManagedFields tells whether the managed fields of an object are too large, too many or nested too deep.
 func ValidateManagedFields(fields []metav1.ManagedFieldsEntry, path *field.Path) field.ErrorList {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -69,6 +72,11 @@ func ValidateManagedFields(fields []metav1.ManagedFieldsEntry, path *field.Path)
 	}
 	if size := text.Len() - len("\n"); size > MaxManagedFields {
 		return field.ErrorList{tooLarge(path, size, MaxManagedFields, forgetManagers)}
+	}
+	if len(fields) > MaxManagers {
+		err := field.TooMany(path, len(fields), MaxManagers)
+		err.Detail += ": " + forgetManagers
+		return field.ErrorList{err}
 	}
 	for i, entry := range fields {
 		if entry.FieldsV1 != nil && Weigh(entry.FieldsV1.GetRawBytes()).Depth > maxManagedDepth {

@@ -184,6 +184,13 @@ func TestValidateManagedFields(t *testing.T) {
 			t.Errorf("%d levels: %v, not %q", levels, got, want)
 		}
 	}
+	// Whoever applies under many names adds an entry with each.
+	for count, refused := range map[int]bool{MaxManagers: false, MaxManagers + 1: true} {
+		got := ValidateManagedFields(make([]metav1.ManagedFieldsEntry, count), path).ToAggregate()
+		if (got != nil) != refused || refused && !strings.Contains(got.Error(), "[{}]") {
+			t.Errorf("%d managers: %v", count, got)
+		}
+	}
 }
 
 func TestSameState(t *testing.T) {
