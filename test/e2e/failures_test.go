@@ -146,13 +146,13 @@ func (s *suite) tooLarge(ctx SpecContext, node string) {
 		Expect(out).To(And(ContainSubstring("spec.desiredState: Too long: has "), ContainSubstring("at most %d", v1alpha1.MaxDesiredState)))
 	}
 	Expect(s.get(ctx, node).Generation).To(Equal(before.Generation), "the node was asked")
-	// As large as may be, in all copies of it: spec and difference.
-	out, err := s.kubectl(ctx, describe(v1alpha1.MaxDesiredState-100), "patch", "nns", node, "--type=merge", "--patch-file=/dev/stdin")
+	// Nearly as large as may be, in all copies of it: spec and difference. A merge patch keeps other sections.
+	out, err := s.kubectl(ctx, describe(v1alpha1.MaxDesiredState-1000), "patch", "nns", node, "--type=merge", "--patch-file=/dev/stdin")
 	Expect(err).NotTo(HaveOccurred(), out)
 	Expect(s.killAgent(ctx, node)).To(Succeed())
 	Expect(s.startAgent(ctx, node)).To(Succeed())
 	obj := s.waitFor(ctx, node, "", long, isTrue(v1alpha1.ConditionAvailable))
-	Expect(len(obj.Spec.DesiredState.Raw)).To(BeNumerically(">", v1alpha1.MaxDesiredState-1000))
+	Expect(len(obj.Spec.DesiredState.Raw)).To(BeNumerically(">", v1alpha1.MaxDesiredState-1100))
 	Expect(obj.Status.CurrentState).NotTo(BeNil())
 }
 
