@@ -279,55 +279,6 @@ func TestMaxNodes(t *testing.T) {
 	d.expect(t, "", knock{token: own, key: "3", node: "node3"})
 }
 
-// TestWrongLabelsCostLittle: one Hello with 4,000 wrong labels took 3 s of processor time.
-func TestWrongLabelsCostLittle(t *testing.T) {
-	labels := map[string]string{}
-	for i := range maxLabels + 1 {
-		labels[fmt.Sprintf("no label %d", i)] = ""
-	}
-	if err := checkLabels(labels); err == nil || !strings.Contains(err.Error(), "may be at most 256") {
-		t.Errorf("too many labels: %v", err)
-	}
-	delete(labels, "no label 0")
-	if err := checkLabels(labels); err == nil || strings.Count(err.Error(), "no label") != 1 {
-		t.Errorf("many wrong labels: %v", err)
-	}
-	if err := checkLabels(map[string]string{"a": "b"}); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestLabelsDoNotChangeAllTheTime: each change is a write to the disk, and one more of
-// the changes that all who watch are told of.
-func TestLabelsDoNotChangeAllTheTime(t *testing.T) {
-	d := newDoor(t, t.TempDir(), clock.RealClock{}, unlimited)
-	d.expect(t, "", knock{token: shared, key: "1", node: "node1"})
-	d.expect(t, "", knock{token: shared, key: "2", node: "node2"})
-	labels := func(node, key, value string) error {
-		_, err := d.nodes.readmit(t.Context(), node, hashOf(strings.Repeat(key, minKey)), map[string]string{"a": value})
-		return err
-	}
-	var err error
-	for i := range 10 * relabelBurst {
-		if err = labels("node1", "1", fmt.Sprint(i)); err != nil {
-			break
-		}
-	}
-	if !errors.Is(err, errRelabelled) {
-		t.Errorf("the labels have changed again and again: %v", err)
-	}
-	if err := labels("node1", "1", d.nodes.joined["node1"].Labels["a"]); err != nil {
-		t.Errorf("with the labels as they are: %v", err)
-	}
-	if err := labels("node2", "2", "c"); err != nil {
-		t.Errorf("another node: %v", err)
-	}
-	d.forget(t, "node1")
-	if len(d.nodes.relabels) != 1 {
-		t.Errorf("%d nodes are remembered", len(d.nodes.relabels))
-	}
-}
-
 func TestMaxNodesPerSource(t *testing.T) {
 	dir, limits := t.TempDir(), Limits{Nodes: 100, NodesPerSource: 2}
 	d := newDoor(t, dir, clock.RealClock{}, limits)
