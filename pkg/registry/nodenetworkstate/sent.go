@@ -20,6 +20,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sort"
 	"strconv"
 	"strings"
@@ -108,13 +109,17 @@ func failedOperation(existing *v1alpha1.NodeNetworkState, data []byte, unexplain
 	if err != nil {
 		return unexplained
 	}
+	if len(operations) > maxSearched {
+		return invalidPatch(existing.Name, field.NewPath("patch"),
+			fmt.Sprintf("one of its %d operations does not apply: send at most %d at once to be told which", len(operations), maxSearched))
+	}
 	document := existing.DeepCopy()
 	document.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(kind))
 	text, err := json.Marshal(document)
 	if err != nil {
 		return unexplained
 	}
-	// A search by halves: a patch may have 10,000 operations.
+	// A search by halves.
 	count := sort.Search(len(operations), func(i int) bool {
 		_, err := operations[:i+1].Apply(text)
 		return err != nil
@@ -129,6 +134,10 @@ func failedOperation(existing *v1alpha1.NodeNetworkState, data []byte, unexplain
 
 // longest is how much an error repeats of what the client sent.
 const longest = 1000
+
+// maxSearched is how many operations a patch may have for the failed one to be searched. The search
+// applies the patch ten times, and 10,000 operations that insert into a list take a second each time.
+const maxSearched = 1000
 
 func invalidPatch(name string, path *field.Path, detail string) error {
 	if len(detail) > longest {

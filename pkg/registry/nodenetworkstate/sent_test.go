@@ -113,6 +113,8 @@ func TestUpstreamsErrorsAreExplained(t *testing.T) {
 		"no path":        {patch, `[{"op":"add"}]`, rejected, []string{"patch[0]", "add"}},
 		"long":           {patch, `[{"op":"remove","path":"/` + strings.Repeat("ä", 100_000) + `"}]`, rejected, []string{"patch[0]", "…"}},
 		"not decodable":  {merge, `{"spec":{"k":"s3cret"}}`, undecodable, []string{`patch: Invalid value: strict decoding error: unknown field "spec.k"`}},
+		"the thousandth": {patch, `[` + strings.Repeat(`{"op":"test","path":"/metadata/name","value":"node1"},`, maxSearched-1) + `{"op":"remove","path":"/spec/x"}]`, rejected, []string{"patch[999]"}},
+		"too many":       {patch, `[` + strings.Repeat(`{"op":"test","path":"/metadata/name","value":"node1"},`, maxSearched) + `{"op":"remove","path":"/spec/x"}]`, rejected, []string{"one of its 1001 operations"}},
 		"mistyped":       {apply, `{}`, mistyped, []string{"patch: Invalid value: .metadata.annotations.a: expected string"}},
 		"not typed":      {apply, `spec: {k: s3cret}`, untyped, []string{"patch: Invalid value: .spec.k: field not declared"}},
 	} {
