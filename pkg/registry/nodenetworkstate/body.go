@@ -143,10 +143,11 @@ func (b Body) Check(name string) error {
 	return b.checkState(name, s, spec["desiredState"])
 }
 
-// checkState refuses a state that is too large before it is merged, which costs a
-// hundred times its size, and one that is no object before upstream's error quotes it.
+// checkState refuses a state that is too large, or has too many fields, before it is
+// merged, which costs a hundred times its size, and a state that is no object before
+// upstream's error quotes it.
 func (b Body) checkState(name string, s sent, state json.RawMessage) error {
-	if len(state) == 0 || string(state) == "null" || state[0] == '{' && len(state) <= v1alpha1.MaxDesiredState {
+	if len(state) == 0 || string(state) == "null" {
 		return nil
 	}
 	if errs := v1alpha1.ValidateState(v1alpha1.NewState(state), field.NewPath("spec", "desiredState")); len(errs) > 0 {

@@ -18,6 +18,7 @@ package nodenetworkstate
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,6 +40,9 @@ import (
 const (
 	// maxBodyDepth is how deep a body may be nested: as deep as a state, and what stands around it.
 	maxBodyDepth = v1alpha1.MaxDepth + 20
+	// maxFields is how many fields a body may have outside of lists: those of a state, and as
+	// many around it, such as annotations.
+	maxFields = 2 * v1alpha1.MaxStateFields
 	// maxNested bounds the sum of the depths of a body's bytes. A whole object of 3 MiB has half of it.
 	maxNested = 64 << 20
 	// maxExpanded is how long YAML may be once its aliases are written out, as long as a body.
@@ -76,27 +80,39 @@ func (b Body) checkBounds() error {
 	case !utf8.Valid(text):
 		return apierrors.NewBadRequest("the body is not valid UTF-8")
 	case b.MediaType == string(types.JSONPatchType):
-		return checkPointers(text)
+		return checkOperations(text)
+	}
+	return checkFields(weight.Fields)
+}
+
+// checkFields refuses a body with so many fields outside of lists that to note who manages
+// them would take seconds and 100 MB.
+func checkFields(fields int) error {
+	if fields > maxFields {
+		return apierrors.NewBadRequest(fmt.Sprintf("the body has %d fields outside of lists: more than %d are not taken", fields, maxFields))
 	}
 	return nil
 }
 
-// checkPointers refuses a JSON patch that reaches deeper than an object may be. By copies
-// into itself an object doubles its depth with each operation.
-func checkPointers(text []byte) error {
+// checkOperations refuses a JSON patch that reaches deeper than an object may be, or adds too
+// many fields. By copies into itself an object doubles its depth with each operation.
+func checkOperations(text []byte) error {
 	var operations []struct {
-		From string `json:"from"`
-		Path string `json:"path"`
+		From  string          `json:"from"`
+		Path  string          `json:"path"`
+		Value json.RawMessage `json:"value"`
 	}
 	if utiljson.Unmarshal(text, &operations) != nil {
 		return nil // upstream says so
 	}
+	fields := 0
 	for i, operation := range operations {
+		fields += 1 + v1alpha1.Weigh(operation.Value).Fields
 		if max(strings.Count(operation.From, "/"), strings.Count(operation.Path, "/")) > maxBodyDepth {
 			return apierrors.NewBadRequest(fmt.Sprintf("patch[%d]: its path must not be deeper than %d levels", i, maxBodyDepth))
 		}
 	}
-	return nil
+	return checkFields(fields)
 }
 
 // checkAliases refuses YAML that is longer than a body may be once its aliases are written out.

@@ -44,6 +44,9 @@ func TestBodiesThatCostMoreThanTheyWeigh(t *testing.T) {
 	aliases := func(size, count int) string {
 		return "spec:\n  desiredState:\n    a: &a " + strings.Repeat("x", size) + "\n    b: [" + strings.Repeat("*a,", count) + "]\n"
 	}
+	fields := func(count int) string {
+		return "{" + strings.TrimSuffix(strings.Repeat(`"a":0,`, count), ",") + "}"
+	}
 	operation := func(from, path int) string {
 		return `[{"op":"copy","from":"` + strings.Repeat("/a", from) + `","path":"` + strings.Repeat("/a", path) + `"}]`
 	}
@@ -68,6 +71,12 @@ func TestBodiesThatCostMoreThanTheyWeigh(t *testing.T) {
 		"a state that is a list":       {apply, desired(`["s3cret"]`), http.StatusUnprocessableEntity, "must be an object"},
 		"a state that goes":            {merge, desired(`null`), 0, ""},
 		"a state of escapes":           {merge, desired(deep(1, strings.Repeat(`\u003c`, 300000))), 0, ""},
+		"as many fields as may be":     {merge, desired(fields(v1alpha1.MaxStateFields)), 0, ""},
+		"too many fields":              {merge, desired(fields(v1alpha1.MaxStateFields + 1)), http.StatusUnprocessableEntity, "10001 fields outside of lists"},
+		"too many fields, applied":     {apply, desired(fields(v1alpha1.MaxStateFields + 1)), http.StatusUnprocessableEntity, "10001 fields outside of lists"},
+		"too many fields around it":    {merge, `{"metadata":{"annotations":` + fields(2*v1alpha1.MaxStateFields) + `}}`, http.StatusBadRequest, "20002 fields outside of lists"},
+		"a patch with too many fields": {patch, `[{"op":"add","path":"/spec","value":` + fields(2*v1alpha1.MaxStateFields) + `}]`, http.StatusBadRequest, "20001 fields outside of lists"},
+		"many fields in a list":        {merge, desired(`{"interfaces":[` + fields(90000) + `]}`), 0, ""},
 		"text that is no text":         {merge, desired(deep(1, "\xff")), http.StatusBadRequest, "not valid UTF-8"},
 		"a patch that is no text":      {patch, "[{\"op\":\"add\",\"path\":\"/spec\",\"value\":\"\xff\"}]", http.StatusBadRequest, "not valid UTF-8"},
 		"copies":                       {patch, operation(120, 120), 0, ""},

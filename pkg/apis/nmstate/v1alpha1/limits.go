@@ -48,6 +48,11 @@ const (
 	// lists. Decoded into Go's maps and lists a value takes about 100 bytes, however short
 	// its text is. The largest state that fits a message has half as many values.
 	MaxStateValues = 2 << 20
+	// MaxStateFields is the number of fields that a desired state may have outside of all
+	// lists. Upstream notes for each of them who manages it, which costs a hundred times
+	// its text with each write; a list has one manager. nmstate's own format has nearly
+	// everything in lists, and some dozens of fields outside of them.
+	MaxStateFields = 10_000
 	// MaxDepth is how deep a state may be nested. nmstate's own format needs ten;
 	// its JSON parser gives up at 128, and Python's at about 1,000.
 	MaxDepth = 100
@@ -140,6 +145,8 @@ func checkText(text []byte, deepest int) error {
 type Weight struct {
 	// Values is how many values the text has at most.
 	Values int
+	// Fields is how many fields the text has outside of all lists.
+	Fields int
 	// Depth is how deep the text is nested.
 	Depth int
 	// Nested is the sum of the depths of all bytes. A decoder that copies the text of a
@@ -153,7 +160,7 @@ type Weight struct {
 // a list or an object comes after a comma.
 func Weigh(text []byte) Weight {
 	var weight Weight
-	open := 0
+	open, lists := 0, 0
 	for i := 0; i < len(text); i++ {
 		start := i
 		switch text[i] {
@@ -161,12 +168,22 @@ func Weigh(text []byte) Weight {
 			i = endOfString(text, i)
 		case ',':
 			weight.Values++
+		case ':':
+			if lists == 0 {
+				weight.Fields++
+			}
 		case '{', '[':
 			weight.Values++
 			open++
 			weight.Depth = max(weight.Depth, open)
+			if text[i] == '[' {
+				lists++
+			}
 		case '}', ']':
 			open--
+			if text[i] == ']' {
+				lists--
+			}
 		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 			end := endOfNumber(text, i)
 			weight.OutOfRange = weight.OutOfRange || !isInRange(text[i:end])

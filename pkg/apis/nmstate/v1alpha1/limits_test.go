@@ -142,11 +142,12 @@ func nested(levels int) string {
 
 func TestWeigh(t *testing.T) {
 	for text, want := range map[string]Weight{
-		``:                 {},
-		`"[{"`:             {},
-		`{"a":1}`:          {Values: 1, Depth: 1, Nested: 6},
-		`[[0,1],"\"]",{}]`: {Values: 6, Depth: 2, Nested: 14 + 5 + 1},
-		`]]]`:              {Nested: -6},
+		``:                               {},
+		`"[{"`:                           {},
+		`{"a":1}`:                        {Values: 1, Fields: 1, Depth: 1, Nested: 6},
+		`{"a":{"b":[{"c":0}],"d:":":"}}`: {Values: 5, Fields: 3, Depth: 4, Nested: 66},
+		`[[0,1],"\"]",{}]`:               {Values: 6, Depth: 2, Nested: 14 + 5 + 1},
+		`]]]`:                            {Nested: -6},
 	} {
 		if got := Weigh([]byte(text)); got != want {
 			t.Errorf("%s: %+v, not %+v", text, got, want)

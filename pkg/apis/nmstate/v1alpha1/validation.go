@@ -48,6 +48,10 @@ func ValidateState(state *State, path *field.Path) field.ErrorList {
 	if err := NewState(text).CheckComplexity(); err != nil {
 		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, err.Error())}
 	}
+	if fields := Weigh(text).Fields; fields > MaxStateFields {
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{},
+			fmt.Sprintf("has %d fields outside of lists, and may have at most %d", fields, MaxStateFields))}
+	}
 	return nil
 }
 
