@@ -32,6 +32,7 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/jsonweight"
 )
 
 // What a body may be like, besides its length. Upstream decodes and merges a body before it
@@ -69,7 +70,7 @@ func (b Body) checkBounds() error {
 	if err != nil {
 		return nil // upstream meets the same and says so
 	}
-	weight := v1alpha1.Weigh(text)
+	weight := jsonweight.Of(text)
 	switch {
 	case weight.Depth > maxBodyDepth:
 		return apierrors.NewBadRequest(fmt.Sprintf("the body must not be nested deeper than %d levels: spec.desiredState may have %d",
@@ -107,7 +108,7 @@ func checkOperations(text []byte) error {
 	}
 	fields := 0
 	for i, operation := range operations {
-		fields += 1 + v1alpha1.Weigh(operation.Value).Fields
+		fields += 1 + jsonweight.Of(operation.Value).Fields
 		if max(strings.Count(operation.From, "/"), strings.Count(operation.Path, "/")) > maxBodyDepth {
 			return apierrors.NewBadRequest(fmt.Sprintf("patch[%d]: its path must not be deeper than %d levels", i, maxBodyDepth))
 		}

@@ -21,12 +21,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/jsonweight"
 )
 
 // What an object may carry. A node's agent sends its object in one message, of 16 MiB
@@ -84,7 +84,7 @@ func ValidateManagedFields(fields []metav1.ManagedFieldsEntry, path *field.Path)
 		return field.ErrorList{err}
 	}
 	for i, entry := range fields {
-		if entry.FieldsV1 != nil && Weigh(entry.FieldsV1.GetRawBytes()).Depth > maxManagedDepth {
+		if entry.FieldsV1 != nil && jsonweight.Of(entry.FieldsV1.GetRawBytes()).Depth > maxManagedDepth {
 			return field.ErrorList{field.Invalid(path.Index(i).Child("fieldsV1"), field.OmitValueType{},
 				fmt.Sprintf("must not be nested deeper than %d levels: %s", maxManagedDepth, forgetManagers))}
 		}
@@ -128,7 +128,7 @@ func checkText(text []byte, deepest int) error {
 	if !utf8.Valid(text) {
 		return errors.New("must be valid UTF-8")
 	}
-	weight := Weigh(text)
+	weight := jsonweight.Of(text)
 	if weight.Depth > deepest {
 		return fmt.Errorf("must not be nested deeper than %d levels", deepest)
 	}
@@ -139,89 +139,4 @@ func checkText(text []byte, deepest int) error {
 		return errors.New("must not have a number that is out of the range of a 64-bit float")
 	}
 	return nil
-}
-
-// Weight tells what it costs to decode a JSON text.
-type Weight struct {
-	// Values is how many values the text has at most.
-	Values int
-	// Fields is how many fields the text has outside of all lists.
-	Fields int
-	// Depth is how deep the text is nested.
-	Depth int
-	// Nested is the sum of the depths of all bytes. A decoder that copies the text of a
-	// value at each level copies so many bytes.
-	Nested int
-	// OutOfRange tells whether the text has a number that no float64 can have.
-	OutOfRange bool
-}
-
-// Weigh returns the weight of a JSON text. It decodes nothing. Each value but the first of
-// a list or an object comes after a comma.
-func Weigh(text []byte) Weight {
-	var weight Weight
-	open, lists := 0, 0
-	for i := 0; i < len(text); i++ {
-		start := i
-		switch text[i] {
-		case '"':
-			i = endOfString(text, i)
-		case ',':
-			weight.Values++
-		case ':':
-			if lists == 0 {
-				weight.Fields++
-			}
-		case '{', '[':
-			weight.Values++
-			open++
-			weight.Depth = max(weight.Depth, open)
-			if text[i] == '[' {
-				lists++
-			}
-		case '}', ']':
-			open--
-			if text[i] == ']' {
-				lists--
-			}
-		case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-			end := endOfNumber(text, i)
-			weight.OutOfRange = weight.OutOfRange || !isInRange(text[i:end])
-			i = end - 1
-		}
-		weight.Nested += open * (i + 1 - start)
-	}
-	return weight
-}
-
-// endOfNumber returns where the number that starts at start ends.
-func endOfNumber(text []byte, start int) int {
-	end := start + 1
-	for end < len(text) && strings.IndexByte("0123456789+-.eE", text[end]) >= 0 {
-		end++
-	}
-	return end
-}
-
-// isInRange tells whether a float64 can have about the value of a JSON number.
-func isInRange(number []byte) bool {
-	const digits = 300 // so many are in range without an exponent
-	if len(number) <= digits && !bytes.ContainsAny(number, "eE") {
-		return true
-	}
-	_, err := strconv.ParseFloat(string(number), 64)
-	return err == nil
-}
-
-// endOfString returns where the string that starts at start ends.
-func endOfString(text []byte, start int) int {
-	for i := start + 1; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return i
-		}
-	}
-	return len(text)
 }

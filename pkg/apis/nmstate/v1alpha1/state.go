@@ -21,6 +21,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/jsonweight"
 )
 
 // +k8s:deepcopy-gen=true
@@ -57,7 +59,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 		// Upstream's field manager would log what it is instead, and it may be a secret.
 		return errors.New("a state must be an object in nmstate's format, such as {\"interfaces\": []}")
 	}
-	if Weigh(data).Depth > maxDecodedDepth {
+	if jsonweight.Of(data).Depth > maxDecodedDepth {
 		return fmt.Errorf("a state must not be nested deeper than %d levels", MaxDepth)
 	}
 	s.Raw = append(s.Raw[:0], data...)

@@ -24,6 +24,8 @@ import (
 	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/jsonweight"
 )
 
 // ValidateState tells what is wrong with a desired state before nmstate sees it: it must
@@ -48,7 +50,7 @@ func ValidateState(state *State, path *field.Path) field.ErrorList {
 	if err := NewState(text).CheckComplexity(); err != nil {
 		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, err.Error())}
 	}
-	if fields := Weigh(text).Fields; fields > MaxStateFields {
+	if fields := jsonweight.Of(text).Fields; fields > MaxStateFields {
 		return field.ErrorList{field.Invalid(path, field.OmitValueType{},
 			fmt.Sprintf("has %d fields outside of lists, and may have at most %d", fields, MaxStateFields))}
 	}
