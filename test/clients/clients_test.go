@@ -75,7 +75,7 @@ func TestTyped(t *testing.T) {
 	}
 	// What it owned is given up: another field manager has no conflict.
 	mustRun(t, nil, bridge("node01", "br-free", "absent"), "apply_state.py", "-", "--field-manager", "another")
-	mustFail(t, []string{"somebody else owns or changes it", `"another"`}, "", "typed", "--node", "node01")
+	mustFail(t, []string{"somebody else owns it, or has changed it", `"another"`}, "", "typed", "--node", "node01")
 	mustRun(t, nil, nothing("node01"), "apply_state.py", "-", "--field-manager", "another")
 	mustFail(t, []string{"not found"}, "", "typed", "--node", "nowhere")
 }
@@ -184,7 +184,7 @@ func TestPythonApply(t *testing.T) {
 			nil, []string{"422: the state is wrong", "ve9"}},
 		{"422 of the API", strings.Replace(up, "metadata: {", "metadata: {finalizers: [a.b/c], ", 1),
 			nil, []string{"422: the state is wrong", "metadata.finalizers"}},
-		{"500 of server-side apply", manifest("node03", `[]`), nil, []string{"500: failed to create typed patch object"}},
+		{"422 before server-side apply", manifest("node03", `[]`), nil, []string{"422: the state is wrong", "must be an object"}},
 		{"409 of fields", bridge("node03", "br-python", "down"),
 			[]string{"--field-manager", "another"}, []string{"409: somebody else owns it", `"example-python"`}},
 		{"409 of revisions", strings.Replace(up, "metadata: {", `metadata: {resourceVersion: "1", `, 1),
