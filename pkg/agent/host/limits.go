@@ -41,16 +41,20 @@ const (
 //
 // makes tells whether the kernel can make links of a kind.
 func impossible(desired, current []byte, makes func(kind string) bool) (field.ErrorList, error) {
-	wanted, err := interfacesOf(desired)
+	wanted, err := decode(desired)
 	if err != nil {
 		return nil, err
 	}
-	there, err := interfacesOf(current)
+	there, err := decode(current)
 	if err != nil {
 		return nil, err
 	}
-	c := limitCheck{wanted: byName(wanted), there: byName(there), kinds: linkKinds(), makes: makes}
-	for _, iface := range wanted {
+	c := limitCheck{wanted: interfacesByName(wanted), there: interfacesByName(there), kinds: linkKinds(), makes: makes}
+	for _, item := range list(wanted, "interfaces") {
+		iface, isObject := item.(map[string]any)
+		if !isObject {
+			continue
+		}
 		// An interface that is found by its MAC or PCI address is there, under a name of its own.
 		if id := stringAt(iface, "identifier"); id != "" && id != "name" {
 			continue
@@ -60,29 +64,6 @@ func impossible(desired, current []byte, makes func(kind string) bool) (field.Er
 		}
 	}
 	return c.errs, nil
-}
-
-// interfacesOf returns the interfaces of a state.
-func interfacesOf(state []byte) ([]map[string]any, error) {
-	tree, err := decode(state)
-	if err != nil {
-		return nil, err
-	}
-	var interfaces []map[string]any
-	for _, item := range list(tree, "interfaces") {
-		if iface, ok := item.(map[string]any); ok {
-			interfaces = append(interfaces, iface)
-		}
-	}
-	return interfaces, nil
-}
-
-func byName(interfaces []map[string]any) map[string]map[string]any {
-	named := map[string]map[string]any{}
-	for _, iface := range interfaces {
-		named[stringAt(iface, "name")] = iface
-	}
-	return named
 }
 
 // limitCheck is one call of impossible.

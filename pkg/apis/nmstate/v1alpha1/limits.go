@@ -126,7 +126,7 @@ func CheckFields(fields *metav1.FieldsV1) error {
 // that cannot decode one value fails with the whole list of nodes.
 func checkText(text []byte, deepest int) error {
 	if !utf8.Valid(text) {
-		return errors.New("must be valid UTF-8")
+		return errors.New("is not valid UTF-8")
 	}
 	weight := jsonweight.Of(text)
 	if weight.Depth > deepest {

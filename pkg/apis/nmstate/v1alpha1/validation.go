@@ -21,7 +21,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -40,9 +39,6 @@ func ValidateState(state *State, path *field.Path) field.ErrorList {
 	text, err := compact(state.Raw)
 	if err != nil {
 		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, fmt.Sprintf("is no JSON: %v", err))}
-	}
-	if !utf8.Valid(text) {
-		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "is not valid UTF-8")}
 	}
 	if len(text) > MaxDesiredState {
 		return field.ErrorList{tooLarge(path, len(text), MaxDesiredState, "leave out what is as it should be: what a state does not mention stays as it is on the node")}
