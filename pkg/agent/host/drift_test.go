@@ -114,7 +114,7 @@ var managedDriftCases = []driftCase{
 		name:     "a pod's port",
 		state:    "{interfaces: [{name: br7, type: linux-bridge, state: up, bridge: {options: {stp: {enabled: false}}, port: [{name: p1}]}}]}",
 		harmless: []string{"ip link add pod0 type veth peer name pod0c", "ip link set pod0c up", "ip link set pod0 master br7 up"},
-		drift:    []string{"ip link set p1 nomaster"},
+		drift:    []string{"nmcli device disconnect p1"},
 	},
 	{
 		name:  "an interface that NetworkManager has not made to be absent",
