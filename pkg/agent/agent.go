@@ -49,10 +49,11 @@ type Agent interface {
 	Barrier(ctx context.Context) (read bool, err error)
 
 	// Validate answers with the object as it would be if the change were
-	// committed, status.difference filled with what would change on the node.
+	// committed, status.difference filled with what would change on the node, and
+	// with what the user should know about the change.
 	// Nothing is touched. An agent may make dry runs wait for each other; one that
 	// has waited too long fails with kind Busy.
-	Validate(ctx context.Context, change Change) (*v1alpha1.NodeNetworkState, error)
+	Validate(ctx context.Context, change Change) (*Plan, error)
 
 	// Apply makes the node what the change says, as one transaction, and answers
 	// with the object that came of it, which every Watch was given before. On
@@ -64,7 +65,66 @@ type Agent interface {
 	// to it is committed, and the network is not touched.
 	//
 	// If ctx ends first the apply goes on; the error is then of kind InProgress.
+	//
+	// A change is committed only when it is confirmed, see v1alpha1.Confirmation. One
+	// that is to be confirmed manually answers as soon as the node could be reached: the
+	// object has the new spec, and waits for Decide.
 	Apply(ctx context.Context, change Change) (*v1alpha1.NodeNetworkState, error)
+
+	// Decide commits the change that waits for a manual confirmation, or rolls it
+	// back, and answers with the object that came of it. If no change waits, or another
+	// one than the decision names, the error is of kind Conflict.
+	Decide(ctx context.Context, decision Decision) (*v1alpha1.NodeNetworkState, error)
+
+	// History answers with the last changes, the newest first.
+	History(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory, error)
+}
+
+// Plan is what a change would do.
+type Plan struct {
+	// Object is the object as it would be.
+	Object *v1alpha1.NodeNetworkState
+	// Warnings are sentences for the user, such as that the way to the API server is touched.
+	Warnings []string
+}
+
+// Decision ends a change that waits for a manual confirmation.
+type Decision struct {
+	// Transaction is the id of the change.
+	Transaction string
+	// Commit tells whether the change stays; else it is rolled back.
+	Commit bool
+	// User is the name of the user who decided.
+	User string
+}
+
+// Confirmer is whom an agent asks whether its node can be reached from elsewhere.
+type Confirmer interface {
+	// Confirm asks over a new connection, with nothing reused of an older one. An error
+	// means that nobody answered, or that whoever answered refuses the agent.
+	Confirm(ctx context.Context, question Question) (Testimony, error)
+}
+
+// Question is what a Confirmer is asked.
+type Question struct {
+	// Transaction is the id of the change, StateHash the SHA-256 of its desired state
+	// with secrets masked.
+	Transaction string
+	StateHash   []byte
+	// Rehearsal tells that the change has not begun yet.
+	Rehearsal bool
+}
+
+// Testimony is what a Confirmer has found out.
+type Testimony struct {
+	// Server is the name of the API server that answered.
+	Server string
+	// SameHost tells that the server runs on the agent's own node: that it
+	// answered proves nothing about the node's network.
+	SameHost bool
+	// Outside is what answered the server from outside of the node; empty if nothing
+	// did, or if SameHost is false.
+	Outside string
 }
 
 // ApplyFailed tells whether the last apply, nil if there was none, has ended and failed.
@@ -83,6 +143,15 @@ func BusyWith(running *v1alpha1.LastApply) *Error {
 		"try again when it has ended, see status.lastApply", by, running.Generation, running.StartTime.UTC().Format(time.RFC3339))}
 }
 
+// NothingAwaits returns the error of a decision about a change that does not wait for
+// one. awaiting is the id of the change that does, empty if none does.
+func NothingAwaits(awaiting string) *Error {
+	if awaiting != "" {
+		return &Error{Kind: Conflict, Message: fmt.Sprintf("another change waits for a confirmation, %s: see status.lastApply", awaiting)}
+	}
+	return &Error{Kind: Conflict, Message: "no change waits for a confirmation: it has ended, see status.lastApply"}
+}
+
 // Change is a write to a node's object.
 type Change struct {
 	// Object has the annotations, managedFields and spec that are wanted. Whether
@@ -90,9 +159,30 @@ type Change struct {
 	// nothing at all applies the spec again if the node has drifted from it, or if
 	// the last change failed.
 	Object *v1alpha1.NodeNetworkState
-	// Base is the Fingerprint of the object that the change was made from. If the
-	// agent's own has another one, the change fails with kind Conflict.
+	// Base identifies the object that the change was made from. If the agent's own is
+	// another one, the change fails with kind Conflict. Between API server and agent it is
+	// a token of the agent's; within either of them it is a Fingerprint.
 	Base string
-	// User is the name of the user who asked, for status.lastApply.
-	User string
+	// User is the name of the user who asked, for status.lastApply, and Manager the
+	// change's field manager.
+	User, Manager string
+	// Addresses are the InternalIPs of the node itself, and of those that the spec's
+	// probes name, by name of the node. Standalone there are none but those that the
+	// agents' connections come from.
+	Addresses map[string][]string
 }
+
+// Protocol is the version of the protocol between API server and agent that this
+// program speaks. Version 0 had no versions. Versions may differ by one.
+const Protocol = 1
+
+// What an agent may be able to do, as its Hello says.
+const (
+	// CapabilityConfirmation: changes are confirmed; the agent knows all of v1alpha1.NodeNetworkStateSpec.
+	CapabilityConfirmation = "confirmation"
+	// CapabilityHistory: the agent keeps a history.
+	CapabilityHistory = "history"
+)
+
+// Capabilities are what an agent of this version can do.
+func Capabilities() []string { return []string{CapabilityConfirmation, CapabilityHistory} }

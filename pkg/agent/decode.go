@@ -43,6 +43,8 @@ const (
 	maxAnnotationsText = 8 * validation.TotalAnnotationSizeLimitB
 	// maxStatusText is for the conditions and for the last apply, which have short texts.
 	maxStatusText = 4 << 20
+	// maxProbesText is for the probes of a spec, of which there are few and short ones.
+	maxProbesText = 64 << 10
 	// maxText is the size in bytes of a message or another text. Kubernetes' own
 	// conditions have no longer messages.
 	maxText = 32 << 10
@@ -62,8 +64,16 @@ type received struct {
 		Annotations   json.RawMessage `json:"annotations"`
 		ManagedFields json.RawMessage `json:"managedFields"`
 	} `json:"metadata"`
-	Spec   v1alpha1.NodeNetworkStateSpec `json:"spec"`
-	Status receivedStatus                `json:"status"`
+	Spec   receivedSpec   `json:"spec"`
+	Status receivedStatus `json:"status"`
+}
+
+// receivedSpec is a spec, two of whose fields stay text at first.
+type receivedSpec struct {
+	v1alpha1.NodeNetworkStateSpec `json:",inline"`
+
+	Probes       json.RawMessage `json:"probes"`
+	Confirmation json.RawMessage `json:"confirmation"`
 }
 
 // receivedStatus is a status, three of whose fields stay text at first. json prefers
@@ -100,7 +110,7 @@ func DecodeObject(text []byte, node string) (*v1alpha1.NodeNetworkState, error) 
 
 // object decodes what is text still.
 func (r *received) object() (*v1alpha1.NodeNetworkState, error) {
-	obj := &v1alpha1.NodeNetworkState{Spec: r.Spec, Status: r.Status.NodeNetworkStateStatus}
+	obj := &v1alpha1.NodeNetworkState{Spec: r.Spec.NodeNetworkStateSpec, Status: r.Status.NodeNetworkStateStatus}
 	obj.Name, obj.Generation = r.Metadata.Name, r.Metadata.Generation
 	var err error
 	if obj.ManagedFields, err = decodeList[metav1.ManagedFieldsEntry](
@@ -111,7 +121,11 @@ func (r *received) object() (*v1alpha1.NodeNetworkState, error) {
 		"status.conditions", r.Status.Conditions, maxStatusText, maxConditions); err != nil {
 		return nil, err
 	}
+	if obj.Spec.Probes, err = decodeList[v1alpha1.Probe]("spec.probes", r.Spec.Probes, maxProbesText, v1alpha1.MaxProbes); err != nil {
+		return nil, err
+	}
 	err = errors.Join(
+		decodePart("spec.confirmation", r.Spec.Confirmation, maxText, &obj.Spec.Confirmation),
 		decodePart("metadata.annotations", r.Metadata.Annotations, maxAnnotationsText, &obj.Annotations),
 		decodePart("status.lastApply", r.Status.LastApply, maxStatusText, &obj.Status.LastApply),
 		decodePart("status.lastSuccessfulUpdateTime", r.Status.LastSuccessfulUpdateTime, maxText, &obj.Status.LastSuccessfulUpdateTime),
@@ -144,7 +158,8 @@ func checkEntries(obj *v1alpha1.NodeNetworkState) error {
 		errs = append(errs, checkTime("status.conditions.lastTransitionTime", &c.LastTransitionTime))
 	}
 	if last := obj.Status.LastApply; last != nil {
-		errs = append(errs, checkTime("status.lastApply.startTime", &last.StartTime), checkTime("status.lastApply.finishTime", last.FinishTime))
+		errs = append(errs, checkTime("status.lastApply.startTime", &last.StartTime), checkTime("status.lastApply.finishTime", last.FinishTime),
+			checkTime("status.lastApply.confirmBefore", last.ConfirmBefore))
 	}
 	errs = append(errs, checkTime("status.lastSuccessfulUpdateTime", obj.Status.LastSuccessfulUpdateTime))
 	return firstOf(errs)

@@ -94,6 +94,7 @@ func EncodeChange(change Change) (*agentpb.Change, error) {
 	wanted.Name = change.Object.Name
 	wanted.Annotations = change.Object.Annotations
 	wanted.ManagedFields = change.Object.ManagedFields
+	wanted.Spec = change.Object.Spec
 	wanted.Spec.DesiredState = change.Object.Spec.DesiredState.Compact()
 	text, err := EncodeObject(wanted)
 	if err != nil {
@@ -104,7 +105,11 @@ func EncodeChange(change Change) (*agentpb.Change, error) {
 			"the change of node %q has %d bytes, and at most %d can be sent to the node's agent; nothing was sent: make the object smaller",
 			wanted.Name, len(text), maxObject)}
 	}
-	return &agentpb.Change{Object: text, Base: change.Base, User: shortened(change.User)}, nil
+	addresses := map[string]*agentpb.Addresses{}
+	for node, ips := range change.Addresses {
+		addresses[node] = &agentpb.Addresses{Ips: ips}
+	}
+	return &agentpb.Change{Object: text, Base: change.Base, User: shortened(change.User), Manager: word(change.Manager), Addresses: addresses}, nil
 }
 
 // reasonInvalidChange is the reason of an error about a change that no agent can take.
@@ -121,5 +126,55 @@ func DecodeChange(wire *agentpb.Change, node string) (Change, error) {
 	if err != nil {
 		return Change{}, &Error{Kind: Invalid, Reason: reasonInvalidChange, Message: err.Error()}
 	}
-	return Change{Object: obj, Base: wire.GetBase(), User: wire.GetUser()}, nil
+	addresses := map[string][]string{}
+	for node, ips := range wire.GetAddresses() {
+		addresses[node] = ips.GetIps()
+	}
+	return Change{Object: obj, Base: wire.GetBase(), User: wire.GetUser(), Manager: wire.GetManager(), Addresses: addresses}, nil
+}
+
+// EncodeDecision returns a decision as it travels on the stream.
+func EncodeDecision(decision Decision) *agentpb.Decision {
+	return &agentpb.Decision{Transaction: decision.Transaction, Commit: decision.Commit, User: shortened(decision.User)}
+}
+
+// DecodeDecision returns the decision that EncodeDecision made.
+func DecodeDecision(wire *agentpb.Decision) Decision {
+	return Decision{Transaction: wire.GetTransaction(), Commit: wire.GetCommit(), User: wire.GetUser()}
+}
+
+// maxWarnings is how many warnings of a dry run are taken from the stream.
+const maxWarnings = 32
+
+// WarningsFromWire returns the warnings that came from the stream, of which no agent has many.
+func WarningsFromWire(wire []string) []string {
+	var warnings []string
+	for _, one := range wire[:min(len(wire), maxWarnings)] {
+		warnings = append(warnings, shortened(one))
+	}
+	return warnings
+}
+
+// EncodeHistory returns a history as it travels on the stream.
+func EncodeHistory(history *v1alpha1.NodeNetworkStateHistory) ([]byte, error) {
+	text, err := json.Marshal(history)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the history: %w", err)
+	}
+	return text, nil
+}
+
+// maxHistory is the size in bytes that a history on the stream may have.
+const maxHistory = 8 << 20
+
+// DecodeHistory returns the history that EncodeHistory made.
+func DecodeHistory(text []byte) (*v1alpha1.NodeNetworkStateHistory, error) {
+	if len(text) > maxHistory {
+		return nil, fmt.Errorf("the history has %d bytes, and may have at most %d", len(text), maxHistory)
+	}
+	history := &v1alpha1.NodeNetworkStateHistory{}
+	if err := json.Unmarshal(text, history); err != nil {
+		return nil, fmt.Errorf("the history is not valid: %w", withoutText(err))
+	}
+	return history, nil
 }

@@ -66,8 +66,16 @@ func (r *remote) Barrier(ctx context.Context) (read bool, err error) {
 	return after > before, errors.Join(err, r.feed.Settled(ctx))
 }
 
-func (r *remote) Validate(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
+func (r *remote) Validate(ctx context.Context, change agent.Change) (*agent.Plan, error) {
 	return r.fleet.Validate(ctx, "node01", change)
+}
+
+func (r *remote) Decide(ctx context.Context, decision agent.Decision) (*v1alpha1.NodeNetworkState, error) {
+	return r.fleet.Decide(ctx, "node01", decision)
+}
+
+func (r *remote) History(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory, error) {
+	return r.fleet.History(ctx, "node01")
 }
 
 func (r *remote) Apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {

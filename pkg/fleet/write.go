@@ -35,7 +35,7 @@ func (f *Fleet) Apply(ctx context.Context, name string, change agent.Change) (*v
 	if err != nil {
 		return nil, &agent.Error{Kind: agent.Invalid, Message: err.Error()}
 	}
-	obj, err := f.ask(ctx, name, &agentpb.Request{Request: &agentpb.Request_Apply{Apply: wire}})
+	obj, err := f.askForObject(ctx, name, &agentpb.Request{Request: &agentpb.Request_Apply{Apply: wire}})
 	return obj, f.explain(name, err, agent.InProgress, fmt.Sprintf(
 		"the change of node %s is still being applied: it goes on, status.lastApply tells how it ends "+
 			"(kubectl get nodenetworkstates %s -o yaml)", name, name))
@@ -43,18 +43,55 @@ func (f *Fleet) Apply(ctx context.Context, name string, change agent.Change) (*v
 
 // Validate is agent.Agent's for a node. If there is no answer within
 // Config.ApplyTimeout, the error is of kind Lost; nothing was touched.
-func (f *Fleet) Validate(ctx context.Context, name string, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
+func (f *Fleet) Validate(ctx context.Context, name string, change agent.Change) (*agent.Plan, error) {
 	wire, err := agent.EncodeChange(change)
 	if err != nil {
 		return nil, &agent.Error{Kind: agent.Invalid, Message: err.Error()}
 	}
-	obj, err := f.ask(ctx, name, &agentpb.Request{Request: &agentpb.Request_Validate{Validate: wire}})
-	return obj, f.explain(name, err, agent.Lost, fmt.Sprintf(
-		"the agent of node %s did not answer in time; nothing was changed", name))
+	var plan agent.Plan
+	reply, err := f.ask(ctx, name, &agentpb.Request{Request: &agentpb.Request_Validate{Validate: wire}})
+	if err == nil {
+		plan.Warnings = agent.WarningsFromWire(reply.GetWarnings())
+		plan.Object, err = f.object(name, reply)
+	}
+	if err != nil {
+		return nil, f.explain(name, err, agent.Lost, fmt.Sprintf(
+			"the agent of node %s did not answer in time; nothing was changed", name))
+	}
+	return &plan, nil
 }
 
-// ask sends a request to a node's agent and returns the object that it answers with, as it is served.
-func (f *Fleet) ask(ctx context.Context, name string, request *agentpb.Request) (*v1alpha1.NodeNetworkState, error) {
+// Decide is agent.Agent's for a node.
+func (f *Fleet) Decide(ctx context.Context, name string, decision agent.Decision) (*v1alpha1.NodeNetworkState, error) {
+	obj, err := f.askForObject(ctx, name, &agentpb.Request{Request: &agentpb.Request_Decide{Decide: agent.EncodeDecision(decision)}})
+	return obj, f.explain(name, err, agent.InProgress, fmt.Sprintf(
+		"node %s was told to end the change; status.lastApply tells how it ends", name))
+}
+
+// History is agent.Agent's for a node.
+func (f *Fleet) History(ctx context.Context, name string) (*v1alpha1.NodeNetworkStateHistory, error) {
+	reply, err := f.ask(ctx, name, &agentpb.Request{Request: &agentpb.Request_History{History: &agentpb.HistoryRequest{}}})
+	if err != nil {
+		return nil, f.explain(name, err, agent.Lost, fmt.Sprintf("the agent of node %s did not answer in time", name))
+	}
+	history, err := agent.DecodeHistory(reply.GetHistory())
+	if err != nil {
+		return nil, &agent.Error{Kind: agent.Failed, Reason: "InvalidReply", Message: err.Error()}
+	}
+	return history, nil
+}
+
+// askForObject sends a request to a node's agent and returns the object that it answers with, as it is served.
+func (f *Fleet) askForObject(ctx context.Context, name string, request *agentpb.Request) (*v1alpha1.NodeNetworkState, error) {
+	reply, err := f.ask(ctx, name, request)
+	if err != nil {
+		return nil, err
+	}
+	return f.object(name, reply)
+}
+
+// ask sends a request to a node's agent and returns its reply, which has no error.
+func (f *Fleet) ask(ctx context.Context, name string, request *agentpb.Request) (*agentpb.Reply, error) {
 	m := f.member(name)
 	if m == nil {
 		return nil, &agent.Error{Kind: agent.Unreachable, Message: fmt.Sprintf("there is no node %s", name)}
@@ -69,12 +106,18 @@ func (f *Fleet) ask(ctx context.Context, name string, request *agentpb.Request) 
 	if err != nil {
 		return nil, err
 	}
-	if err := agent.ErrorFromWire(reply.GetError()); err != nil {
-		return nil, err
-	}
+	return reply, agent.ErrorFromWire(reply.GetError())
+}
+
+// object returns the object of a reply as it is served.
+func (f *Fleet) object(name string, reply *agentpb.Reply) (*v1alpha1.NodeNetworkState, error) {
 	own, err := agent.DecodeObject(reply.GetObject(), name)
 	if err != nil {
 		return nil, &agent.Error{Kind: agent.Failed, Reason: "InvalidReply", Message: err.Error()}
+	}
+	m := f.member(name)
+	if m == nil {
+		return nil, &agent.Error{Kind: agent.Unreachable, Message: fmt.Sprintf("node %s was removed", name)}
 	}
 	return m.served(own), nil
 }

@@ -58,9 +58,9 @@ func wantKind(t *testing.T, err error, kind agent.ErrorKind, words string) {
 func TestWriteAnswersWithTheObjectThatIsServed(t *testing.T) {
 	s := startServer(t, nil, "node01")
 	s.join("node01")
-	validated, err := s.Validate(t.Context(), "node01", s.desire("node01", dummy))
-	if err != nil || validated.Status.Difference == nil || validated.UID != s.sink.last("node01").UID {
-		t.Fatalf("Validate: %+v, %v", validated, err)
+	plan, err := s.Validate(t.Context(), "node01", s.desire("node01", dummy))
+	if err != nil || plan.Object.Status.Difference == nil || plan.Object.UID != s.sink.last("node01").UID {
+		t.Fatalf("Validate: %+v, %v", plan, err)
 	}
 	obj, err := s.Apply(t.Context(), "node01", s.desire("node01", dummy))
 	if err != nil {
@@ -138,8 +138,9 @@ func TestWriteThatIsTooLargeToBeSent(t *testing.T) {
 	s := startServer(t, nil, "node01")
 	s.join("node01")
 	large := `{"description":"` + strings.Repeat("<", agent.MaxMessageSize) + `"}`
-	for _, ask := range []func(context.Context, string, agent.Change) (*v1alpha1.NodeNetworkState, error){s.Apply, s.Validate} {
-		_, err := ask(t.Context(), "node01", s.desire("node01", large))
+	_, applied := s.Apply(t.Context(), "node01", s.desire("node01", large))
+	_, validated := s.Validate(t.Context(), "node01", s.desire("node01", large))
+	for _, err := range []error{applied, validated} {
 		wantKind(t, err, agent.Invalid, "nothing was sent")
 	}
 	if _, err := s.Apply(t.Context(), "node01", s.desire("node01", dummy)); err != nil {

@@ -193,10 +193,11 @@ func validateNothing(t *testing.T, h Harness) {
 	wanted := h.DesiredState(0)
 	change := s.desire(wanted)
 	change.Object.Annotations = map[string]string{"example.com/note": "dry"}
-	answer, err := s.Validate(s.context(), change)
+	plan, err := s.Validate(s.context(), change)
 	if err != nil {
 		t.Fatalf("Validate: %v", err)
 	}
+	answer := plan.Object
 	if !sameMeaning(answer.Spec.DesiredState, wanted) || answer.Annotations["example.com/note"] != "dry" {
 		t.Errorf("the answer is not what the object would be: %+v", answer)
 	}
@@ -211,11 +212,11 @@ func validateNothing(t *testing.T, h Harness) {
 		t.Errorf("Validate has changed the object from\n%+v to\n%+v", before, after)
 	}
 	s.apply(s.desire(wanted))
-	answer, err = s.Validate(s.context(), s.desire(wanted))
+	plan, err = s.Validate(s.context(), s.desire(wanted))
 	if err != nil {
 		t.Fatalf("Validate of what holds: %v", err)
 	}
-	if answer.Status.Difference != nil {
+	if answer = plan.Object; answer.Status.Difference != nil {
 		t.Errorf("Validate of what holds has a difference: %s", answer.Status.Difference.Raw)
 	}
 }

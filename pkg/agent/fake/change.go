@@ -17,6 +17,7 @@ limitations under the License.
 package fake
 
 import (
+	"cmp"
 	"context"
 	"maps"
 
@@ -27,7 +28,7 @@ import (
 )
 
 // Validate implements agent.Agent.
-func (a *Agent) Validate(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
+func (a *Agent) Validate(ctx context.Context, change agent.Change) (*agent.Plan, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -44,7 +45,17 @@ func (a *Agent) Validate(ctx context.Context, change agent.Change) (*v1alpha1.No
 	obj := compose(a.record.with(change), a.network, a.applying, a.feed.Last())
 	obj.Status.Difference = a.network.missing(wanted)
 	obj.Status.LastSuccessfulUpdateTime = a.feed.Last().Status.LastSuccessfulUpdateTime
-	return obj, nil
+	return &agent.Plan{Object: obj}, nil
+}
+
+// Decide implements agent.Agent.
+func (a *Agent) Decide(ctx context.Context, _ agent.Decision) (*v1alpha1.NodeNetworkState, error) {
+	return nil, cmp.Or(ctx.Err(), error(agent.NothingAwaits("")))
+}
+
+// History implements agent.Agent.
+func (a *Agent) History(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory, error) {
+	return &v1alpha1.NodeNetworkStateHistory{}, ctx.Err()
 }
 
 // Apply implements agent.Agent.

@@ -52,6 +52,16 @@ func (h *Host) Apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNe
 	}
 }
 
+// Decide implements agent.Agent.
+func (h *Host) Decide(context.Context, agent.Decision) (*v1alpha1.NodeNetworkState, error) {
+	return nil, agent.NothingAwaits("")
+}
+
+// History implements agent.Agent.
+func (h *Host) History(context.Context) (*v1alpha1.NodeNetworkStateHistory, error) {
+	return &v1alpha1.NodeNetworkStateHistory{}, nil
+}
+
 // goOn runs an apply in a goroutine that drain waits for. It refuses once drain
 // was called.
 func (h *Host) goOn(apply func()) (ok bool) {

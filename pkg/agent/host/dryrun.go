@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
-	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
 const (
@@ -35,7 +34,7 @@ const (
 )
 
 // Validate implements agent.Agent. It neither waits for an apply nor holds one up.
-func (h *Host) Validate(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
+func (h *Host) Validate(ctx context.Context, change agent.Change) (*agent.Plan, error) {
 	if err := h.awaitTurn(ctx); err != nil {
 		return nil, err
 	}
@@ -69,7 +68,7 @@ func (h *Host) Validate(ctx context.Context, change agent.Change) (*v1alpha1.Nod
 	if err != nil {
 		return nil, failed(err)
 	}
-	return obj, nil
+	return &agent.Plan{Object: obj}, nil
 }
 
 // awaitTurn returns once this dry run may go on; the caller then releases

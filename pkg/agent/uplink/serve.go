@@ -112,7 +112,6 @@ func (s *served) answer(ctx context.Context, request *agentpb.Request) {
 func (s *served) carryOut(ctx context.Context, request *agentpb.Request, reply *agentpb.Reply) (*v1alpha1.NodeNetworkState, error) {
 	logger := klog.FromContext(ctx).WithValues("request", request.Id)
 	var wire *agentpb.Change
-	var ask func(context.Context, agent.Change) (*v1alpha1.NodeNetworkState, error)
 	switch kind := request.Request.(type) {
 	case *agentpb.Request_Ping:
 		return nil, nil
@@ -121,10 +120,18 @@ func (s *served) carryOut(ctx context.Context, request *agentpb.Request, reply *
 		reply.Read, err = s.agent.Barrier(ctx)
 		return nil, err
 	case *agentpb.Request_Validate:
-		wire, ask = kind.Validate, s.agent.Validate
+		wire = kind.Validate
 	case *agentpb.Request_Apply:
-		wire, ask = kind.Apply, s.agent.Apply
+		wire = kind.Apply
 		logger.Info("Applying a change", "user", wire.GetUser())
+	case *agentpb.Request_Decide:
+		return s.agent.Decide(ctx, agent.DecodeDecision(kind.Decide))
+	case *agentpb.Request_History:
+		history, err := s.agent.History(ctx)
+		if err == nil {
+			reply.History, err = agent.EncodeHistory(history)
+		}
+		return nil, err
 	default:
 		return nil, &agent.Error{Kind: agent.Failed, Reason: "UnknownRequest", Message: "this agent does not know the request"}
 	}
@@ -132,10 +139,16 @@ func (s *served) carryOut(ctx context.Context, request *agentpb.Request, reply *
 	if err != nil {
 		return nil, err
 	}
-	obj, err := ask(ctx, change)
-	if _, applied := request.Request.(*agentpb.Request_Apply); applied {
-		logger.Info("Answered to the change", "err", err)
+	if _, dry := request.Request.(*agentpb.Request_Validate); dry {
+		plan, err := s.agent.Validate(ctx, change)
+		if err != nil {
+			return nil, err
+		}
+		reply.Warnings = plan.Warnings
+		return plan.Object, nil
 	}
+	obj, err := s.agent.Apply(ctx, change)
+	logger.Info("Answered to the change", "err", err)
 	return obj, err
 }
 

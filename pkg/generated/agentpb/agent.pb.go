@@ -40,6 +40,154 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ConfirmRequest says which change of which node is to be committed.
+type ConfirmRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the node that the agent speaks for.
+	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// Id of the change.
+	Transaction string `protobuf:"bytes,2,opt,name=transaction,proto3" json:"transaction,omitempty"`
+	// SHA-256 of the desired state, secrets masked.
+	StateHash []byte `protobuf:"bytes,3,opt,name=state_hash,json=stateHash,proto3" json:"state_hash,omitempty"`
+	// Whether the change has not begun yet.
+	Rehearsal     bool `protobuf:"varint,4,opt,name=rehearsal,proto3" json:"rehearsal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmRequest) Reset() {
+	*x = ConfirmRequest{}
+	mi := &file_agent_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmRequest) ProtoMessage() {}
+
+func (x *ConfirmRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ConfirmRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ConfirmRequest) GetTransaction() string {
+	if x != nil {
+		return x.Transaction
+	}
+	return ""
+}
+
+func (x *ConfirmRequest) GetStateHash() []byte {
+	if x != nil {
+		return x.StateHash
+	}
+	return nil
+}
+
+func (x *ConfirmRequest) GetRehearsal() bool {
+	if x != nil {
+		return x.Rehearsal
+	}
+	return false
+}
+
+// ConfirmResponse says who has answered, so that the agent can judge whether the
+// answer came through the network that it has changed.
+type ConfirmResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the server, as in the Lease.
+	Server string `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	// The kernel and the network namespace that the server runs in, as in Welcome.
+	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// Name of the Node that the server runs on; empty if it runs on none.
+	Node string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	// What answered the server over a new connection and does not run on the agent's
+	// node; empty if nothing did. Filled in only if the server runs on that node.
+	Outside       string `protobuf:"bytes,4,opt,name=outside,proto3" json:"outside,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmResponse) Reset() {
+	*x = ConfirmResponse{}
+	mi := &file_agent_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmResponse) ProtoMessage() {}
+
+func (x *ConfirmResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmResponse) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ConfirmResponse) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *ConfirmResponse) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *ConfirmResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ConfirmResponse) GetOutside() string {
+	if x != nil {
+		return x.Outside
+	}
+	return ""
+}
+
 // AgentMessage is what an agent says.
 type AgentMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -49,14 +197,17 @@ type AgentMessage struct {
 	//	*AgentMessage_Object
 	//	*AgentMessage_Reply
 	//	*AgentMessage_Unchanged
-	Message       isAgentMessage_Message `protobuf_oneof:"message"`
+	Message isAgentMessage_Message `protobuf_oneof:"message"`
+	// Goes with object and with unchanged: a token of the agent's own for the durable part
+	// of that object. A Change names it as the base that it was made from.
+	Base          string `protobuf:"bytes,5,opt,name=base,proto3" json:"base,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AgentMessage) Reset() {
 	*x = AgentMessage{}
-	mi := &file_agent_proto_msgTypes[0]
+	mi := &file_agent_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -68,7 +219,7 @@ func (x *AgentMessage) String() string {
 func (*AgentMessage) ProtoMessage() {}
 
 func (x *AgentMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[0]
+	mi := &file_agent_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -81,7 +232,7 @@ func (x *AgentMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentMessage.ProtoReflect.Descriptor instead.
 func (*AgentMessage) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{0}
+	return file_agent_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AgentMessage) GetMessage() isAgentMessage_Message {
@@ -127,6 +278,13 @@ func (x *AgentMessage) GetUnchanged() []byte {
 	return nil
 }
 
+func (x *AgentMessage) GetBase() string {
+	if x != nil {
+		return x.Base
+	}
+	return ""
+}
+
 type isAgentMessage_Message interface {
 	isAgentMessage_Message()
 }
@@ -163,15 +321,20 @@ type Hello struct {
 	// Name of the node that the agent speaks for.
 	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	// Labels of the node; only a standalone server, which has no Node objects, takes them.
-	Labels        map[string]string `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	AgentVersion  string            `protobuf:"bytes,3,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	Labels       map[string]string `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	AgentVersion string            `protobuf:"bytes,3,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	// Version of this protocol that the agent speaks, see agent.Protocol; 0 is one of
+	// before protocols had versions.
+	Protocol uint32 `protobuf:"varint,4,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	// What the agent can do beyond that, see agent.Capabilities.
+	Capabilities  []string `protobuf:"bytes,5,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_agent_proto_msgTypes[1]
+	mi := &file_agent_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -183,7 +346,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[1]
+	mi := &file_agent_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -196,7 +359,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{1}
+	return file_agent_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Hello) GetNode() string {
@@ -220,6 +383,20 @@ func (x *Hello) GetAgentVersion() string {
 	return ""
 }
 
+func (x *Hello) GetProtocol() uint32 {
+	if x != nil {
+		return x.Protocol
+	}
+	return 0
+}
+
+func (x *Hello) GetCapabilities() []string {
+	if x != nil {
+		return x.Capabilities
+	}
+	return nil
+}
+
 // ServerMessage is what the API server says.
 type ServerMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -234,7 +411,7 @@ type ServerMessage struct {
 
 func (x *ServerMessage) Reset() {
 	*x = ServerMessage{}
-	mi := &file_agent_proto_msgTypes[2]
+	mi := &file_agent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -246,7 +423,7 @@ func (x *ServerMessage) String() string {
 func (*ServerMessage) ProtoMessage() {}
 
 func (x *ServerMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[2]
+	mi := &file_agent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -259,7 +436,7 @@ func (x *ServerMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerMessage.ProtoReflect.Descriptor instead.
 func (*ServerMessage) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{2}
+	return file_agent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ServerMessage) GetMessage() isServerMessage_Message {
@@ -307,14 +484,18 @@ func (*ServerMessage_Request) isServerMessage_Message() {}
 type Welcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// SHA-256 of the object that the server had last from the node's agent; empty if it had none.
-	ObjectHash    []byte `protobuf:"bytes,1,opt,name=object_hash,json=objectHash,proto3" json:"object_hash,omitempty"`
+	ObjectHash []byte `protobuf:"bytes,1,opt,name=object_hash,json=objectHash,proto3" json:"object_hash,omitempty"`
+	// Version of this protocol that the server speaks, as in Hello.
+	Protocol uint32 `protobuf:"varint,2,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	// The kernel and the network namespace that the server runs in.
+	Host          string `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_agent_proto_msgTypes[3]
+	mi := &file_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -326,7 +507,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[3]
+	mi := &file_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -339,7 +520,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{3}
+	return file_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Welcome) GetObjectHash() []byte {
@@ -347,6 +528,20 @@ func (x *Welcome) GetObjectHash() []byte {
 		return x.ObjectHash
 	}
 	return nil
+}
+
+func (x *Welcome) GetProtocol() uint32 {
+	if x != nil {
+		return x.Protocol
+	}
+	return 0
+}
+
+func (x *Welcome) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
 }
 
 // Request asks the agent for something.
@@ -360,6 +555,8 @@ type Request struct {
 	//	*Request_Validate
 	//	*Request_Apply
 	//	*Request_Ping
+	//	*Request_Decide
+	//	*Request_History
 	Request       isRequest_Request `protobuf_oneof:"request"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -367,7 +564,7 @@ type Request struct {
 
 func (x *Request) Reset() {
 	*x = Request{}
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -379,7 +576,7 @@ func (x *Request) String() string {
 func (*Request) ProtoMessage() {}
 
 func (x *Request) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[4]
+	mi := &file_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -392,7 +589,7 @@ func (x *Request) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Request.ProtoReflect.Descriptor instead.
 func (*Request) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{4}
+	return file_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Request) GetId() uint64 {
@@ -445,6 +642,24 @@ func (x *Request) GetPing() *Ping {
 	return nil
 }
 
+func (x *Request) GetDecide() *Decision {
+	if x != nil {
+		if x, ok := x.Request.(*Request_Decide); ok {
+			return x.Decide
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetHistory() *HistoryRequest {
+	if x != nil {
+		if x, ok := x.Request.(*Request_History); ok {
+			return x.History
+		}
+	}
+	return nil
+}
+
 type isRequest_Request interface {
 	isRequest_Request()
 }
@@ -465,6 +680,14 @@ type Request_Ping struct {
 	Ping *Ping `protobuf:"bytes,5,opt,name=ping,proto3,oneof"`
 }
 
+type Request_Decide struct {
+	Decide *Decision `protobuf:"bytes,6,opt,name=decide,proto3,oneof"`
+}
+
+type Request_History struct {
+	History *HistoryRequest `protobuf:"bytes,7,opt,name=history,proto3,oneof"`
+}
+
 func (*Request_Barrier) isRequest_Request() {}
 
 func (*Request_Validate) isRequest_Request() {}
@@ -472,6 +695,111 @@ func (*Request_Validate) isRequest_Request() {}
 func (*Request_Apply) isRequest_Request() {}
 
 func (*Request_Ping) isRequest_Request() {}
+
+func (*Request_Decide) isRequest_Request() {}
+
+func (*Request_History) isRequest_Request() {}
+
+// Decision ends a change that waits for a manual confirmation.
+type Decision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the change.
+	Transaction string `protobuf:"bytes,1,opt,name=transaction,proto3" json:"transaction,omitempty"`
+	// Whether the change stays; else it is rolled back.
+	Commit bool `protobuf:"varint,2,opt,name=commit,proto3" json:"commit,omitempty"`
+	// Name of the user who decided.
+	User          string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Decision) Reset() {
+	*x = Decision{}
+	mi := &file_agent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Decision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Decision) ProtoMessage() {}
+
+func (x *Decision) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Decision.ProtoReflect.Descriptor instead.
+func (*Decision) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Decision) GetTransaction() string {
+	if x != nil {
+		return x.Transaction
+	}
+	return ""
+}
+
+func (x *Decision) GetCommit() bool {
+	if x != nil {
+		return x.Commit
+	}
+	return false
+}
+
+func (x *Decision) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+// HistoryRequest asks for the last changes.
+type HistoryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryRequest) Reset() {
+	*x = HistoryRequest{}
+	mi := &file_agent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryRequest) ProtoMessage() {}
+
+func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
+func (*HistoryRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{8}
+}
 
 // Barrier asks for a Reply as soon as all that had changed on the node was sent.
 type Barrier struct {
@@ -482,7 +810,7 @@ type Barrier struct {
 
 func (x *Barrier) Reset() {
 	*x = Barrier{}
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +822,7 @@ func (x *Barrier) String() string {
 func (*Barrier) ProtoMessage() {}
 
 func (x *Barrier) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[5]
+	mi := &file_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +835,7 @@ func (x *Barrier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Barrier.ProtoReflect.Descriptor instead.
 func (*Barrier) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{5}
+	return file_agent_proto_rawDescGZIP(), []int{9}
 }
 
 // Ping asks for a Reply at once, whatever else the agent is doing. An agent that
@@ -520,7 +848,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -532,7 +860,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[6]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -545,7 +873,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{6}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 // Change is a write to the node's object.
@@ -553,17 +881,22 @@ type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The object with the wanted annotations, managedFields and spec, as JSON.
 	Object []byte `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
-	// Fingerprint of the object that the change was made from.
+	// Token of the object that the change was made from, as in AgentMessage. Of a server
+	// of before protocols had versions, agent.Fingerprint.
 	Base string `protobuf:"bytes,2,opt,name=base,proto3" json:"base,omitempty"`
 	// Name of the user who asked.
-	User          string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	// Field manager of the change.
+	Manager string `protobuf:"bytes,4,opt,name=manager,proto3" json:"manager,omitempty"`
+	// InternalIPs of the node itself and of those that probes name, by name of the node.
+	Addresses     map[string]*Addresses `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +908,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[7]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,7 +921,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{7}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Change) GetObject() []byte {
@@ -612,6 +945,65 @@ func (x *Change) GetUser() string {
 	return ""
 }
 
+func (x *Change) GetManager() string {
+	if x != nil {
+		return x.Manager
+	}
+	return ""
+}
+
+func (x *Change) GetAddresses() map[string]*Addresses {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+// Addresses are IP addresses.
+type Addresses struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ips           []string               `protobuf:"bytes,1,rep,name=ips,proto3" json:"ips,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Addresses) Reset() {
+	*x = Addresses{}
+	mi := &file_agent_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Addresses) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Addresses) ProtoMessage() {}
+
+func (x *Addresses) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Addresses.ProtoReflect.Descriptor instead.
+func (*Addresses) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Addresses) GetIps() []string {
+	if x != nil {
+		return x.Ips
+	}
+	return nil
+}
+
 // Reply answers the Request of the same id. An object that came of it was sent before.
 type Reply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -622,14 +1014,18 @@ type Reply struct {
 	Error *Error `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
 	// Of a Barrier: whether the agent has read the network for it. It need not if
 	// it can prove that nothing has changed since it read last.
-	Read          bool `protobuf:"varint,4,opt,name=read,proto3" json:"read,omitempty"`
+	Read bool `protobuf:"varint,4,opt,name=read,proto3" json:"read,omitempty"`
+	// Of a Validate: what the user should know about the change.
+	Warnings []string `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Of a HistoryRequest: a v1alpha1.NodeNetworkStateHistory as JSON.
+	History       []byte `protobuf:"bytes,6,opt,name=history,proto3" json:"history,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -641,7 +1037,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[8]
+	mi := &file_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -654,7 +1050,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{8}
+	return file_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Reply) GetId() uint64 {
@@ -685,6 +1081,20 @@ func (x *Reply) GetRead() bool {
 	return false
 }
 
+func (x *Reply) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *Reply) GetHistory() []byte {
+	if x != nil {
+		return x.History
+	}
+	return nil
+}
+
 // Error is agent.Error.
 type Error struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -697,7 +1107,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -709,7 +1119,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -722,7 +1132,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Error) GetKind() string {
@@ -750,51 +1160,84 @@ var File_agent_proto protoreflect.FileDescriptor
 
 const file_agent_proto_rawDesc = "" +
 	"\n" +
-	"\vagent.proto\x12\x16nmstate.agent.v1alpha1\"\xc1\x01\n" +
+	"\vagent.proto\x12\x16nmstate.agent.v1alpha1\"\x83\x01\n" +
+	"\x0eConfirmRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12 \n" +
+	"\vtransaction\x18\x02 \x01(\tR\vtransaction\x12\x1d\n" +
+	"\n" +
+	"state_hash\x18\x03 \x01(\fR\tstateHash\x12\x1c\n" +
+	"\trehearsal\x18\x04 \x01(\bR\trehearsal\"k\n" +
+	"\x0fConfirmResponse\x12\x16\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\x12\x18\n" +
+	"\aoutside\x18\x04 \x01(\tR\aoutside\"\xd5\x01\n" +
 	"\fAgentMessage\x125\n" +
 	"\x05hello\x18\x01 \x01(\v2\x1d.nmstate.agent.v1alpha1.HelloH\x00R\x05hello\x12\x18\n" +
 	"\x06object\x18\x02 \x01(\fH\x00R\x06object\x125\n" +
 	"\x05reply\x18\x03 \x01(\v2\x1d.nmstate.agent.v1alpha1.ReplyH\x00R\x05reply\x12\x1e\n" +
-	"\tunchanged\x18\x04 \x01(\fH\x00R\tunchangedB\t\n" +
-	"\amessage\"\xbe\x01\n" +
+	"\tunchanged\x18\x04 \x01(\fH\x00R\tunchanged\x12\x12\n" +
+	"\x04base\x18\x05 \x01(\tR\x04baseB\t\n" +
+	"\amessage\"\xfe\x01\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12A\n" +
 	"\x06labels\x18\x02 \x03(\v2).nmstate.agent.v1alpha1.Hello.LabelsEntryR\x06labels\x12#\n" +
-	"\ragent_version\x18\x03 \x01(\tR\fagentVersion\x1a9\n" +
+	"\ragent_version\x18\x03 \x01(\tR\fagentVersion\x12\x1a\n" +
+	"\bprotocol\x18\x04 \x01(\rR\bprotocol\x12\"\n" +
+	"\fcapabilities\x18\x05 \x03(\tR\fcapabilities\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x94\x01\n" +
 	"\rServerMessage\x12;\n" +
 	"\awelcome\x18\x01 \x01(\v2\x1f.nmstate.agent.v1alpha1.WelcomeH\x00R\awelcome\x12;\n" +
 	"\arequest\x18\x02 \x01(\v2\x1f.nmstate.agent.v1alpha1.RequestH\x00R\arequestB\t\n" +
-	"\amessage\"*\n" +
+	"\amessage\"Z\n" +
 	"\aWelcome\x12\x1f\n" +
 	"\vobject_hash\x18\x01 \x01(\fR\n" +
-	"objectHash\"\x8b\x02\n" +
+	"objectHash\x12\x1a\n" +
+	"\bprotocol\x18\x02 \x01(\rR\bprotocol\x12\x12\n" +
+	"\x04host\x18\x03 \x01(\tR\x04host\"\x8b\x03\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12;\n" +
 	"\abarrier\x18\x02 \x01(\v2\x1f.nmstate.agent.v1alpha1.BarrierH\x00R\abarrier\x12<\n" +
 	"\bvalidate\x18\x03 \x01(\v2\x1e.nmstate.agent.v1alpha1.ChangeH\x00R\bvalidate\x126\n" +
 	"\x05apply\x18\x04 \x01(\v2\x1e.nmstate.agent.v1alpha1.ChangeH\x00R\x05apply\x122\n" +
-	"\x04ping\x18\x05 \x01(\v2\x1c.nmstate.agent.v1alpha1.PingH\x00R\x04pingB\t\n" +
-	"\arequest\"\t\n" +
+	"\x04ping\x18\x05 \x01(\v2\x1c.nmstate.agent.v1alpha1.PingH\x00R\x04ping\x12:\n" +
+	"\x06decide\x18\x06 \x01(\v2 .nmstate.agent.v1alpha1.DecisionH\x00R\x06decide\x12B\n" +
+	"\ahistory\x18\a \x01(\v2&.nmstate.agent.v1alpha1.HistoryRequestH\x00R\ahistoryB\t\n" +
+	"\arequest\"X\n" +
+	"\bDecision\x12 \n" +
+	"\vtransaction\x18\x01 \x01(\tR\vtransaction\x12\x16\n" +
+	"\x06commit\x18\x02 \x01(\bR\x06commit\x12\x12\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\"\x10\n" +
+	"\x0eHistoryRequest\"\t\n" +
 	"\aBarrier\"\x06\n" +
-	"\x04Ping\"H\n" +
+	"\x04Ping\"\x90\x02\n" +
 	"\x06Change\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\tR\x04base\x12\x12\n" +
-	"\x04user\x18\x03 \x01(\tR\x04user\"x\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\x12\x18\n" +
+	"\amanager\x18\x04 \x01(\tR\amanager\x12K\n" +
+	"\taddresses\x18\x05 \x03(\v2-.nmstate.agent.v1alpha1.Change.AddressesEntryR\taddresses\x1a_\n" +
+	"\x0eAddressesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x127\n" +
+	"\x05value\x18\x02 \x01(\v2!.nmstate.agent.v1alpha1.AddressesR\x05value:\x028\x01\"\x1d\n" +
+	"\tAddresses\x12\x10\n" +
+	"\x03ips\x18\x01 \x03(\tR\x03ips\"\xae\x01\n" +
 	"\x05Reply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06object\x18\x02 \x01(\fR\x06object\x123\n" +
 	"\x05error\x18\x03 \x01(\v2\x1d.nmstate.agent.v1alpha1.ErrorR\x05error\x12\x12\n" +
-	"\x04read\x18\x04 \x01(\bR\x04read\"M\n" +
+	"\x04read\x18\x04 \x01(\bR\x04read\x12\x1a\n" +
+	"\bwarnings\x18\x05 \x03(\tR\bwarnings\x12\x18\n" +
+	"\ahistory\x18\x06 \x01(\fR\ahistory\"M\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage2c\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage2\xbf\x01\n" +
 	"\x05Fleet\x12Z\n" +
-	"\aConnect\x12$.nmstate.agent.v1alpha1.AgentMessage\x1a%.nmstate.agent.v1alpha1.ServerMessage(\x010\x01B=Z;github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpbb\x06proto3"
+	"\aConnect\x12$.nmstate.agent.v1alpha1.AgentMessage\x1a%.nmstate.agent.v1alpha1.ServerMessage(\x010\x01\x12Z\n" +
+	"\aConfirm\x12&.nmstate.agent.v1alpha1.ConfirmRequest\x1a'.nmstate.agent.v1alpha1.ConfirmResponseB=Z;github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpbb\x06proto3"
 
 var (
 	file_agent_proto_rawDescOnce sync.Once
@@ -808,38 +1251,50 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_agent_proto_goTypes = []any{
-	(*AgentMessage)(nil),  // 0: nmstate.agent.v1alpha1.AgentMessage
-	(*Hello)(nil),         // 1: nmstate.agent.v1alpha1.Hello
-	(*ServerMessage)(nil), // 2: nmstate.agent.v1alpha1.ServerMessage
-	(*Welcome)(nil),       // 3: nmstate.agent.v1alpha1.Welcome
-	(*Request)(nil),       // 4: nmstate.agent.v1alpha1.Request
-	(*Barrier)(nil),       // 5: nmstate.agent.v1alpha1.Barrier
-	(*Ping)(nil),          // 6: nmstate.agent.v1alpha1.Ping
-	(*Change)(nil),        // 7: nmstate.agent.v1alpha1.Change
-	(*Reply)(nil),         // 8: nmstate.agent.v1alpha1.Reply
-	(*Error)(nil),         // 9: nmstate.agent.v1alpha1.Error
-	nil,                   // 10: nmstate.agent.v1alpha1.Hello.LabelsEntry
+	(*ConfirmRequest)(nil),  // 0: nmstate.agent.v1alpha1.ConfirmRequest
+	(*ConfirmResponse)(nil), // 1: nmstate.agent.v1alpha1.ConfirmResponse
+	(*AgentMessage)(nil),    // 2: nmstate.agent.v1alpha1.AgentMessage
+	(*Hello)(nil),           // 3: nmstate.agent.v1alpha1.Hello
+	(*ServerMessage)(nil),   // 4: nmstate.agent.v1alpha1.ServerMessage
+	(*Welcome)(nil),         // 5: nmstate.agent.v1alpha1.Welcome
+	(*Request)(nil),         // 6: nmstate.agent.v1alpha1.Request
+	(*Decision)(nil),        // 7: nmstate.agent.v1alpha1.Decision
+	(*HistoryRequest)(nil),  // 8: nmstate.agent.v1alpha1.HistoryRequest
+	(*Barrier)(nil),         // 9: nmstate.agent.v1alpha1.Barrier
+	(*Ping)(nil),            // 10: nmstate.agent.v1alpha1.Ping
+	(*Change)(nil),          // 11: nmstate.agent.v1alpha1.Change
+	(*Addresses)(nil),       // 12: nmstate.agent.v1alpha1.Addresses
+	(*Reply)(nil),           // 13: nmstate.agent.v1alpha1.Reply
+	(*Error)(nil),           // 14: nmstate.agent.v1alpha1.Error
+	nil,                     // 15: nmstate.agent.v1alpha1.Hello.LabelsEntry
+	nil,                     // 16: nmstate.agent.v1alpha1.Change.AddressesEntry
 }
 var file_agent_proto_depIdxs = []int32{
-	1,  // 0: nmstate.agent.v1alpha1.AgentMessage.hello:type_name -> nmstate.agent.v1alpha1.Hello
-	8,  // 1: nmstate.agent.v1alpha1.AgentMessage.reply:type_name -> nmstate.agent.v1alpha1.Reply
-	10, // 2: nmstate.agent.v1alpha1.Hello.labels:type_name -> nmstate.agent.v1alpha1.Hello.LabelsEntry
-	3,  // 3: nmstate.agent.v1alpha1.ServerMessage.welcome:type_name -> nmstate.agent.v1alpha1.Welcome
-	4,  // 4: nmstate.agent.v1alpha1.ServerMessage.request:type_name -> nmstate.agent.v1alpha1.Request
-	5,  // 5: nmstate.agent.v1alpha1.Request.barrier:type_name -> nmstate.agent.v1alpha1.Barrier
-	7,  // 6: nmstate.agent.v1alpha1.Request.validate:type_name -> nmstate.agent.v1alpha1.Change
-	7,  // 7: nmstate.agent.v1alpha1.Request.apply:type_name -> nmstate.agent.v1alpha1.Change
-	6,  // 8: nmstate.agent.v1alpha1.Request.ping:type_name -> nmstate.agent.v1alpha1.Ping
-	9,  // 9: nmstate.agent.v1alpha1.Reply.error:type_name -> nmstate.agent.v1alpha1.Error
-	0,  // 10: nmstate.agent.v1alpha1.Fleet.Connect:input_type -> nmstate.agent.v1alpha1.AgentMessage
-	2,  // 11: nmstate.agent.v1alpha1.Fleet.Connect:output_type -> nmstate.agent.v1alpha1.ServerMessage
-	11, // [11:12] is the sub-list for method output_type
-	10, // [10:11] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	3,  // 0: nmstate.agent.v1alpha1.AgentMessage.hello:type_name -> nmstate.agent.v1alpha1.Hello
+	13, // 1: nmstate.agent.v1alpha1.AgentMessage.reply:type_name -> nmstate.agent.v1alpha1.Reply
+	15, // 2: nmstate.agent.v1alpha1.Hello.labels:type_name -> nmstate.agent.v1alpha1.Hello.LabelsEntry
+	5,  // 3: nmstate.agent.v1alpha1.ServerMessage.welcome:type_name -> nmstate.agent.v1alpha1.Welcome
+	6,  // 4: nmstate.agent.v1alpha1.ServerMessage.request:type_name -> nmstate.agent.v1alpha1.Request
+	9,  // 5: nmstate.agent.v1alpha1.Request.barrier:type_name -> nmstate.agent.v1alpha1.Barrier
+	11, // 6: nmstate.agent.v1alpha1.Request.validate:type_name -> nmstate.agent.v1alpha1.Change
+	11, // 7: nmstate.agent.v1alpha1.Request.apply:type_name -> nmstate.agent.v1alpha1.Change
+	10, // 8: nmstate.agent.v1alpha1.Request.ping:type_name -> nmstate.agent.v1alpha1.Ping
+	7,  // 9: nmstate.agent.v1alpha1.Request.decide:type_name -> nmstate.agent.v1alpha1.Decision
+	8,  // 10: nmstate.agent.v1alpha1.Request.history:type_name -> nmstate.agent.v1alpha1.HistoryRequest
+	16, // 11: nmstate.agent.v1alpha1.Change.addresses:type_name -> nmstate.agent.v1alpha1.Change.AddressesEntry
+	14, // 12: nmstate.agent.v1alpha1.Reply.error:type_name -> nmstate.agent.v1alpha1.Error
+	12, // 13: nmstate.agent.v1alpha1.Change.AddressesEntry.value:type_name -> nmstate.agent.v1alpha1.Addresses
+	2,  // 14: nmstate.agent.v1alpha1.Fleet.Connect:input_type -> nmstate.agent.v1alpha1.AgentMessage
+	0,  // 15: nmstate.agent.v1alpha1.Fleet.Confirm:input_type -> nmstate.agent.v1alpha1.ConfirmRequest
+	4,  // 16: nmstate.agent.v1alpha1.Fleet.Connect:output_type -> nmstate.agent.v1alpha1.ServerMessage
+	1,  // 17: nmstate.agent.v1alpha1.Fleet.Confirm:output_type -> nmstate.agent.v1alpha1.ConfirmResponse
+	16, // [16:18] is the sub-list for method output_type
+	14, // [14:16] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -847,21 +1302,23 @@ func file_agent_proto_init() {
 	if File_agent_proto != nil {
 		return
 	}
-	file_agent_proto_msgTypes[0].OneofWrappers = []any{
+	file_agent_proto_msgTypes[2].OneofWrappers = []any{
 		(*AgentMessage_Hello)(nil),
 		(*AgentMessage_Object)(nil),
 		(*AgentMessage_Reply)(nil),
 		(*AgentMessage_Unchanged)(nil),
 	}
-	file_agent_proto_msgTypes[2].OneofWrappers = []any{
+	file_agent_proto_msgTypes[4].OneofWrappers = []any{
 		(*ServerMessage_Welcome)(nil),
 		(*ServerMessage_Request)(nil),
 	}
-	file_agent_proto_msgTypes[4].OneofWrappers = []any{
+	file_agent_proto_msgTypes[6].OneofWrappers = []any{
 		(*Request_Barrier)(nil),
 		(*Request_Validate)(nil),
 		(*Request_Apply)(nil),
 		(*Request_Ping)(nil),
+		(*Request_Decide)(nil),
+		(*Request_History)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -869,7 +1326,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

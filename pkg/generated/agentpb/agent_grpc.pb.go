@@ -39,6 +39,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	Fleet_Connect_FullMethodName = "/nmstate.agent.v1alpha1.Fleet/Connect"
+	Fleet_Confirm_FullMethodName = "/nmstate.agent.v1alpha1.Fleet/Confirm"
 )
 
 // FleetClient is the client API for Fleet service.
@@ -50,6 +51,10 @@ type FleetClient interface {
 	// Connect opens the one stream of a node. Its first messages are Hello and
 	// Welcome. Credentials travel in the call's metadata.
 	Connect(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AgentMessage, ServerMessage], error)
+	// Confirm answers an agent that wants to know whether its node can be reached, or
+	// can still be reached after a change. The agent calls it over a connection of its
+	// own, with credentials that the server checks anew.
+	Confirm(ctx context.Context, in *ConfirmRequest, opts ...grpc.CallOption) (*ConfirmResponse, error)
 }
 
 type fleetClient struct {
@@ -73,6 +78,16 @@ func (c *fleetClient) Connect(ctx context.Context, opts ...grpc.CallOption) (grp
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Fleet_ConnectClient = grpc.BidiStreamingClient[AgentMessage, ServerMessage]
 
+func (c *fleetClient) Confirm(ctx context.Context, in *ConfirmRequest, opts ...grpc.CallOption) (*ConfirmResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfirmResponse)
+	err := c.cc.Invoke(ctx, Fleet_Confirm_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // FleetServer is the server API for Fleet service.
 // All implementations must embed UnimplementedFleetServer
 // for forward compatibility.
@@ -82,6 +97,10 @@ type FleetServer interface {
 	// Connect opens the one stream of a node. Its first messages are Hello and
 	// Welcome. Credentials travel in the call's metadata.
 	Connect(grpc.BidiStreamingServer[AgentMessage, ServerMessage]) error
+	// Confirm answers an agent that wants to know whether its node can be reached, or
+	// can still be reached after a change. The agent calls it over a connection of its
+	// own, with credentials that the server checks anew.
+	Confirm(context.Context, *ConfirmRequest) (*ConfirmResponse, error)
 	mustEmbedUnimplementedFleetServer()
 }
 
@@ -94,6 +113,9 @@ type UnimplementedFleetServer struct{}
 
 func (UnimplementedFleetServer) Connect(grpc.BidiStreamingServer[AgentMessage, ServerMessage]) error {
 	return status.Error(codes.Unimplemented, "method Connect not implemented")
+}
+func (UnimplementedFleetServer) Confirm(context.Context, *ConfirmRequest) (*ConfirmResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Confirm not implemented")
 }
 func (UnimplementedFleetServer) mustEmbedUnimplementedFleetServer() {}
 func (UnimplementedFleetServer) testEmbeddedByValue()               {}
@@ -123,13 +145,36 @@ func _Fleet_Connect_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Fleet_ConnectServer = grpc.BidiStreamingServer[AgentMessage, ServerMessage]
 
+func _Fleet_Confirm_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfirmRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FleetServer).Confirm(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Fleet_Confirm_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FleetServer).Confirm(ctx, req.(*ConfirmRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Fleet_ServiceDesc is the grpc.ServiceDesc for Fleet service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var Fleet_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "nmstate.agent.v1alpha1.Fleet",
 	HandlerType: (*FleetServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Confirm",
+			Handler:    _Fleet_Confirm_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Connect",

@@ -32,6 +32,12 @@ import (
 func ForKind(kind schema.GroupVersionKind) interface{} {
 	switch kind {
 	// Group=nmstate.io, Version=v1alpha1
+	case v1alpha1.SchemeGroupVersion.WithKind("Confirmation"):
+		return &nmstatev1alpha1.ConfirmationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("DNSProbe"):
+		return &nmstatev1alpha1.DNSProbeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("HTTPProbe"):
+		return &nmstatev1alpha1.HTTPProbeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("InterfaceCount"):
 		return &nmstatev1alpha1.InterfaceCountApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("LastApply"):
@@ -42,6 +48,16 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &nmstatev1alpha1.NodeNetworkStateSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NodeNetworkStateStatus"):
 		return &nmstatev1alpha1.NodeNetworkStateStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NodeProbe"):
+		return &nmstatev1alpha1.NodeProbeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PingProbe"):
+		return &nmstatev1alpha1.PingProbeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Probe"):
+		return &nmstatev1alpha1.ProbeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ProbeResult"):
+		return &nmstatev1alpha1.ProbeResultApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TCPProbe"):
+		return &nmstatev1alpha1.TCPProbeApplyConfiguration{}
 
 	}
 	return nil

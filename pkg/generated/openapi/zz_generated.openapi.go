@@ -33,68 +33,300 @@ import (
 
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
-		v1alpha1.InterfaceCount{}.OpenAPIModelName():         schema_pkg_apis_nmstate_v1alpha1_InterfaceCount(ref),
-		v1alpha1.LastApply{}.OpenAPIModelName():              schema_pkg_apis_nmstate_v1alpha1_LastApply(ref),
-		v1alpha1.NodeNetworkState{}.OpenAPIModelName():       schema_pkg_apis_nmstate_v1alpha1_NodeNetworkState(ref),
-		v1alpha1.NodeNetworkStateList{}.OpenAPIModelName():   schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateList(ref),
-		v1alpha1.NodeNetworkStateSpec{}.OpenAPIModelName():   schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateSpec(ref),
-		v1alpha1.NodeNetworkStateStatus{}.OpenAPIModelName(): schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateStatus(ref),
-		v1alpha1.State{}.OpenAPIModelName():                  schema_pkg_apis_nmstate_v1alpha1_State(ref),
-		resource.Quantity{}.OpenAPIModelName():               schema_apimachinery_pkg_api_resource_Quantity(ref),
-		v1.APIGroup{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_APIGroup(ref),
-		v1.APIGroupList{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_APIGroupList(ref),
-		v1.APIResource{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_APIResource(ref),
-		v1.APIResourceList{}.OpenAPIModelName():              schema_pkg_apis_meta_v1_APIResourceList(ref),
-		v1.APIVersions{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_APIVersions(ref),
-		v1.ApplyOptions{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_ApplyOptions(ref),
-		v1.Condition{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_Condition(ref),
-		v1.CreateOptions{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_CreateOptions(ref),
-		v1.DeleteOptions{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_DeleteOptions(ref),
-		v1.Duration{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_Duration(ref),
-		v1.FieldSelectorRequirement{}.OpenAPIModelName():     schema_pkg_apis_meta_v1_FieldSelectorRequirement(ref),
-		v1.FieldsV1{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_FieldsV1(ref),
-		v1.GetOptions{}.OpenAPIModelName():                   schema_pkg_apis_meta_v1_GetOptions(ref),
-		v1.GroupKind{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_GroupKind(ref),
-		v1.GroupResource{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_GroupResource(ref),
-		v1.GroupVersion{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_GroupVersion(ref),
-		v1.GroupVersionForDiscovery{}.OpenAPIModelName():     schema_pkg_apis_meta_v1_GroupVersionForDiscovery(ref),
-		v1.GroupVersionKind{}.OpenAPIModelName():             schema_pkg_apis_meta_v1_GroupVersionKind(ref),
-		v1.GroupVersionResource{}.OpenAPIModelName():         schema_pkg_apis_meta_v1_GroupVersionResource(ref),
-		v1.InternalEvent{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_InternalEvent(ref),
-		v1.LabelSelector{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_LabelSelector(ref),
-		v1.LabelSelectorRequirement{}.OpenAPIModelName():     schema_pkg_apis_meta_v1_LabelSelectorRequirement(ref),
-		v1.List{}.OpenAPIModelName():                         schema_pkg_apis_meta_v1_List(ref),
-		v1.ListMeta{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_ListMeta(ref),
-		v1.ListOptions{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_ListOptions(ref),
-		v1.ManagedFieldsEntry{}.OpenAPIModelName():           schema_pkg_apis_meta_v1_ManagedFieldsEntry(ref),
-		v1.MicroTime{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_MicroTime(ref),
-		v1.ObjectMeta{}.OpenAPIModelName():                   schema_pkg_apis_meta_v1_ObjectMeta(ref),
-		v1.OwnerReference{}.OpenAPIModelName():               schema_pkg_apis_meta_v1_OwnerReference(ref),
-		v1.PartialObjectMetadata{}.OpenAPIModelName():        schema_pkg_apis_meta_v1_PartialObjectMetadata(ref),
-		v1.PartialObjectMetadataList{}.OpenAPIModelName():    schema_pkg_apis_meta_v1_PartialObjectMetadataList(ref),
-		v1.Patch{}.OpenAPIModelName():                        schema_pkg_apis_meta_v1_Patch(ref),
-		v1.PatchOptions{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_PatchOptions(ref),
-		v1.Preconditions{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_Preconditions(ref),
-		v1.RootPaths{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_RootPaths(ref),
-		v1.ServerAddressByClientCIDR{}.OpenAPIModelName():    schema_pkg_apis_meta_v1_ServerAddressByClientCIDR(ref),
-		v1.ShardInfo{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_ShardInfo(ref),
-		v1.Status{}.OpenAPIModelName():                       schema_pkg_apis_meta_v1_Status(ref),
-		v1.StatusCause{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_StatusCause(ref),
-		v1.StatusDetails{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_StatusDetails(ref),
-		v1.Table{}.OpenAPIModelName():                        schema_pkg_apis_meta_v1_Table(ref),
-		v1.TableColumnDefinition{}.OpenAPIModelName():        schema_pkg_apis_meta_v1_TableColumnDefinition(ref),
-		v1.TableOptions{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_TableOptions(ref),
-		v1.TableRow{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_TableRow(ref),
-		v1.TableRowCondition{}.OpenAPIModelName():            schema_pkg_apis_meta_v1_TableRowCondition(ref),
-		v1.Time{}.OpenAPIModelName():                         schema_pkg_apis_meta_v1_Time(ref),
-		v1.Timestamp{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_Timestamp(ref),
-		v1.TypeMeta{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_TypeMeta(ref),
-		v1.UpdateOptions{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_UpdateOptions(ref),
-		v1.WatchEvent{}.OpenAPIModelName():                   schema_pkg_apis_meta_v1_WatchEvent(ref),
-		runtime.RawExtension{}.OpenAPIModelName():            schema_k8sio_apimachinery_pkg_runtime_RawExtension(ref),
-		runtime.TypeMeta{}.OpenAPIModelName():                schema_k8sio_apimachinery_pkg_runtime_TypeMeta(ref),
-		runtime.Unknown{}.OpenAPIModelName():                 schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
-		version.Info{}.OpenAPIModelName():                    schema_k8sio_apimachinery_pkg_version_Info(ref),
+		v1alpha1.Confirmation{}.OpenAPIModelName():            schema_pkg_apis_nmstate_v1alpha1_Confirmation(ref),
+		v1alpha1.DNSProbe{}.OpenAPIModelName():                schema_pkg_apis_nmstate_v1alpha1_DNSProbe(ref),
+		v1alpha1.HTTPProbe{}.OpenAPIModelName():               schema_pkg_apis_nmstate_v1alpha1_HTTPProbe(ref),
+		v1alpha1.HistoryEntry{}.OpenAPIModelName():            schema_pkg_apis_nmstate_v1alpha1_HistoryEntry(ref),
+		v1alpha1.InterfaceCount{}.OpenAPIModelName():          schema_pkg_apis_nmstate_v1alpha1_InterfaceCount(ref),
+		v1alpha1.LastApply{}.OpenAPIModelName():               schema_pkg_apis_nmstate_v1alpha1_LastApply(ref),
+		v1alpha1.NodeNetworkState{}.OpenAPIModelName():        schema_pkg_apis_nmstate_v1alpha1_NodeNetworkState(ref),
+		v1alpha1.NodeNetworkStateHistory{}.OpenAPIModelName(): schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateHistory(ref),
+		v1alpha1.NodeNetworkStateList{}.OpenAPIModelName():    schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateList(ref),
+		v1alpha1.NodeNetworkStateSpec{}.OpenAPIModelName():    schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateSpec(ref),
+		v1alpha1.NodeNetworkStateStatus{}.OpenAPIModelName():  schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateStatus(ref),
+		v1alpha1.NodeProbe{}.OpenAPIModelName():               schema_pkg_apis_nmstate_v1alpha1_NodeProbe(ref),
+		v1alpha1.PingProbe{}.OpenAPIModelName():               schema_pkg_apis_nmstate_v1alpha1_PingProbe(ref),
+		v1alpha1.Probe{}.OpenAPIModelName():                   schema_pkg_apis_nmstate_v1alpha1_Probe(ref),
+		v1alpha1.ProbeResult{}.OpenAPIModelName():             schema_pkg_apis_nmstate_v1alpha1_ProbeResult(ref),
+		v1alpha1.State{}.OpenAPIModelName():                   schema_pkg_apis_nmstate_v1alpha1_State(ref),
+		v1alpha1.TCPProbe{}.OpenAPIModelName():                schema_pkg_apis_nmstate_v1alpha1_TCPProbe(ref),
+		v1alpha1.TransactionReference{}.OpenAPIModelName():    schema_pkg_apis_nmstate_v1alpha1_TransactionReference(ref),
+		resource.Quantity{}.OpenAPIModelName():                schema_apimachinery_pkg_api_resource_Quantity(ref),
+		v1.APIGroup{}.OpenAPIModelName():                      schema_pkg_apis_meta_v1_APIGroup(ref),
+		v1.APIGroupList{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_APIGroupList(ref),
+		v1.APIResource{}.OpenAPIModelName():                   schema_pkg_apis_meta_v1_APIResource(ref),
+		v1.APIResourceList{}.OpenAPIModelName():               schema_pkg_apis_meta_v1_APIResourceList(ref),
+		v1.APIVersions{}.OpenAPIModelName():                   schema_pkg_apis_meta_v1_APIVersions(ref),
+		v1.ApplyOptions{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_ApplyOptions(ref),
+		v1.Condition{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_Condition(ref),
+		v1.CreateOptions{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_CreateOptions(ref),
+		v1.DeleteOptions{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_DeleteOptions(ref),
+		v1.Duration{}.OpenAPIModelName():                      schema_pkg_apis_meta_v1_Duration(ref),
+		v1.FieldSelectorRequirement{}.OpenAPIModelName():      schema_pkg_apis_meta_v1_FieldSelectorRequirement(ref),
+		v1.FieldsV1{}.OpenAPIModelName():                      schema_pkg_apis_meta_v1_FieldsV1(ref),
+		v1.GetOptions{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_GetOptions(ref),
+		v1.GroupKind{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_GroupKind(ref),
+		v1.GroupResource{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_GroupResource(ref),
+		v1.GroupVersion{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_GroupVersion(ref),
+		v1.GroupVersionForDiscovery{}.OpenAPIModelName():      schema_pkg_apis_meta_v1_GroupVersionForDiscovery(ref),
+		v1.GroupVersionKind{}.OpenAPIModelName():              schema_pkg_apis_meta_v1_GroupVersionKind(ref),
+		v1.GroupVersionResource{}.OpenAPIModelName():          schema_pkg_apis_meta_v1_GroupVersionResource(ref),
+		v1.InternalEvent{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_InternalEvent(ref),
+		v1.LabelSelector{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_LabelSelector(ref),
+		v1.LabelSelectorRequirement{}.OpenAPIModelName():      schema_pkg_apis_meta_v1_LabelSelectorRequirement(ref),
+		v1.List{}.OpenAPIModelName():                          schema_pkg_apis_meta_v1_List(ref),
+		v1.ListMeta{}.OpenAPIModelName():                      schema_pkg_apis_meta_v1_ListMeta(ref),
+		v1.ListOptions{}.OpenAPIModelName():                   schema_pkg_apis_meta_v1_ListOptions(ref),
+		v1.ManagedFieldsEntry{}.OpenAPIModelName():            schema_pkg_apis_meta_v1_ManagedFieldsEntry(ref),
+		v1.MicroTime{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_MicroTime(ref),
+		v1.ObjectMeta{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_ObjectMeta(ref),
+		v1.OwnerReference{}.OpenAPIModelName():                schema_pkg_apis_meta_v1_OwnerReference(ref),
+		v1.PartialObjectMetadata{}.OpenAPIModelName():         schema_pkg_apis_meta_v1_PartialObjectMetadata(ref),
+		v1.PartialObjectMetadataList{}.OpenAPIModelName():     schema_pkg_apis_meta_v1_PartialObjectMetadataList(ref),
+		v1.Patch{}.OpenAPIModelName():                         schema_pkg_apis_meta_v1_Patch(ref),
+		v1.PatchOptions{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_PatchOptions(ref),
+		v1.Preconditions{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_Preconditions(ref),
+		v1.RootPaths{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_RootPaths(ref),
+		v1.ServerAddressByClientCIDR{}.OpenAPIModelName():     schema_pkg_apis_meta_v1_ServerAddressByClientCIDR(ref),
+		v1.ShardInfo{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_ShardInfo(ref),
+		v1.Status{}.OpenAPIModelName():                        schema_pkg_apis_meta_v1_Status(ref),
+		v1.StatusCause{}.OpenAPIModelName():                   schema_pkg_apis_meta_v1_StatusCause(ref),
+		v1.StatusDetails{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_StatusDetails(ref),
+		v1.Table{}.OpenAPIModelName():                         schema_pkg_apis_meta_v1_Table(ref),
+		v1.TableColumnDefinition{}.OpenAPIModelName():         schema_pkg_apis_meta_v1_TableColumnDefinition(ref),
+		v1.TableOptions{}.OpenAPIModelName():                  schema_pkg_apis_meta_v1_TableOptions(ref),
+		v1.TableRow{}.OpenAPIModelName():                      schema_pkg_apis_meta_v1_TableRow(ref),
+		v1.TableRowCondition{}.OpenAPIModelName():             schema_pkg_apis_meta_v1_TableRowCondition(ref),
+		v1.Time{}.OpenAPIModelName():                          schema_pkg_apis_meta_v1_Time(ref),
+		v1.Timestamp{}.OpenAPIModelName():                     schema_pkg_apis_meta_v1_Timestamp(ref),
+		v1.TypeMeta{}.OpenAPIModelName():                      schema_pkg_apis_meta_v1_TypeMeta(ref),
+		v1.UpdateOptions{}.OpenAPIModelName():                 schema_pkg_apis_meta_v1_UpdateOptions(ref),
+		v1.WatchEvent{}.OpenAPIModelName():                    schema_pkg_apis_meta_v1_WatchEvent(ref),
+		runtime.RawExtension{}.OpenAPIModelName():             schema_k8sio_apimachinery_pkg_runtime_RawExtension(ref),
+		runtime.TypeMeta{}.OpenAPIModelName():                 schema_k8sio_apimachinery_pkg_runtime_TypeMeta(ref),
+		runtime.Unknown{}.OpenAPIModelName():                  schema_k8sio_apimachinery_pkg_runtime_Unknown(ref),
+		version.Info{}.OpenAPIModelName():                     schema_k8sio_apimachinery_pkg_version_Info(ref),
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_Confirmation(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Confirmation says who confirms a change, and until when.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"mode": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Reachability (default): the node itself, once it has reached the API server through the changed network over a new connection. Manual: a user, by the subresource \"confirm\", after the node could be reached. None: nobody; the change is committed once nmstate has verified it.\n\nPossible enum values:\n - `\"Manual\"` : a change is committed when a user confirms it by its id.\n - `\"None\"` : a change is committed as soon as nmstate has verified it.\n - `\"Reachability\"` : a change is committed when the node could reach the API server over a new connection.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Manual", "None", "Reachability"},
+						},
+					},
+					"timeout": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How long after the change was applied it may be confirmed, 5s to 10m. Default 60s.",
+							Ref:         ref(v1.Duration{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.Duration{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_DNSProbe(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "DNSProbe resolves a name to an address.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The name, as in \"example.org\".",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"server": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Address of the server that is asked, with or without a port. Default: those of the node.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_HTTPProbe(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HTTPProbe makes a GET request. Redirects are not followed.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"url": {
+						SchemaProps: spec.SchemaProps{
+							Description: "URL, http or https.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The status code that the answer must have. Default: any from 200 to 399.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"insecureSkipTLSVerify": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether the certificate of an https server is accepted whoever has signed it. What is asked is whether the server can be reached, so the default is true.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"url"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_HistoryEntry(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "HistoryEntry is one change of a node.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"id": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Identifies the change: a UUID. It is what a manual confirmation names; events and logs have it, too.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"generation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The metadata.generation that the object has, or would have had, with this change.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"user": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the user who asked for the change.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"manager": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The field manager that the change was made with.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"startTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "When the node began to apply the change.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"finishTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "When the change was committed or given up; absent while it is in progress.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"outcome": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How it ended.\n\nPossible enum values:\n - `\"Committed\"` : the change is in effect on the node and is the spec now.\n - `\"InProgress\"` : the change is being applied.\n - `\"Interrupted\"` : the agent ended while the change was being applied.\n - `\"Rejected\"` : nmstate refused the change, and the node is as it was.\n - `\"RolledBack\"` : the change failed half-way and the node is as it was.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Committed", "InProgress", "Interrupted", "Rejected", "RolledBack"},
+						},
+					},
+					"reason": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Why, as a CamelCase word: nmstate's own error kind where nmstate refused or failed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Why, in words: nmstate's own message where nmstate refused or failed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"confirmedBy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What has confirmed the change; absent if nothing has.\n\nPossible enum values:\n - `\"APIServer\"` : the API server of this resource, which does not run on the node.\n - `\"Gateway\"` : the default gateway; the API server runs on the node itself and proves nothing.\n - `\"KubeAPIServer\"` : the cluster's kube-apiserver, asked by the API server of this resource, which runs on the node itself.\n - `\"Nothing\"` : there is nothing outside of the node that could be asked.\n - `\"User\"` : a user, by the subresource \"confirm\".",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"APIServer", "Gateway", "KubeAPIServer", "Nothing", "User"},
+						},
+					},
+					"confirmBefore": {
+						SchemaProps: spec.SchemaProps{
+							Description: "While the change waits for a manual confirmation: when it is rolled back unless it is confirmed.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"probes": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "How the probes went.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ProbeResult{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"difference": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What the change was to make different, in nmstate's format; secrets are masked.",
+							Ref:         ref(v1alpha1.State{}.OpenAPIModelName()),
+						},
+					},
+					"revert": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The state that undoes the change: applied as spec.desiredState, it makes the network what it was before. Secrets are masked. Absent if nmstate cannot tell.",
+							Ref:         ref(v1alpha1.State{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"generation", "startTime", "outcome"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.ProbeResult{}.OpenAPIModelName(), v1alpha1.State{}.OpenAPIModelName(), v1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -135,6 +367,13 @@ func schema_pkg_apis_nmstate_v1alpha1_LastApply(ref common.ReferenceCallback) co
 				Description: "LastApply tells how the last change to a node's spec went.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
+					"id": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Identifies the change: a UUID. It is what a manual confirmation names; events and logs have it, too.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 					"generation": {
 						SchemaProps: spec.SchemaProps{
 							Description: "The metadata.generation that the object has, or would have had, with this change.",
@@ -146,6 +385,13 @@ func schema_pkg_apis_nmstate_v1alpha1_LastApply(ref common.ReferenceCallback) co
 					"user": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Name of the user who asked for the change.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"manager": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The field manager that the change was made with.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -185,12 +431,47 @@ func schema_pkg_apis_nmstate_v1alpha1_LastApply(ref common.ReferenceCallback) co
 							Format:      "",
 						},
 					},
+					"confirmedBy": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What has confirmed the change; absent if nothing has.\n\nPossible enum values:\n - `\"APIServer\"` : the API server of this resource, which does not run on the node.\n - `\"Gateway\"` : the default gateway; the API server runs on the node itself and proves nothing.\n - `\"KubeAPIServer\"` : the cluster's kube-apiserver, asked by the API server of this resource, which runs on the node itself.\n - `\"Nothing\"` : there is nothing outside of the node that could be asked.\n - `\"User\"` : a user, by the subresource \"confirm\".",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"APIServer", "Gateway", "KubeAPIServer", "Nothing", "User"},
+						},
+					},
+					"confirmBefore": {
+						SchemaProps: spec.SchemaProps{
+							Description: "While the change waits for a manual confirmation: when it is rolled back unless it is confirmed.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
+					"probes": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "How the probes went.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.ProbeResult{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
 				},
 				Required: []string{"generation", "startTime", "outcome"},
 			},
 		},
 		Dependencies: []string{
-			v1.Time{}.OpenAPIModelName()},
+			v1alpha1.ProbeResult{}.OpenAPIModelName(), v1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -198,7 +479,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkState(ref common.ReferenceCallb
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "NodeNetworkState is the network of one node, named as the node. Reading it shows the node's network as it is now; changing its spec changes the network of the node, at once and as one transaction: it either takes effect, or the node and this object stay as they were, and what could not be put back is reported. A change that takes effect and cuts the node off stays: keep another way in. These objects come and go with the nodes, they cannot be created or deleted.",
+				Description: "NodeNetworkState is the network of one node, named as the node. Reading it shows the node's network as it is now; changing its spec changes the network of the node, at once and as one transaction: it either takes effect, or the node and this object stay as they were, and what could not be put back is reported. A change that cuts the node off is rolled back by the node itself. These objects come and go with the nodes, they cannot be created or deleted.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -241,6 +522,60 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkState(ref common.ReferenceCallb
 		},
 		Dependencies: []string{
 			v1alpha1.NodeNetworkStateSpec{}.OpenAPIModelName(), v1alpha1.NodeNetworkStateStatus{}.OpenAPIModelName(), v1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateHistory(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "NodeNetworkStateHistory is the last changes of a node, the newest first: the subresource \"history\" of a NodeNetworkState.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"entries": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "One entry per change, at most 20.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.HistoryEntry{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"entries"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.HistoryEntry{}.OpenAPIModelName(), v1.ObjectMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -297,7 +632,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateSpec(ref common.ReferenceC
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "NodeNetworkStateSpec is what the node is committed to.",
+				Description: "NodeNetworkStateSpec is what the node is committed to, and how changes of it are made safe.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"desiredState": {
@@ -306,11 +641,46 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateSpec(ref common.ReferenceC
 							Ref:         ref(v1alpha1.State{}.OpenAPIModelName()),
 						},
 					},
+					"probes": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-map-keys": []interface{}{
+									"name",
+								},
+								"x-kubernetes-list-type": "map",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "What must answer after a change before the change is committed. Each probe is run before the change, too: one that fails then is reported, and not required. Without probes there is one: the default gateway, if it answered before.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.Probe{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"confirmation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Who confirms a change, and until when. A change that is not confirmed in time is rolled back by the node itself.",
+							Ref:         ref(v1alpha1.Confirmation{}.OpenAPIModelName()),
+						},
+					},
+					"reapply": {
+						SchemaProps: spec.SchemaProps{
+							Description: "When the node's agent applies desiredState again by itself. Default: OnBoot where the kernel alone carries out changes, Never with NetworkManager, which keeps the configuration itself.\n\nPossible enum values:\n - `\"Always\"` : the desired state is applied after a boot, and whenever the node differs from it, at most once a minute.\n - `\"Never\"` : only a write applies the desired state.\n - `\"OnBoot\"` : the desired state is applied when the agent starts after a boot of the node.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Always", "Never", "OnBoot"},
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.State{}.OpenAPIModelName()},
+			v1alpha1.Confirmation{}.OpenAPIModelName(), v1alpha1.Probe{}.OpenAPIModelName(), v1alpha1.State{}.OpenAPIModelName()},
 	}
 }
 
@@ -416,6 +786,177 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateStatus(ref common.Referenc
 	}
 }
 
+func schema_pkg_apis_nmstate_v1alpha1_NodeProbe(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "NodeProbe asks another node of the cluster for an ICMP echo, at its InternalIP.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the node.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_PingProbe(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "PingProbe asks for an ICMP echo.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "IP address. Default: the default gateway.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_Probe(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Probe is something that must answer. Exactly one of ping, tcp, http, dns and node is given.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the probe, which its result has, too.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"ping": {
+						SchemaProps: spec.SchemaProps{
+							Description: "An ICMP echo must be answered.",
+							Ref:         ref(v1alpha1.PingProbe{}.OpenAPIModelName()),
+						},
+					},
+					"tcp": {
+						SchemaProps: spec.SchemaProps{
+							Description: "A TCP connection must be accepted.",
+							Ref:         ref(v1alpha1.TCPProbe{}.OpenAPIModelName()),
+						},
+					},
+					"http": {
+						SchemaProps: spec.SchemaProps{
+							Description: "An HTTP or HTTPS request must be answered.",
+							Ref:         ref(v1alpha1.HTTPProbe{}.OpenAPIModelName()),
+						},
+					},
+					"dns": {
+						SchemaProps: spec.SchemaProps{
+							Description: "A name must be resolved.",
+							Ref:         ref(v1alpha1.DNSProbe{}.OpenAPIModelName()),
+						},
+					},
+					"node": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Another node of the cluster must answer an ICMP echo.",
+							Ref:         ref(v1alpha1.NodeProbe{}.OpenAPIModelName()),
+						},
+					},
+					"timeout": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How long an answer may take, up to 1m. Default 5s. After a change the probe is tried again until it passes or the time for the confirmation is over.",
+							Ref:         ref(v1.Duration{}.OpenAPIModelName()),
+						},
+					},
+					"required": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether the change is rolled back if the probe fails after the change and did not before. Default true.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.DNSProbe{}.OpenAPIModelName(), v1alpha1.HTTPProbe{}.OpenAPIModelName(), v1alpha1.NodeProbe{}.OpenAPIModelName(), v1alpha1.PingProbe{}.OpenAPIModelName(), v1alpha1.TCPProbe{}.OpenAPIModelName(), v1.Duration{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_ProbeResult(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ProbeResult tells how a probe went before and after the change.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the probe.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"required": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether the change depends on it: it is required and passed before.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"before": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How it went before the change.\n\nPossible enum values:\n - `\"Failed\"` : no answer came in time, or one that is not as wanted.\n - `\"Passed\"` : the answer came and is as wanted.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Failed", "Passed"},
+						},
+					},
+					"after": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How it went after the change, the last time that it was tried; absent if it was not.\n\nPossible enum values:\n - `\"Failed\"` : no answer came in time, or one that is not as wanted.\n - `\"Passed\"` : the answer came and is as wanted.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Failed", "Passed"},
+						},
+					},
+					"milliseconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How long the answer took that After tells of, or Before if there is no After, in milliseconds.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Why it failed.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"name", "required", "before", "milliseconds"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_nmstate_v1alpha1_State(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -425,6 +966,73 @@ func schema_pkg_apis_nmstate_v1alpha1_State(ref common.ReferenceCallback) common
 				Format:      v1alpha1.State{}.OpenAPISchemaFormat(),
 			},
 		},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_TCPProbe(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TCPProbe opens a TCP connection.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"address": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Host and port, as in \"192.0.2.1:443\" or \"[2001:db8::1]:443\".",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"address"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_TransactionReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "TransactionReference names a change. It is what is posted to the subresources \"confirm\" and \"rollback\" of a NodeNetworkState.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Standard object metadata; only a name, which must be that of the NodeNetworkState, is looked at.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"id": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The change, as in status.lastApply.id. No other change is confirmed or rolled back.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"id"},
+			},
+		},
+		Dependencies: []string{
+			v1.ObjectMeta{}.OpenAPIModelName()},
 	}
 }
 

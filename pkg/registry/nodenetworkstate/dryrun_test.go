@@ -74,8 +74,16 @@ func (f *oneNode) Apply(ctx context.Context, _ string, change agent.Change) (*v1
 	return obj, err
 }
 
-func (f *oneNode) Validate(ctx context.Context, _ string, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
+func (f *oneNode) Validate(ctx context.Context, _ string, change agent.Change) (*agent.Plan, error) {
 	return f.Agent.Validate(ctx, change)
+}
+
+func (f *oneNode) Decide(ctx context.Context, _ string, decision agent.Decision) (*v1alpha1.NodeNetworkState, error) {
+	return f.Agent.Decide(ctx, decision)
+}
+
+func (f *oneNode) History(ctx context.Context, _ string) (*v1alpha1.NodeNetworkStateHistory, error) {
+	return f.Agent.History(ctx)
 }
 
 // newOneNode returns the resource with one node, node1.

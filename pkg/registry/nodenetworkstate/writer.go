@@ -44,9 +44,11 @@ type Fleet interface {
 	Barrier(ctx context.Context, selected func(fleet.Node) bool) error
 	// BarrierNode is Barrier for one node, if there is such a node.
 	BarrierNode(ctx context.Context, name string) error
-	// Apply and Validate are those of the node's agent.
+	// These are the methods of the node's agent.
 	Apply(ctx context.Context, node string, change agent.Change) (*v1alpha1.NodeNetworkState, error)
-	Validate(ctx context.Context, node string, change agent.Change) (*v1alpha1.NodeNetworkState, error)
+	Validate(ctx context.Context, node string, change agent.Change) (*agent.Plan, error)
+	Decide(ctx context.Context, node string, decision agent.Decision) (*v1alpha1.NodeNetworkState, error)
+	History(ctx context.Context, node string) (*v1alpha1.NodeNetworkStateHistory, error)
 }
 
 // Writer carries out writes by the nodes' agents; it is what stands behind the
@@ -146,10 +148,11 @@ func (w *Writer) plan(ctx context.Context, current, updated *v1alpha1.NodeNetwor
 	if err != nil {
 		return nil, err
 	}
-	planned, err := w.fleet.Validate(ctx, current.Name, change)
+	plan, err := w.fleet.Validate(ctx, current.Name, change)
 	if err != nil {
 		return nil, statusError(current.Name, err)
 	}
+	planned := plan.Object
 	answer := updated.DeepCopy()
 	answer.Generation = planned.Generation
 	answer.Annotations = planned.Annotations

@@ -59,8 +59,17 @@ func (f *fleetOfOne) Apply(_ context.Context, _ string, change agent.Change) (*v
 	return applied, nil
 }
 
-func (f *fleetOfOne) Validate(ctx context.Context, node string, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
-	return f.Apply(ctx, node, change)
+func (f *fleetOfOne) Validate(ctx context.Context, node string, change agent.Change) (*agent.Plan, error) {
+	obj, err := f.Apply(ctx, node, change)
+	return &agent.Plan{Object: obj}, err
+}
+
+func (f *fleetOfOne) Decide(context.Context, string, agent.Decision) (*v1alpha1.NodeNetworkState, error) {
+	return nil, agent.NothingAwaits("")
+}
+
+func (f *fleetOfOne) History(context.Context, string) (*v1alpha1.NodeNetworkStateHistory, error) {
+	return &v1alpha1.NodeNetworkStateHistory{}, nil
 }
 
 // newFleetOfOne returns the fleet, and a store of its node as it is before the write.

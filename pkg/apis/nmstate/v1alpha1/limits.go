@@ -53,6 +53,8 @@ const (
 	// its text with each write; a list has one manager. nmstate's own format has nearly
 	// everything in lists, and some dozens of fields outside of them.
 	MaxStateFields = 10_000
+	// MaxProbes is the number of probes that a spec may have.
+	MaxProbes = 16
 	// MaxDepth is how deep a state may be nested. nmstate's own format needs ten;
 	// its JSON parser gives up at 128, and Python's at about 1,000.
 	MaxDepth = 100

@@ -40,7 +40,8 @@ var (
 )
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(SchemeGroupVersion, &NodeNetworkState{}, &NodeNetworkStateList{})
+	scheme.AddKnownTypes(SchemeGroupVersion, &NodeNetworkState{}, &NodeNetworkStateList{},
+		&TransactionReference{}, &NodeNetworkStateHistory{})
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil
 }

@@ -22,6 +22,26 @@ limitations under the License.
 package v1alpha1
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Confirmation) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.Confirmation"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in DNSProbe) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.DNSProbe"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in HTTPProbe) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.HTTPProbe"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in HistoryEntry) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.HistoryEntry"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in InterfaceCount) OpenAPIModelName() string {
 	return "io.nmstate.v1alpha1.InterfaceCount"
 }
@@ -34,6 +54,11 @@ func (in LastApply) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in NodeNetworkState) OpenAPIModelName() string {
 	return "io.nmstate.v1alpha1.NodeNetworkState"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in NodeNetworkStateHistory) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.NodeNetworkStateHistory"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -52,6 +77,36 @@ func (in NodeNetworkStateStatus) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in NodeProbe) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.NodeProbe"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in PingProbe) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.PingProbe"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Probe) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.Probe"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ProbeResult) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.ProbeResult"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in State) OpenAPIModelName() string {
 	return "io.nmstate.v1alpha1.State"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TCPProbe) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.TCPProbe"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in TransactionReference) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.TransactionReference"
 }

@@ -28,10 +28,15 @@ import (
 //
 // LastApply tells how the last change to a node's spec went.
 type LastApplyApplyConfiguration struct {
+	// Identifies the change: a UUID. It is what a manual confirmation names; events
+	// and logs have it, too.
+	ID *string `json:"id,omitempty"`
 	// The metadata.generation that the object has, or would have had, with this change.
 	Generation *int64 `json:"generation,omitempty"`
 	// Name of the user who asked for the change.
 	User *string `json:"user,omitempty"`
+	// The field manager that the change was made with.
+	Manager *string `json:"manager,omitempty"`
 	// When the node began to apply the change.
 	StartTime *v1.Time `json:"startTime,omitempty"`
 	// When the change was committed or given up; absent while it is in progress.
@@ -42,12 +47,26 @@ type LastApplyApplyConfiguration struct {
 	Reason *string `json:"reason,omitempty"`
 	// Why, in words: nmstate's own message where nmstate refused or failed.
 	Message *string `json:"message,omitempty"`
+	// What has confirmed the change; absent if nothing has.
+	ConfirmedBy *nmstatev1alpha1.Witness `json:"confirmedBy,omitempty"`
+	// While the change waits for a manual confirmation: when it is rolled back unless it is confirmed.
+	ConfirmBefore *v1.Time `json:"confirmBefore,omitempty"`
+	// How the probes went.
+	Probes []ProbeResultApplyConfiguration `json:"probes,omitempty"`
 }
 
 // LastApplyApplyConfiguration constructs a declarative configuration of the LastApply type for use with
 // apply.
 func LastApply() *LastApplyApplyConfiguration {
 	return &LastApplyApplyConfiguration{}
+}
+
+// WithID sets the ID field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ID field is set to the value of the last call.
+func (b *LastApplyApplyConfiguration) WithID(value string) *LastApplyApplyConfiguration {
+	b.ID = &value
+	return b
 }
 
 // WithGeneration sets the Generation field in the declarative configuration to the given value
@@ -63,6 +82,14 @@ func (b *LastApplyApplyConfiguration) WithGeneration(value int64) *LastApplyAppl
 // If called multiple times, the User field is set to the value of the last call.
 func (b *LastApplyApplyConfiguration) WithUser(value string) *LastApplyApplyConfiguration {
 	b.User = &value
+	return b
+}
+
+// WithManager sets the Manager field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Manager field is set to the value of the last call.
+func (b *LastApplyApplyConfiguration) WithManager(value string) *LastApplyApplyConfiguration {
+	b.Manager = &value
 	return b
 }
 
@@ -103,5 +130,34 @@ func (b *LastApplyApplyConfiguration) WithReason(value string) *LastApplyApplyCo
 // If called multiple times, the Message field is set to the value of the last call.
 func (b *LastApplyApplyConfiguration) WithMessage(value string) *LastApplyApplyConfiguration {
 	b.Message = &value
+	return b
+}
+
+// WithConfirmedBy sets the ConfirmedBy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ConfirmedBy field is set to the value of the last call.
+func (b *LastApplyApplyConfiguration) WithConfirmedBy(value nmstatev1alpha1.Witness) *LastApplyApplyConfiguration {
+	b.ConfirmedBy = &value
+	return b
+}
+
+// WithConfirmBefore sets the ConfirmBefore field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ConfirmBefore field is set to the value of the last call.
+func (b *LastApplyApplyConfiguration) WithConfirmBefore(value v1.Time) *LastApplyApplyConfiguration {
+	b.ConfirmBefore = &value
+	return b
+}
+
+// WithProbes adds the given value to the Probes field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Probes field.
+func (b *LastApplyApplyConfiguration) WithProbes(values ...*ProbeResultApplyConfiguration) *LastApplyApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithProbes")
+		}
+		b.Probes = append(b.Probes, *values[i])
+	}
 	return b
 }

@@ -34,9 +34,8 @@ import (
 // shows the node's network as it is now; changing its spec changes the network
 // of the node, at once and as one transaction: it either takes effect, or the
 // node and this object stay as they were, and what could not be put back is
-// reported. A change that takes effect and cuts the node off stays: keep another
-// way in. These objects come and go with the nodes, they cannot be created or
-// deleted.
+// reported. A change that cuts the node off is rolled back by the node itself. These
+// objects come and go with the nodes, they cannot be created or deleted.
 type NodeNetworkStateApplyConfiguration struct {
 	v1.TypeMetaApplyConfiguration `json:""`
 	// Standard object metadata. The labels are those of the node and cannot be

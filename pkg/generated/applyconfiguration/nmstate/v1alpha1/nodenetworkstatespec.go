@@ -25,7 +25,8 @@ import (
 // NodeNetworkStateSpecApplyConfiguration represents a declarative configuration of the NodeNetworkStateSpec type for use
 // with apply.
 //
-// NodeNetworkStateSpec is what the node is committed to.
+// NodeNetworkStateSpec is what the node is committed to, and how changes of it are
+// made safe.
 type NodeNetworkStateSpecApplyConfiguration struct {
 	// The nmstate state that was last committed on the node, as documented at
 	// https://nmstate.io/devel/yaml_api.html: "interfaces", "routes",
@@ -37,6 +38,18 @@ type NodeNetworkStateSpecApplyConfiguration struct {
 	// value that is sent back keeps the secret that the node has.
 	// It may have 1 MiB as compact JSON.
 	DesiredState *nmstatev1alpha1.State `json:"desiredState,omitempty"`
+	// What must answer after a change before the change is committed. Each probe is
+	// run before the change, too: one that fails then is reported, and not
+	// required. Without probes there is one: the default gateway, if it answered
+	// before.
+	Probes []ProbeApplyConfiguration `json:"probes,omitempty"`
+	// Who confirms a change, and until when. A change that is not confirmed in time
+	// is rolled back by the node itself.
+	Confirmation *ConfirmationApplyConfiguration `json:"confirmation,omitempty"`
+	// When the node's agent applies desiredState again by itself. Default: OnBoot
+	// where the kernel alone carries out changes, Never with NetworkManager, which
+	// keeps the configuration itself.
+	Reapply *nmstatev1alpha1.ReapplyPolicy `json:"reapply,omitempty"`
 }
 
 // NodeNetworkStateSpecApplyConfiguration constructs a declarative configuration of the NodeNetworkStateSpec type for use with
@@ -50,5 +63,34 @@ func NodeNetworkStateSpec() *NodeNetworkStateSpecApplyConfiguration {
 // If called multiple times, the DesiredState field is set to the value of the last call.
 func (b *NodeNetworkStateSpecApplyConfiguration) WithDesiredState(value nmstatev1alpha1.State) *NodeNetworkStateSpecApplyConfiguration {
 	b.DesiredState = &value
+	return b
+}
+
+// WithProbes adds the given value to the Probes field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Probes field.
+func (b *NodeNetworkStateSpecApplyConfiguration) WithProbes(values ...*ProbeApplyConfiguration) *NodeNetworkStateSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithProbes")
+		}
+		b.Probes = append(b.Probes, *values[i])
+	}
+	return b
+}
+
+// WithConfirmation sets the Confirmation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Confirmation field is set to the value of the last call.
+func (b *NodeNetworkStateSpecApplyConfiguration) WithConfirmation(value *ConfirmationApplyConfiguration) *NodeNetworkStateSpecApplyConfiguration {
+	b.Confirmation = value
+	return b
+}
+
+// WithReapply sets the Reapply field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Reapply field is set to the value of the last call.
+func (b *NodeNetworkStateSpecApplyConfiguration) WithReapply(value nmstatev1alpha1.ReapplyPolicy) *NodeNetworkStateSpecApplyConfiguration {
+	b.Reapply = &value
 	return b
 }
