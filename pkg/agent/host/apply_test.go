@@ -19,7 +19,6 @@ package host
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -27,6 +26,7 @@ import (
 	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
@@ -156,7 +156,7 @@ func TestNoSecretInAnError(t *testing.T) {
 		change.translate(errors.New(quoting)),
 		errors.New(change.scrub(quoting)),
 	} {
-		if strings.Contains(err.Error(), "s3cret") || strings.Count(err.Error(), mask) != 3 {
+		if strings.Contains(err.Error(), "s3cret") || strings.Count(err.Error(), secret.Mask) != 3 {
 			t.Errorf("the error is %v", err)
 		}
 	}
@@ -186,25 +186,6 @@ func TestATransactionKnowsTheSecretsOfAllStates(t *testing.T) {
 		t.Error("what there is was not read")
 	}
 	h.refuse(change, errors.New("this was a test"))
-}
-
-// TestLinksWithMaskedSecretsAreNotMadeAgain: the mask would become the secret.
-func TestLinksWithMaskedSecretsAreNotMadeAgain(t *testing.T) {
-	t.Cleanup(func() { clean(t) })
-	s := &snapshot{
-		scope: scope{links: map[string]bool{"a7": true, "wg7": true}},
-		links: map[string]link{"a7": {}, "b7": {}, "wg7": {}},
-		full: []byte(`{"interfaces":[
-			{"name":"a7","type":"veth","state":"up","veth":{"peer":"b7"}},
-			{"name":"b7","type":"veth","state":"up","veth":{"peer":"a7"}},
-			{"name":"wg7","type":"wireguard","state":"up","wireguard":{"private-key":"` + mask + `"}}]}`),
-	}
-	if err := s.makeLinks(t.Context(), &snapshot{}, backend{name: v1alpha1.BackendKernel}); err != nil {
-		t.Errorf("making the links again: %v", err)
-	}
-	if _, err := net.InterfaceByName("a7"); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestDamagedRecordThatCannotBeSetAside: a read-only disk does not keep the agent

@@ -27,6 +27,7 @@ import (
 	"github.com/godbus/dbus/v5"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
@@ -108,15 +109,15 @@ func (d *detector) networkManager(ctx context.Context) (string, error) {
 		return "", err
 	}
 	var owned bool
-	if err := bus.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, networkManagerName).Store(&owned); err != nil {
+	if err := bus.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, undo.NetworkManagerName).Store(&owned); err != nil {
 		return "", err
 	}
 	if !owned {
-		return "", fmt.Errorf("%s has no owner on the system's D-Bus", networkManagerName)
+		return "", fmt.Errorf("%s has no owner on the system's D-Bus", undo.NetworkManagerName)
 	}
 	var version string
-	err = bus.Object(networkManagerName, networkManagerPath).CallWithContext(ctx,
-		"org.freedesktop.DBus.Properties.Get", 0, networkManagerName, "Version").Store(&version)
+	err = bus.Object(undo.NetworkManagerName, undo.NetworkManagerPath).CallWithContext(ctx,
+		"org.freedesktop.DBus.Properties.Get", 0, undo.NetworkManagerName, "Version").Store(&version)
 	return version, err
 }
 

@@ -18,13 +18,12 @@ package host
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
@@ -55,10 +54,10 @@ func differenceBy(desired *v1alpha1.State, current []byte, candidates func(*comp
 		return nil, err
 	}
 	c := &comparison{candidatesOf: candidates, rules: rules()}
-	if c.desired, err = decode(formatted); err != nil {
+	if c.desired, err = tree.Decode(formatted); err != nil {
 		return nil, err
 	}
-	if c.current, err = decode(current); err != nil {
+	if c.current, err = tree.Decode(current); err != nil {
 		return nil, err
 	}
 	c.indexInterfaces()
@@ -68,7 +67,7 @@ func differenceBy(desired *v1alpha1.State, current []byte, candidates func(*comp
 	if len(differs) == 0 {
 		return nil, nil
 	}
-	text, err := encode(differs)
+	text, err := tree.Encode(differs)
 	return v1alpha1.NewState(text), err
 }
 
@@ -125,11 +124,11 @@ func (c *comparison) fields(path string, wanted, in, there map[string]any) map[s
 func plain(c *comparison, p property) (any, bool) {
 	switch wanted := p.wanted.(type) {
 	case map[string]any:
-		in := object(p.in[p.name])
+		in := tree.Object(p.in[p.name])
 		if in == nil {
 			in = wanted
 		}
-		left := c.fields(p.path, wanted, in, object(p.there))
+		left := c.fields(p.path, wanted, in, tree.Object(p.there))
 		for name, value := range wanted {
 			if len(left) > 0 && (wholes[p.path] || strings.HasPrefix(name, "allow-extra-")) {
 				left[name] = value
@@ -137,13 +136,13 @@ func plain(c *comparison, p property) (any, bool) {
 		}
 		return left, len(left) > 0
 	case []any:
-		return wanted, !c.sameItems(p.path, wanted, items(p.there))
+		return wanted, !c.sameItems(p.path, wanted, tree.Items(p.there))
 	case nil:
 		// Only in Open vSwitch's database does null want a value to be absent.
 		return nil, p.there != nil && strings.Contains(p.path, "ovs-db.")
 	}
 	off := p.there == nil && (p.wanted == false || p.wanted == "")
-	return p.wanted, !off && p.wanted != mask && !sameValue(p.wanted, p.there)
+	return p.wanted, !off && p.wanted != secret.Mask && !tree.SameValue(p.wanted, p.there)
 }
 
 // sameItems tells whether two lists have the same items, in any order. An item
@@ -169,59 +168,9 @@ func (c *comparison) hasItem(path string, wanted any, list []any) bool {
 // holds tells whether an item of a list has all that is wanted.
 func (c *comparison) holds(path string, wanted, there any) bool {
 	if fields, ok := wanted.(map[string]any); ok {
-		return len(c.fields(path, fields, fields, object(there))) == 0
+		return len(c.fields(path, fields, fields, tree.Object(there))) == 0
 	}
-	return sameValue(wanted, there)
-}
-
-// object returns value if it is an object, else nil.
-func object(value any) map[string]any {
-	fields, _ := value.(map[string]any)
-	return fields
-}
-
-// items returns value if it is a list, else nil.
-func items(value any) []any {
-	list, _ := value.([]any)
-	return list
-}
-
-// sameValue compares values as nmstate reads them: a number may be given as text,
-// an IP address in any notation, and a MAC or PCI address in any case.
-func sameValue(a, b any) bool {
-	if reflect.DeepEqual(a, b) {
-		return true
-	}
-	if a == nil || b == nil {
-		return false
-	}
-	one, other := text(a), text(b)
-	first, err1 := netip.ParseAddr(one)
-	second, err2 := netip.ParseAddr(other)
-	if err1 == nil && err2 == nil {
-		return first == second
-	}
-	return one == other || isHardware(one) && strings.EqualFold(one, other)
-}
-
-// isHardware tells whether a text is a MAC or PCI address.
-func isHardware(text string) bool {
-	return strings.Contains(text, ":") && strings.Trim(text, "0123456789abcdefABCDEF:.") == ""
-}
-
-// text returns a value as it is written, without the quotes of a text.
-func text(value any) string {
-	switch value := value.(type) {
-	case string:
-		return value
-	case json.Number:
-		return value.String()
-	}
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		return ""
-	}
-	return string(encoded)
+	return tree.SameValue(wanted, there)
 }
 
 // candidates returns the wanted interfaces in which nmstate finds a difference,
@@ -233,8 +182,8 @@ func (c *comparison) candidates(wanted []any) []any {
 	if len(wanted) == 0 {
 		return nil
 	}
-	desired, err1 := encode(map[string]any{"interfaces": wanted})
-	current, err2 := encode(map[string]any{"interfaces": c.current["interfaces"]})
+	desired, err1 := tree.Encode(map[string]any{"interfaces": wanted})
+	current, err2 := tree.Encode(map[string]any{"interfaces": c.current["interfaces"]})
 	if err1 != nil || err2 != nil {
 		return wanted
 	}
@@ -242,18 +191,18 @@ func (c *comparison) candidates(wanted []any) []any {
 	if err != nil {
 		return wanted
 	}
-	tree, err := decode(bytes.ReplaceAll(differs, []byte(maskedKey), []byte(mask)))
+	root, err := tree.Decode(bytes.ReplaceAll(differs, []byte(maskedKey), []byte(secret.Mask)))
 	if err != nil {
 		return wanted
 	}
-	return list(tree, "interfaces")
+	return tree.List(root, "interfaces")
 }
 
 // maskedKey is a mask of the length of a MACsec key. nmstate refuses keys of
 // another length, so it would not compare a state with the mask itself.
-var maskedKey = fmt.Sprintf("%-32s", mask)
+var maskedKey = fmt.Sprintf("%-32s", secret.Mask)
 
 // withKeys returns a masked state with masks that nmstate accepts.
 func withKeys(state []byte) []byte {
-	return bytes.ReplaceAll(state, []byte(mask), []byte(maskedKey))
+	return bytes.ReplaceAll(state, []byte(secret.Mask), []byte(maskedKey))
 }

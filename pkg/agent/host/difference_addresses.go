@@ -19,6 +19,8 @@ package host
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
 // ipRules returns the rules of the fields of ipv4 and ipv6.
@@ -80,7 +82,7 @@ func isAutomatic(in, thereIn map[string]any) bool {
 // to be no address: then it depends on the routes that there are.
 func compareEnabled(c *comparison, p property) (any, bool) {
 	list, given := p.in["address"].([]any)
-	if p.path == "ipv4.enabled" && given && len(static(list)) == 0 && !isAutomatic(p.in, nil) && len(static(items(p.thereIn["address"]))) == 0 {
+	if p.path == "ipv4.enabled" && given && len(static(list)) == 0 && !isAutomatic(p.in, nil) && len(static(tree.Items(p.thereIn["address"]))) == 0 {
 		return nil, false
 	}
 	return plain(c, p)
@@ -89,7 +91,7 @@ func compareEnabled(c *comparison, p property) (any, bool) {
 // compareAddresses compares static addresses. An additional address is a difference
 // only if allow-extra-address is false; nmstate's default is true.
 func compareAddresses(_ *comparison, p property) (any, bool) {
-	wanted, there := static(items(p.wanted)), static(items(p.there))
+	wanted, there := static(tree.Items(p.wanted)), static(tree.Items(p.there))
 	for _, prefix := range wanted {
 		if !slices.Contains(there, prefix) {
 			return p.wanted, true
@@ -108,13 +110,13 @@ func compareAddresses(_ *comparison, p property) (any, bool) {
 func static(list []any) []string {
 	var found []string
 	for _, item := range list {
-		fields := object(item)
+		fields := tree.Object(item)
 		lifetime := fields["valid-life-time"]
-		ip, err := netip.ParseAddr(text(fields["ip"]))
+		ip, err := netip.ParseAddr(tree.Text(fields["ip"]))
 		if err != nil || ip.Is6() && ip.IsLinkLocalUnicast() || lifetime != nil && lifetime != "forever" {
 			continue
 		}
-		found = append(found, ip.String()+"/"+text(fields["prefix-length"]))
+		found = append(found, ip.String()+"/"+tree.Text(fields["prefix-length"]))
 	}
 	return found
 }

@@ -20,6 +20,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
 // rules returns the rules of the fields that nmstate's verification does not
@@ -119,7 +121,7 @@ func ifShown(c *comparison, p property) (any, bool) {
 // is what is there as long as nothing else is.
 func unlessShown(value string) rule {
 	return func(c *comparison, p property) (any, bool) {
-		if text(p.wanted) == value && p.there == nil {
+		if tree.Text(p.wanted) == value && p.there == nil {
 			return nil, false
 		}
 		return plain(c, p)
@@ -129,7 +131,7 @@ func unlessShown(value string) rule {
 // unlessIs compares a field with a value that stands for whatever is there.
 func unlessIs(value string) rule {
 	return func(c *comparison, p property) (any, bool) {
-		if text(p.wanted) == value && p.there != nil {
+		if tree.Text(p.wanted) == value && p.there != nil {
 			return nil, false
 		}
 		return plain(c, p)
@@ -160,8 +162,8 @@ func notOf(kind string) rule {
 // macAddress compares MAC addresses. nmstate ignores that of a VRF, and that of a
 // bond which takes over the address of its active port.
 func macAddress(c *comparison, p property) (any, bool) {
-	bond := object(p.thereIn["link-aggregation"])
-	options := object(bond["options"])
+	bond := tree.Object(p.thereIn["link-aggregation"])
+	options := tree.Object(bond["options"])
 	if p.in["type"] == "vrf" || bond["mode"] == "active-backup" && options["fail_over_mac"] == "active" {
 		return nil, false
 	}
@@ -181,13 +183,13 @@ func profileName(c *comparison, p property) (any, bool) {
 // it is, but if nothing is mentioned, there is to be nothing. The resolver asks
 // servers and search domains in their order.
 func compareDNS(c *comparison, p property) (any, bool) {
-	wanted, there := object(p.wanted), object(p.there)
+	wanted, there := tree.Object(p.wanted), tree.Object(p.there)
 	for _, name := range []string{"server", "search", "options"} {
 		if wanted[name] == nil && len(wanted) > 0 {
 			continue
 		}
-		want, has := items(wanted[name]), items(there[name])
-		same := slices.EqualFunc(want, has, sameValue)
+		want, has := tree.Items(wanted[name]), tree.Items(there[name])
+		same := slices.EqualFunc(want, has, tree.SameValue)
 		if name == "options" {
 			same = c.sameItems(p.path, want, has)
 		}
@@ -202,10 +204,10 @@ func compareDNS(c *comparison, p property) (any, bool) {
 // and shows them by one, which its own comparison has, too. A feature that is not
 // shown is none of the device's.
 func compareFeatures(_ *comparison, p property) (any, bool) {
-	there := object(p.there)
+	there := tree.Object(p.there)
 	left := map[string]any{}
-	for name, value := range object(p.wanted) {
-		if there[name] != nil && !sameValue(value, there[name]) {
+	for name, value := range tree.Object(p.wanted) {
+		if there[name] != nil && !tree.SameValue(value, there[name]) {
 			left[name] = value
 		}
 	}
@@ -214,13 +216,13 @@ func compareFeatures(_ *comparison, p property) (any, bool) {
 
 // compareDelay compares a bond's delay, which the kernel rounds down.
 func compareDelay(c *comparison, p property) (any, bool) {
-	wanted, err1 := strconv.Atoi(text(p.wanted))
-	there, err2 := strconv.Atoi(text(p.there))
+	wanted, err1 := strconv.Atoi(tree.Text(p.wanted))
+	there, err2 := strconv.Atoi(tree.Text(p.there))
 	miimon := p.in["miimon"]
 	if miimon == nil {
 		miimon = p.thereIn["miimon"]
 	}
-	interval, err3 := strconv.Atoi(text(miimon))
+	interval, err3 := strconv.Atoi(tree.Text(miimon))
 	if err1 == nil && err2 == nil && err3 == nil && interval > 0 && there == wanted-wanted%interval {
 		return nil, false
 	}
@@ -231,8 +233,8 @@ func compareDelay(c *comparison, p property) (any, bool) {
 func compareFlags(_ *comparison, p property) (any, bool) {
 	set := func(list any) []string {
 		var flags []string
-		for _, item := range items(list) {
-			if flag := text(item); !strings.HasPrefix(flag, "cap-") {
+		for _, item := range tree.Items(list) {
+			if flag := tree.Text(item); !strings.HasPrefix(flag, "cap-") {
 				flags = append(flags, flag)
 			}
 		}
@@ -245,8 +247,8 @@ func compareFlags(_ *comparison, p property) (any, bool) {
 // compareFunctions compares SR-IOV's virtual functions. Those that are not
 // mentioned stay as they are.
 func compareFunctions(c *comparison, p property) (any, bool) {
-	for _, one := range items(p.wanted) {
-		if !c.hasItem(p.path, one, items(p.there)) {
+	for _, one := range tree.Items(p.wanted) {
+		if !c.hasItem(p.path, one, tree.Items(p.there)) {
 			return p.wanted, true
 		}
 	}
@@ -257,14 +259,14 @@ func compareFunctions(c *comparison, p property) (any, bool) {
 // Those that are not mentioned stay as they are.
 func compareBridgeMappings(c *comparison, p property) (any, bool) {
 	var left []any
-	for _, item := range items(p.wanted) {
-		wanted := object(item)
-		there := named("localnet", wanted["localnet"], items(p.there))
+	for _, item := range tree.Items(p.wanted) {
+		wanted := tree.Object(item)
+		there := named("localnet", wanted["localnet"], tree.Items(p.there))
 		if wanted["state"] == "absent" {
 			if there != nil {
 				left = append(left, item)
 			}
-		} else if !sameValue(wanted["bridge"], there["bridge"]) {
+		} else if !tree.SameValue(wanted["bridge"], there["bridge"]) {
 			left = append(left, item)
 		}
 	}
@@ -275,7 +277,7 @@ func compareBridgeMappings(c *comparison, p property) (any, bool) {
 // nil if there is none.
 func named(key string, name any, list []any) map[string]any {
 	for _, item := range list {
-		if fields := object(item); fields != nil && sameValue(fields[key], name) {
+		if fields := tree.Object(item); fields != nil && tree.SameValue(fields[key], name) {
 			return fields
 		}
 	}

@@ -18,14 +18,16 @@ package host
 
 import (
 	"slices"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
 // compareInterfaces returns the wanted interfaces that differ, each with the
 // fields that do.
 func compareInterfaces(c *comparison, p property) (any, bool) {
 	var left []any
-	for _, item := range c.candidatesOf(c, items(p.wanted)) {
-		if rest := c.interfaceRest(object(item)); rest != nil {
+	for _, item := range c.candidatesOf(c, tree.Items(p.wanted)) {
+		if rest := c.interfaceRest(tree.Object(item)); rest != nil {
 			left = append(left, rest)
 		}
 	}
@@ -72,8 +74,8 @@ func (c *comparison) fieldsRest(wanted, there map[string]any) map[string]any {
 
 // inFull returns the desired interface of which wanted has the fields that may differ.
 func (c *comparison) inFull(wanted, there map[string]any) map[string]any {
-	for _, item := range list(c.desired, "interfaces") {
-		full := object(item)
+	for _, item := range tree.List(c.desired, "interfaces") {
+		full := tree.Object(item)
 		sameName := full["name"] == wanted["name"] || full["name"] == wanted["profile-name"] || goesBy(there, full["name"])
 		if sameName && compatible(full["type"], wanted["type"]) {
 			return full
@@ -87,7 +89,7 @@ func (c *comparison) inFull(wanted, there map[string]any) map[string]any {
 // name of one that the kernel knows, so the type tells them apart.
 func (c *comparison) find(name, kind any) map[string]any {
 	for _, index := range []map[string][]map[string]any{c.byName, c.byOtherName} {
-		for _, iface := range index[text(name)] {
+		for _, iface := range index[tree.Text(name)] {
 			if compatible(iface["type"], kind) {
 				return iface
 			}
@@ -99,21 +101,21 @@ func (c *comparison) find(name, kind any) map[string]any {
 // indexInterfaces notes what is looked up for each route and port.
 func (c *comparison) indexInterfaces() {
 	c.wantedStates = map[string]any{}
-	for _, item := range list(c.desired, "interfaces") {
-		c.wantedStates[text(object(item)["name"])] = object(item)["state"]
+	for _, item := range tree.List(c.desired, "interfaces") {
+		c.wantedStates[tree.Text(tree.Object(item)["name"])] = tree.Object(item)["state"]
 	}
 	c.byName, c.byOtherName = map[string][]map[string]any{}, map[string][]map[string]any{}
-	for _, item := range list(c.current, "interfaces") {
-		iface := object(item)
-		name := text(iface["name"])
+	for _, item := range tree.List(c.current, "interfaces") {
+		iface := tree.Object(item)
+		name := tree.Text(iface["name"])
 		c.byName[name] = append(c.byName[name], iface)
 		others := []any{iface["profile-name"]}
-		for _, other := range list(iface, "alt-names") {
-			others = append(others, object(other)["name"])
+		for _, other := range tree.List(iface, "alt-names") {
+			others = append(others, tree.Object(other)["name"])
 		}
 		for _, other := range others {
 			if other != nil {
-				c.byOtherName[text(other)] = append(c.byOtherName[text(other)], iface)
+				c.byOtherName[tree.Text(other)] = append(c.byOtherName[tree.Text(other)], iface)
 			}
 		}
 	}
@@ -121,7 +123,7 @@ func (c *comparison) indexInterfaces() {
 
 // goesBy tells whether an interface has the given name beside its own.
 func goesBy(iface map[string]any, name any) bool {
-	return name != nil && (iface["profile-name"] == name || named("name", name, list(iface, "alt-names")) != nil)
+	return name != nil && (iface["profile-name"] == name || named("name", name, tree.List(iface, "alt-names")) != nil)
 }
 
 // compatible tells whether interfaces of these two types can be the same one. A
@@ -166,7 +168,7 @@ func isDown(iface map[string]any) bool {
 // itself, or waits for some.
 func hasIP(iface map[string]any) bool {
 	for _, family := range []string{"ipv4", "ipv6"} {
-		if ip := object(iface[family]); isAutomatic(ip, nil) || len(static(list(ip, "address"))) > 0 {
+		if ip := tree.Object(iface[family]); isAutomatic(ip, nil) || len(static(tree.List(ip, "address"))) > 0 {
 			return true
 		}
 	}
@@ -177,9 +179,9 @@ func hasIP(iface map[string]any) bool {
 // Names that are not mentioned stay.
 func compareAltNames(_ *comparison, p property) (any, bool) {
 	var left []any
-	for _, item := range items(p.wanted) {
-		isThere := named("name", object(item)["name"], items(p.there)) != nil
-		if isThere == (object(item)["state"] == "absent") {
+	for _, item := range tree.Items(p.wanted) {
+		isThere := named("name", tree.Object(item)["name"], tree.Items(p.there)) != nil
+		if isThere == (tree.Object(item)["state"] == "absent") {
 			left = append(left, item)
 		}
 	}

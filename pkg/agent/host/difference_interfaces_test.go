@@ -16,6 +16,8 @@ limitations under the License.
 
 package host
 
+import "github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
+
 // interfaceCases are of interfaces, but for addresses and ports.
 var interfaceCases = []comparisonCase{
 	{"interface", one("name: eth1", "type: ethernet", "state: up"), one("name: eth1", "type: ethernet", "state: up", "mtu: 1500"), ""},
@@ -108,10 +110,10 @@ var interfaceCases = []comparisonCase{
 		one("name: eth1.5", "type: vlan", "state: up", "vlan: {id: 5, base-iface: eth1, protocol: 802.1q, reorder-headers: true, ingress-qos-map: [{from: 1, to: 1}, {from: 2, to: 2}]}"), ""},
 	{"VLAN, another", one("name: eth1.5", "type: vlan", "vlan: {id: 6, base-iface: eth1}"), one("name: eth1.5", "type: vlan", "state: up", "vlan: {id: 5, base-iface: eth1, reorder-headers: true}"),
 		one("name: eth1.5", "type: vlan", "state: up", "vlan: {id: 6, base-iface: eth1}")},
-	{"802.1X", one("name: eth1", "type: ethernet", "802.1x: {identity: me, eap-methods: [tls], password: "+mask+"}"),
-		one("name: eth1", "type: ethernet", "state: up", "802.1x: {identity: me, eap-methods: [tls], password: "+mask+", ca-cert: /a}"), ""},
-	{"802.1X, a secret that is not read back", one("name: eth1", "type: ethernet", "802.1x: {identity: me, private-key-password: "+mask+"}"), one("name: eth1", "type: ethernet", "state: up", "802.1x: {identity: me}"), ""},
-	{"802.1X, another one", one("name: eth1", "type: ethernet", "802.1x: {identity: me, password: "+mask+"}"), one("name: eth1", "type: ethernet", "state: up", "802.1x: {identity: you, password: "+mask+"}"),
+	{"802.1X", one("name: eth1", "type: ethernet", "802.1x: {identity: me, eap-methods: [tls], password: "+secret.Mask+"}"),
+		one("name: eth1", "type: ethernet", "state: up", "802.1x: {identity: me, eap-methods: [tls], password: "+secret.Mask+", ca-cert: /a}"), ""},
+	{"802.1X, a secret that is not read back", one("name: eth1", "type: ethernet", "802.1x: {identity: me, private-key-password: "+secret.Mask+"}"), one("name: eth1", "type: ethernet", "state: up", "802.1x: {identity: me}"), ""},
+	{"802.1X, another one", one("name: eth1", "type: ethernet", "802.1x: {identity: me, password: "+secret.Mask+"}"), one("name: eth1", "type: ethernet", "state: up", "802.1x: {identity: you, password: "+secret.Mask+"}"),
 		one("name: eth1", "type: ethernet", "state: up", "802.1x: {identity: me}")},
 	{"802.1X, methods", one("name: eth1", "type: ethernet", "802.1x: {identity: me, eap-methods: [tls, tls]}"), one("name: eth1", "type: ethernet", "state: up", "802.1x: {identity: me, eap-methods: [tls, peap]}"),
 		one("name: eth1", "type: ethernet", "state: up", "802.1x: {eap-methods: [tls, tls]}")},

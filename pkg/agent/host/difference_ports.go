@@ -20,12 +20,14 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
 // comparePorts compares the ports of a bond, bridge or VRF. Each wanted port has to
 // be there as wanted. Any other one must not be there, unless it may be extra.
 func comparePorts(c *comparison, p property) (any, bool) {
-	wanted, there := items(p.wanted), items(p.there)
+	wanted, there := tree.Items(p.wanted), tree.Items(p.there)
 	for _, port := range wanted {
 		if !slices.ContainsFunc(there, func(other any) bool { return c.samePort(p.path, port, other) }) {
 			return p.wanted, true
@@ -45,11 +47,11 @@ func (c *comparison) samePort(path string, wanted, there any) bool {
 	if c.portName(wanted) != c.portName(there) {
 		return false
 	}
-	return object(wanted) == nil || c.holds(path, withoutName(wanted), there)
+	return tree.Object(wanted) == nil || c.holds(path, withoutName(wanted), there)
 }
 
 func withoutName(port any) map[string]any {
-	fields := maps.Clone(object(port))
+	fields := maps.Clone(tree.Object(port))
 	delete(fields, "name")
 	return fields
 }
@@ -58,7 +60,7 @@ func withoutName(port any) map[string]any {
 // object or as a name.
 func (c *comparison) portName(port any) any {
 	name := port
-	if fields := object(port); fields != nil {
+	if fields := tree.Object(port); fields != nil {
 		name = fields["name"]
 	}
 	if iface := c.find(name, nil); iface != nil {
@@ -75,7 +77,7 @@ func (c *comparison) mayBeExtra(in map[string]any, port any) bool {
 	if in["allow-extra-ports"] == true {
 		return true
 	}
-	if ports := list(object(object(port)["link-aggregation"]), "port"); len(ports) > 0 {
+	if ports := tree.List(tree.Object(tree.Object(port)["link-aggregation"]), "port"); len(ports) > 0 {
 		return !slices.ContainsFunc(ports, func(one any) bool { return !c.mayBeExtra(in, one) })
 	}
 	iface := c.kernelInterface(c.portName(port))
@@ -92,8 +94,8 @@ func (c *comparison) kernelInterface(name any) map[string]any { return c.find(na
 // compareVLAN compares the VLAN filter of a bridge's port. An empty one means
 // that there is to be none.
 func compareVLAN(c *comparison, p property) (any, bool) {
-	if len(object(p.wanted)) == 0 {
-		return p.wanted, len(object(p.there)) > 0
+	if len(tree.Object(p.wanted)) == 0 {
+		return p.wanted, len(tree.Object(p.there)) > 0
 	}
 	return plain(c, p)
 }
@@ -105,13 +107,13 @@ func compareTags(_ *comparison, p property) (any, bool) {
 
 func tags(list any) map[int]bool {
 	found := map[int]bool{}
-	for _, item := range items(list) {
-		lowest, highest := object(item)["id"], object(item)["id"]
-		if span := object(object(item)["id-range"]); span != nil {
+	for _, item := range tree.Items(list) {
+		lowest, highest := tree.Object(item)["id"], tree.Object(item)["id"]
+		if span := tree.Object(tree.Object(item)["id-range"]); span != nil {
 			lowest, highest = span["min"], span["max"]
 		}
-		first, err1 := strconv.Atoi(text(lowest))
-		last, err2 := strconv.Atoi(text(highest))
+		first, err1 := strconv.Atoi(tree.Text(lowest))
+		last, err2 := strconv.Atoi(tree.Text(highest))
 		if err1 != nil || err2 != nil {
 			continue
 		}
@@ -128,22 +130,22 @@ func tags(list any) map[int]bool {
 // port of a bridge, which must not have IP, and refuses the state. Of a controller
 // that is desired it looks the type up.
 func withVRFs(desired []byte, current map[string]any) []byte {
-	wanted, err := decode(desired)
+	wanted, err := tree.Decode(desired)
 	if err != nil {
 		return desired
 	}
 	controllers := map[string]string{}
-	for _, item := range list(current, "interfaces") {
-		if iface := object(item); iface["type"] == "vrf" {
-			for _, port := range list(object(iface["vrf"]), "port") {
-				controllers[text(port)] = stringAt(iface, "name")
+	for _, item := range tree.List(current, "interfaces") {
+		if iface := tree.Object(item); iface["type"] == "vrf" {
+			for _, port := range tree.List(tree.Object(iface["vrf"]), "port") {
+				controllers[tree.Text(port)] = tree.StringAt(iface, "name")
 			}
 		}
 	}
 	changed := false
-	for _, item := range list(wanted, "interfaces") {
-		iface := object(item)
-		port := stringAt(iface, "name")
+	for _, item := range tree.List(wanted, "interfaces") {
+		iface := tree.Object(item)
+		port := tree.StringAt(iface, "name")
 		vrf := controllers[port]
 		if vrf != "" && iface["controller"] == nil && keepsPort(wanted, vrf, port) {
 			iface["controller"], changed = vrf, true
@@ -152,7 +154,7 @@ func withVRFs(desired []byte, current map[string]any) []byte {
 	if !changed {
 		return desired
 	}
-	text, err := encode(wanted)
+	text, err := tree.Encode(wanted)
 	if err != nil {
 		return desired
 	}
@@ -162,8 +164,8 @@ func withVRFs(desired []byte, current map[string]any) []byte {
 // keepsPort tells whether a port stays with its VRF: the state does not take it
 // away and no other controller claims it.
 func keepsPort(wanted map[string]any, vrf, port string) bool {
-	for _, item := range list(wanted, "interfaces") {
-		iface := object(item)
+	for _, item := range tree.List(wanted, "interfaces") {
+		iface := tree.Object(item)
 		ports, given := portsOf(iface)
 		isVRF := iface["name"] == vrf
 		switch {
@@ -180,10 +182,10 @@ func keepsPort(wanted map[string]any, vrf, port string) bool {
 // it is given any list of them.
 func portsOf(iface map[string]any) (names []any, given bool) {
 	for _, section := range []string{"bridge", "link-aggregation", "vrf"} {
-		ports, isList := object(iface[section])["port"].([]any)
+		ports, isList := tree.Object(iface[section])["port"].([]any)
 		given = given || isList
 		for _, port := range ports {
-			if fields := object(port); fields != nil {
+			if fields := tree.Object(port); fields != nil {
 				port = fields["name"]
 			}
 			names = append(names, port)

@@ -16,6 +16,8 @@ limitations under the License.
 
 package host
 
+import "github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
+
 // bridge is br0 with the given ports, and the interfaces in them.
 func bridge(ports string, others ...string) string {
 	state := "{interfaces: [{name: br0, type: linux-bridge, state: up, bridge: {" + ports + "}}"
@@ -122,13 +124,13 @@ var refusedCases = []comparisonCase{
 	{"a VRF whose port has another address", vrf("port: [eth1], route-table-id: 102", "{name: eth1, type: ethernet, state: up, ipv4: {enabled: true, address: ["+otherAddress+"]}}"), vrf("port: [eth1], route-table-id: 102", portOfVRF),
 		one("name: eth1", "type: ethernet", "state: up", "ipv4: {address: ["+otherAddress+"]}")},
 	{"a port of a VRF alone", eth1("ipv4: {enabled: true, address: [" + wantedAddress + "]}"), vrf("port: [eth1], route-table-id: 102", portOfVRF), ""},
-	{"MACsec", one("name: ms0", "type: macsec", "macsec: {base-iface: eth1, encrypt: true, mka-cak: "+mask+", mka-ckn: '1234', port: 5, validation: strict, send-sci: true}"),
-		one("name: ms0", "type: macsec", "state: up", "macsec: {base-iface: eth1, encrypt: true, mka-cak: "+mask+", mka-ckn: '1234', port: 5, validation: strict, send-sci: true, offload: off}"), ""},
-	{"MACsec whose key is not read back", one("name: ms0", "type: macsec", "macsec: {base-iface: eth1, encrypt: true, mka-cak: "+mask+", mka-ckn: '1234', port: 5, validation: strict, send-sci: true}"),
+	{"MACsec", one("name: ms0", "type: macsec", "macsec: {base-iface: eth1, encrypt: true, mka-cak: "+secret.Mask+", mka-ckn: '1234', port: 5, validation: strict, send-sci: true}"),
+		one("name: ms0", "type: macsec", "state: up", "macsec: {base-iface: eth1, encrypt: true, mka-cak: "+secret.Mask+", mka-ckn: '1234', port: 5, validation: strict, send-sci: true, offload: off}"), ""},
+	{"MACsec whose key is not read back", one("name: ms0", "type: macsec", "macsec: {base-iface: eth1, encrypt: true, mka-cak: "+secret.Mask+", mka-ckn: '1234', port: 5, validation: strict, send-sci: true}"),
 		one("name: ms0", "type: macsec", "state: up", "macsec: {base-iface: eth1, encrypt: true, mka-ckn: '1234', port: 5, validation: strict, send-sci: true}"), ""},
-	{"MACsec with another port", one("name: ms0", "type: macsec", "macsec: {base-iface: eth1, encrypt: true, mka-cak: "+mask+", mka-ckn: '1234', port: 5, validation: strict, send-sci: true}"),
-		one("name: ms0", "type: macsec", "state: up", "macsec: {base-iface: eth1, encrypt: true, mka-cak: "+mask+", mka-ckn: '1234', port: 6, validation: strict, send-sci: true}"),
-		one("name: ms0", "type: macsec", "state: up", "macsec: {base-iface: eth1, encrypt: true, mka-cak: "+mask+", mka-ckn: '1234', port: 5, validation: strict, send-sci: true}")},
+	{"MACsec with another port", one("name: ms0", "type: macsec", "macsec: {base-iface: eth1, encrypt: true, mka-cak: "+secret.Mask+", mka-ckn: '1234', port: 5, validation: strict, send-sci: true}"),
+		one("name: ms0", "type: macsec", "state: up", "macsec: {base-iface: eth1, encrypt: true, mka-cak: "+secret.Mask+", mka-ckn: '1234', port: 6, validation: strict, send-sci: true}"),
+		one("name: ms0", "type: macsec", "state: up", "macsec: {base-iface: eth1, encrypt: true, mka-cak: "+secret.Mask+", mka-ckn: '1234', port: 5, validation: strict, send-sci: true}")},
 	{"VXLAN with a field that differs", one("name: vx0", "type: vxlan", "vxlan: {id: 5, base-iface: eth1, remote: 192.0.2.3, learning: true}"),
 		one("name: vx0", "type: vxlan", "state: up", "vxlan: {id: 5, base-iface: eth1, remote: 192.0.2.3, learning: false, destination-port: 4789}"),
 		one("name: vx0", "type: vxlan", "state: up", "vxlan: {id: 5, base-iface: eth1, remote: 192.0.2.3, learning: true}")},

@@ -19,17 +19,19 @@ package host
 import (
 	"net/netip"
 	"slices"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
 // compareRoutes returns the wanted routes that differ: those that are not there,
 // and those to be absent of which some are there that no other entry wants.
 func compareRoutes(c *comparison, p property) (any, bool) {
-	return entryKind{key: "destination", matches: c.isRoute}.left(items(p.wanted), c.notIgnored(items(p.there)))
+	return entryKind{key: "destination", matches: c.isRoute}.left(tree.Items(p.wanted), c.notIgnored(tree.Items(p.there)))
 }
 
 // compareRouteRules is compareRoutes for rules.
 func compareRouteRules(c *comparison, p property) (any, bool) {
-	return entryKind{key: "ip-from", matches: c.isRouteRule}.left(items(p.wanted), c.notIgnored(items(p.there)))
+	return entryKind{key: "ip-from", matches: c.isRouteRule}.left(tree.Items(p.wanted), c.notIgnored(tree.Items(p.there)))
 }
 
 // entryKind is what entries of routes and of rules differ in.
@@ -46,12 +48,12 @@ func (k entryKind) left(wanted, there []any) (any, bool) {
 	wantedByKey, thereByKey := k.byKey(wanted), k.byKey(there)
 	isWanted := func(entry map[string]any) bool {
 		return slices.ContainsFunc(slices.Concat(wantedByKey[k.keyOf(entry)], wantedByKey[""]), func(item any) bool {
-			return object(item)["state"] == nil && k.matches(object(item), entry)
+			return tree.Object(item)["state"] == nil && k.matches(tree.Object(item), entry)
 		})
 	}
 	var left []any
 	for _, item := range wanted {
-		one := object(item)
+		one := tree.Object(item)
 		if one["state"] == "ignore" {
 			continue
 		}
@@ -61,7 +63,7 @@ func (k entryKind) left(wanted, there []any) (any, bool) {
 			others = there
 		}
 		found := slices.ContainsFunc(others, func(other any) bool {
-			return k.matches(one, object(other)) && !(absent && isWanted(object(other)))
+			return k.matches(one, tree.Object(other)) && !(absent && isWanted(tree.Object(other)))
 		})
 		if found == absent {
 			left = append(left, item)
@@ -75,7 +77,7 @@ func (k entryKind) left(wanted, there []any) (any, bool) {
 func (k entryKind) byKey(entries []any) map[string][]any {
 	index := map[string][]any{}
 	for _, item := range entries {
-		key := k.keyOf(object(item))
+		key := k.keyOf(tree.Object(item))
 		index[key] = append(index[key], item)
 	}
 	return index
@@ -93,7 +95,7 @@ func (k entryKind) keyOf(entry map[string]any) string {
 // notIgnored leaves out routes and rules over interfaces that nmstate leaves alone.
 func (c *comparison) notIgnored(entries []any) []any {
 	return slices.DeleteFunc(slices.Clone(entries), func(item any) bool {
-		entry := object(item)
+		entry := tree.Object(item)
 		return entry["state"] == "ignore" || c.isIgnored(entry["next-hop-interface"]) && entry["route-type"] == nil || c.isIgnored(entry["iif"])
 	})
 }
@@ -104,7 +106,7 @@ func (c *comparison) isIgnored(name any) bool {
 	if name == nil {
 		return false
 	}
-	if state, isMeant := c.wantedStates[text(name)]; isMeant {
+	if state, isMeant := c.wantedStates[tree.Text(name)]; isMeant {
 		return state == "ignore"
 	}
 	return c.find(name, nil)["state"] == "ignore"
@@ -129,16 +131,16 @@ func (c *comparison) isRoute(wanted, there map[string]any) bool {
 				return false
 			}
 		case "metric":
-			unset := wanted["state"] != nil || slices.Contains([]string{"-1", "0"}, text(value))
-			if !unset && !sameValue(value, has) {
+			unset := wanted["state"] != nil || slices.Contains([]string{"-1", "0"}, tree.Text(value))
+			if !unset && !tree.SameValue(value, has) {
 				return false
 			}
 		case "table-id":
-			if text(value) != "0" && !sameValue(value, has) {
+			if tree.Text(value) != "0" && !tree.SameValue(value, has) {
 				return false
 			}
 		default:
-			if off := value == false && has == nil; !off && !sameValue(value, has) {
+			if off := value == false && has == nil; !off && !tree.SameValue(value, has) {
 				return false
 			}
 		}
@@ -152,7 +154,7 @@ func (c *comparison) isRoute(wanted, there map[string]any) bool {
 func (c *comparison) isRouteRule(wanted, there map[string]any) bool {
 	for name, value := range wanted {
 		has := there[name]
-		is := sameValue(value, has)
+		is := tree.SameValue(value, has)
 		switch name {
 		case "state":
 			is = true
@@ -165,9 +167,9 @@ func (c *comparison) isRouteRule(wanted, there map[string]any) bool {
 				is = samePrefix(value, has)
 			}
 		case "priority":
-			is = is || text(value) == "-1" || text(value) == "0" && has == nil
+			is = is || tree.Text(value) == "-1" || tree.Text(value) == "0" && has == nil
 		case "route-table":
-			is = is || text(value) == "0"
+			is = is || tree.Text(value) == "0"
 		case "fwmark", "fwmask":
 			is = is || isZero(value) && (has == nil || isZero(has))
 		case "iif":
@@ -177,10 +179,10 @@ func (c *comparison) isRouteRule(wanted, there map[string]any) bool {
 			return false
 		}
 	}
-	return wanted["state"] != nil || wanted["action"] != nil || wanted["route-table"] != nil || text(there["route-table"]) == "254"
+	return wanted["state"] != nil || wanted["action"] != nil || wanted["route-table"] != nil || tree.Text(there["route-table"]) == "254"
 }
 
-func isZero(value any) bool { return text(value) == "0" || text(value) == "0x0" }
+func isZero(value any) bool { return tree.Text(value) == "0" || tree.Text(value) == "0x0" }
 
 // samePrefix tells whether two texts mean the same network. An address alone is a
 // network of its own.
@@ -191,10 +193,10 @@ func samePrefix(a, b any) bool {
 }
 
 func parsePrefix(value any) (netip.Prefix, bool) {
-	if prefix, err := netip.ParsePrefix(text(value)); err == nil {
+	if prefix, err := netip.ParsePrefix(tree.Text(value)); err == nil {
 		return prefix.Masked(), true
 	}
-	address, err := netip.ParseAddr(text(value))
+	address, err := netip.ParseAddr(tree.Text(value))
 	if err != nil {
 		return netip.Prefix{}, false
 	}

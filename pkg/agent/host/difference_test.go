@@ -26,6 +26,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/yaml"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
@@ -141,15 +142,15 @@ func TestNothingDiffersOnceItIsThere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			wanted, err := decode(formatted)
+			wanted, err := tree.Decode(formatted)
 			if err != nil {
 				t.Fatal(err)
 			}
-			there, err := decode(fromYAML(t, test.current).Raw)
+			there, err := tree.Decode(fromYAML(t, test.current).Raw)
 			if err != nil {
 				t.Fatal(err)
 			}
-			current, err := encode(applied(wanted, there))
+			current, err := tree.Encode(applied(wanted, there))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -166,7 +167,7 @@ func TestNothingDiffersOnceItIsThere(t *testing.T) {
 func TestAPortOfAVRFCanBeValidated(t *testing.T) {
 	address := "{name: eth1, type: ethernet, state: up, ipv4: {enabled: true, address: [" + wantedAddress + "]}}"
 	current := fromYAML(t, vrf("port: [eth1], route-table-id: 102", portOfVRF)).Raw
-	there, err := decode(current)
+	there, err := tree.Decode(current)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,14 +200,14 @@ func TestAPortOfAVRFCanBeValidated(t *testing.T) {
 func applied(wanted, there map[string]any) map[string]any {
 	result := maps.Clone(there)
 	var interfaces []any
-	for _, item := range list(there, "interfaces") {
-		if named("name", object(item)["name"], list(wanted, "interfaces")) == nil {
+	for _, item := range tree.List(there, "interfaces") {
+		if named("name", tree.Object(item)["name"], tree.List(wanted, "interfaces")) == nil {
 			interfaces = append(interfaces, item)
 		}
 	}
-	for _, item := range list(wanted, "interfaces") {
-		iface := object(item)
-		switch before := named("name", iface["name"], list(there, "interfaces")); {
+	for _, item := range tree.List(wanted, "interfaces") {
+		iface := tree.Object(item)
+		switch before := named("name", iface["name"], tree.List(there, "interfaces")); {
 		case iface["state"] == "absent":
 		case iface["state"] == "up":
 			interfaces = append(interfaces, over(iface, before))
@@ -218,11 +219,11 @@ func applied(wanted, there map[string]any) map[string]any {
 	result["interfaces"] = interfaces
 	for section, value := range wanted {
 		if section != "interfaces" && section != "description" {
-			result[section] = over(object(value), object(there[section]))
+			result[section] = over(tree.Object(value), tree.Object(there[section]))
 		}
 	}
-	for _, item := range list(object(result["route-rules"]), "config") {
-		if rule := object(item); rule["action"] == nil && rule["route-table"] == nil {
+	for _, item := range tree.List(tree.Object(result["route-rules"]), "config") {
+		if rule := tree.Object(item); rule["action"] == nil && rule["route-table"] == nil {
 			rule["route-table"] = "254" // the kernel's main table
 		}
 	}
@@ -242,17 +243,17 @@ func over(wanted, there map[string]any) map[string]any {
 				delete(result, key)
 				continue
 			}
-			result[key] = over(value, object(there[key]))
+			result[key] = over(value, tree.Object(there[key]))
 		case []any:
 			var kept []any
 			for _, item := range value {
-				if object(item)["state"] != "absent" {
+				if tree.Object(item)["state"] != "absent" {
 					kept = append(kept, item)
 				}
 			}
 			if key == "config" || key == "bridge-mappings" || key == "alt-names" {
-				for _, item := range items(there[key]) {
-					if !takenAway(object(item), value) {
+				for _, item := range tree.Items(there[key]) {
+					if !takenAway(tree.Object(item), value) {
 						kept = append(kept, item)
 					}
 				}
@@ -268,7 +269,7 @@ func over(wanted, there map[string]any) map[string]any {
 // takenAway tells whether one of the entries says that an item is to be absent, or another one.
 func takenAway(item map[string]any, entries []any) bool {
 	for _, other := range entries {
-		entry := maps.Clone(object(other))
+		entry := maps.Clone(tree.Object(other))
 		absent := entry["state"] == "absent"
 		delete(entry, "state")
 		switch {
@@ -285,7 +286,7 @@ func takenAway(item map[string]any, entries []any) bool {
 
 func hasAll(wanted, there map[string]any) bool {
 	for key, value := range wanted {
-		if key != "metric" && value != "" && !sameValue(value, there[key]) && !samePrefix(value, there[key]) {
+		if key != "metric" && value != "" && !tree.SameValue(value, there[key]) && !samePrefix(value, there[key]) {
 			return false
 		}
 	}

@@ -35,8 +35,6 @@ const (
 	// server remembers is the state's size times the changes of the last 90 s.
 	sendBurst    = 4
 	sendInterval = time.Second
-	// eventBuffer is the socket's, in bytes; when it overflows the kernel says so.
-	eventBuffer = 4 << 20
 )
 
 // eventGroups are the rtnetlink(7) groups whose messages wake the agent up.
@@ -45,19 +43,6 @@ var eventGroups = []uint{
 	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
 	// Forwarding; and the next hop objects that take their routes along when they go.
 	unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_NEXTHOP,
-}
-
-// subscribe opens a socket on which the kernel reports the changes of groups.
-func subscribe(groups ...uint) (*nl.NetlinkSocket, error) {
-	socket, err := nl.Subscribe(unix.NETLINK_ROUTE, groups...)
-	if err != nil {
-		return nil, fmt.Errorf("subscribing to the kernel's network events: %w", err)
-	}
-	if err := unix.SetsockoptInt(socket.GetFd(), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, eventBuffer); err != nil {
-		socket.Close()
-		return nil, fmt.Errorf("enlarging the event socket's buffer: %w", err)
-	}
-	return socket, nil
 }
 
 // listen puts something into events whenever the kernel reports a change, until

@@ -31,6 +31,8 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
@@ -132,7 +134,7 @@ func (h *Host) interrupt() {
 // Run reads the network, and again whenever the kernel reports a change, until ctx
 // ends. It then waits for an apply that is under way.
 func (h *Host) Run(ctx context.Context) error {
-	socket, err := subscribe(eventGroups...)
+	socket, err := rtnetlink.Subscribe(eventGroups...)
 	if err != nil {
 		return err
 	}
@@ -242,7 +244,7 @@ func (h *Host) readNetwork() (proved bool) {
 	} else {
 		h.witness.forget()
 		h.view.state = nil
-		h.view.readError = scrub("reading the network: "+err.Error(), h.desired())
+		h.view.readError = secret.Scrub("reading the network: "+err.Error(), h.desired())
 	}
 	return false
 }
@@ -306,13 +308,13 @@ func (h *Host) compare() {
 	}
 	var err error
 	if h.view.difference, err = differenceOf(desired, h.view.state); err != nil {
-		h.view.differenceError = scrub(err.Error(), desired.Raw)
+		h.view.differenceError = secret.Scrub(err.Error(), desired.Raw)
 	}
 }
 
 // differenceOf returns what of a desired state does not hold in the current one.
 func differenceOf(desired *v1alpha1.State, current *state) (*v1alpha1.State, error) {
-	masked, err := maskState(desired.Raw)
+	masked, err := secret.MaskState(desired.Raw)
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,7 @@ import (
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/conformance"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
@@ -139,7 +140,7 @@ func clean(t *testing.T) {
 		}
 	}
 	netns.Run(t, "ip", "addr", "flush", "dev", "lo", "scope", "global")
-	if err := os.WriteFile(resolvConf, nil, 0o644); err != nil {
+	if err := os.WriteFile(undo.ResolvConf, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -244,25 +245,26 @@ func TestAHalfFailedApplyIsUndone(t *testing.T) {
 		netns.Run(t, "ip", "rule", "del", "priority", "700")
 		netns.Run(t, "ip", "route", "flush", "table", "77")
 	})
-	if err := os.WriteFile(resolvConf, []byte("nameserver 192.0.2.53\n"), 0o644); err != nil {
+	if err := os.WriteFile(undo.ResolvConf, []byte("nameserver 192.0.2.53\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.Barrier(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	before, err := takeSnapshot(everything, nil)
+	before, err := undo.Note(t.Context(), undo.Request{All: true})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer before.Close()
 	_, err = h.Apply(t.Context(), desire(t, h, halfWay))
 	if agent.KindOf(err) != agent.Failed {
 		t.Fatalf("the apply ended with %v", err)
 	}
-	now, err := takeSnapshot(everything, nil)
+	left, err := before.Differences(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left := before.differences(now); len(left) > 0 {
+	if len(left) > 0 {
 		t.Errorf("not as before: %s", strings.Join(left, "; "))
 	}
 	last := h.feed.Last()

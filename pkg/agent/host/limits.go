@@ -25,6 +25,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
 const (
@@ -41,25 +43,25 @@ const (
 //
 // makes tells whether the kernel can make links of a kind.
 func impossible(desired, current []byte, makes func(kind string) bool) (field.ErrorList, error) {
-	wanted, err := decode(desired)
+	wanted, err := tree.Decode(desired)
 	if err != nil {
 		return nil, err
 	}
-	there, err := decode(current)
+	there, err := tree.Decode(current)
 	if err != nil {
 		return nil, err
 	}
-	c := limitCheck{wanted: interfacesByName(wanted), there: interfacesByName(there), kinds: linkKinds(), makes: makes}
-	for _, item := range list(wanted, "interfaces") {
+	c := limitCheck{wanted: tree.InterfacesByName(wanted), there: tree.InterfacesByName(there), kinds: linkKinds(), makes: makes}
+	for _, item := range tree.List(wanted, "interfaces") {
 		iface, isObject := item.(map[string]any)
 		if !isObject {
 			continue
 		}
 		// An interface that is found by its MAC or PCI address is there, under a name of its own.
-		if id := stringAt(iface, "identifier"); id != "" && id != "name" {
+		if id := tree.StringAt(iface, "identifier"); id != "" && id != "name" {
 			continue
 		}
-		if state := stringAt(iface, "state"); state == "" || state == "up" {
+		if state := tree.StringAt(iface, "state"); state == "" || state == "up" {
 			c.check(iface)
 		}
 	}
@@ -77,7 +79,7 @@ type limitCheck struct {
 
 // check checks one interface that is to be up.
 func (c *limitCheck) check(iface map[string]any) {
-	name := stringAt(iface, "name")
+	name := tree.StringAt(iface, "name")
 	path := statePath().Child("interfaces").Key("name=" + name)
 	kind, known := c.kinds[c.typeOf(iface)]
 	if !known || name == "" {
@@ -94,13 +96,13 @@ func (c *limitCheck) check(iface map[string]any) {
 // typeOf returns the type of a wanted interface: the one that it has if the state
 // gives none.
 func (c *limitCheck) typeOf(iface map[string]any) string {
-	if name := stringAt(iface, "type"); name != "" && name != "unknown" {
+	if name := tree.StringAt(iface, "type"); name != "" && name != "unknown" {
 		if _, hasPeer := iface["veth"]; hasPeer && name == "ethernet" {
 			return "veth"
 		}
 		return name
 	}
-	return stringAt(c.there[stringAt(iface, "name")], "type")
+	return tree.StringAt(c.there[tree.StringAt(iface, "name")], "type")
 }
 
 // isThere tells whether an interface is there, by its name, by an alternative one
@@ -110,11 +112,11 @@ func (c *limitCheck) isThere(name string) bool {
 		return true
 	}
 	for _, iface := range c.there {
-		if stringAt(iface, "profile-name") == name {
+		if tree.StringAt(iface, "profile-name") == name {
 			return true
 		}
-		for _, item := range list(iface, "alt-names") {
-			if fields, _ := item.(map[string]any); stringAt(fields, "name") == name {
+		for _, item := range tree.List(iface, "alt-names") {
+			if fields, _ := item.(map[string]any); tree.StringAt(fields, "name") == name {
 				return true
 			}
 		}
@@ -133,11 +135,11 @@ func (c *limitCheck) checkID(iface map[string]any, path *field.Path, section str
 // checkNew checks an interface that is to be made.
 func (c *limitCheck) checkNew(iface map[string]any, kind linkKind, path *field.Path) {
 	if !c.makes(kind.name) {
-		c.refuse(path.Child("type"), stringAt(iface, "type"), "the kernel of this node cannot make links of the kind "+kind.name)
+		c.refuse(path.Child("type"), tree.StringAt(iface, "type"), "the kernel of this node cannot make links of the kind "+kind.name)
 	}
-	c.checkName(stringAt(iface, "name"), path.Child("name"))
-	if veth, _ := iface["veth"].(map[string]any); !c.isThere(stringAt(veth, "peer")) {
-		c.checkName(stringAt(veth, "peer"), path.Child("veth", "peer"))
+	c.checkName(tree.StringAt(iface, "name"), path.Child("name"))
+	if veth, _ := iface["veth"].(map[string]any); !c.isThere(tree.StringAt(veth, "peer")) {
+		c.checkName(tree.StringAt(veth, "peer"), path.Child("veth", "peer"))
 	}
 	switch mtu, ok := integer(iface["mtu"]); {
 	case !ok:
@@ -165,7 +167,7 @@ func (c *limitCheck) checkName(name string, path *field.Path) {
 // interface below it has once the state is applied. An MTU that stays as it is can be
 // above: a VXLAN keeps its own when its base's is lowered.
 func (c *limitCheck) checkBase(iface map[string]any, kind linkKind, path *field.Path) {
-	is := c.there[stringAt(iface, "name")]
+	is := c.there[tree.StringAt(iface, "name")]
 	mtu, ok := integer(iface["mtu"])
 	if now, isThere := integer(is["mtu"]); !ok || kind.base == "" || isThere && now == mtu {
 		return
@@ -181,7 +183,7 @@ func (c *limitCheck) checkBase(iface map[string]any, kind linkKind, path *field.
 
 func baseOf(iface map[string]any, kind linkKind) string {
 	fields, _ := iface[kind.base].(map[string]any)
-	return stringAt(fields, "base-iface")
+	return tree.StringAt(fields, "base-iface")
 }
 
 // mtuOfBase returns the MTU that a base has once the state is applied. It is sure
@@ -192,7 +194,7 @@ func (c *limitCheck) mtuOfBase(base string) (mtu int64, sure bool) {
 	if mtu, given := integer(wanted["mtu"]); given {
 		return mtu, true
 	}
-	switch stringAt(is, "type") {
+	switch tree.StringAt(is, "type") {
 	case "ethernet", "veth":
 		for _, iface := range c.wanted {
 			if c.typeOf(iface) == "bond" {
@@ -206,7 +208,7 @@ func (c *limitCheck) mtuOfBase(base string) (mtu int64, sure bool) {
 	default:
 		return 0, false
 	}
-	if stringAt(is, "controller") != "" {
+	if tree.StringAt(is, "controller") != "" {
 		return 0, false
 	}
 	return integer(is["mtu"])
@@ -221,6 +223,6 @@ func integer(value any) (number int64, ok bool) {
 	if value == nil {
 		return 0, false
 	}
-	number, err := strconv.ParseInt(text(value), 10, 64)
+	number, err := strconv.ParseInt(tree.Text(value), 10, 64)
 	return number, err == nil
 }

@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
@@ -143,8 +144,8 @@ func unchanged(t *testing.T, h *Host, before string, err error) {
 	if now := managedPicture(t); now != before {
 		t.Errorf("the node was\n%s\nand is\n%s", before, now)
 	}
-	if state, err := readManager(t.Context()); err != nil || len(state.checkpoints) > 0 {
-		t.Errorf("checkpoints %v, %v", state.checkpoints, err)
+	if state, err := undo.ReadManager(t.Context()); err != nil || len(state.Checkpoints) > 0 {
+		t.Errorf("checkpoints %v, %v", state.Checkpoints, err)
 	}
 	if last := h.feed.Last().Status.LastApply; last.Outcome != v1alpha1.ApplyRolledBack {
 		t.Errorf("lastApply is %+v", last)
@@ -157,9 +158,9 @@ func TestManagedChangeIsCommitted(t *testing.T) {
 	if _, err := h.Apply(t.Context(), desire(t, h, managedState(1))); err != nil {
 		t.Fatal(err)
 	}
-	state, err := readManager(t.Context())
-	if err != nil || len(state.checkpoints) > 0 {
-		t.Errorf("checkpoints %v, %v", state.checkpoints, err)
+	state, err := undo.ReadManager(t.Context())
+	if err != nil || len(state.Checkpoints) > 0 {
+		t.Errorf("checkpoints %v, %v", state.Checkpoints, err)
 	}
 	if now := managedPicture(t); !strings.Contains(now, "198.51.100.1/24") || !strings.Contains(now, "nameserver 198.51.100.1") || !strings.Contains(now, "br1.nmconnection") {
 		t.Errorf("the node is\n%s", now)

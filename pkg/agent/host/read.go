@@ -18,8 +18,8 @@ package host
 
 import (
 	"bytes"
-	"strings"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
@@ -39,36 +39,21 @@ var noise = map[string]bool{
 	"preferred-life-time": true,
 }
 
-const (
-	// lifetime is the field that tells how long an address is valid. libnmstate
-	// takes an address with any value but forever for a dynamic one, which it does
-	// not configure.
-	lifetime = "valid-life-time"
-	forever  = "forever"
-	// dynamic is what is shown instead of the seconds, which change all the time.
-	// An address that is sent back with it stays a lease.
-	dynamic = "dynamic"
-	// protocol is the field that tells who made an address. libnmstate does not
-	// configure an address with a number there: it is another program's. The names
-	// are the kernel's, which not every version tells.
-	protocol = "protocol"
-)
-
 // parseState makes a state of what libnmstate returned. Veths that
 // NetworkManager leaves alone are pods' and not shown unless keepVeths is set.
 func parseState(raw []byte, keepVeths bool) (*state, error) {
-	tree, err := decode(raw)
+	root, err := tree.Decode(raw)
 	if err != nil {
 		return nil, err
 	}
-	dropNoise(tree)
-	full, err := encode(tree)
+	dropNoise(root)
+	full, err := tree.Encode(root)
 	if err != nil {
 		return nil, err
 	}
 	s := &state{full: full, shown: v1alpha1.NewState(full)}
 	hidden := map[any]bool{}
-	for _, item := range list(tree, "interfaces") {
+	for _, item := range tree.List(root, "interfaces") {
 		iface, _ := item.(map[string]any)
 		if !keepVeths && iface["type"] == "veth" && iface["state"] == "ignore" {
 			hidden[iface["name"]] = true
@@ -82,8 +67,8 @@ func parseState(raw []byte, keepVeths bool) (*state, error) {
 	if len(hidden) == 0 {
 		return s, nil
 	}
-	hide(tree, hidden)
-	shown, err := encode(tree)
+	hide(root, hidden)
+	shown, err := tree.Encode(root)
 	s.shown = v1alpha1.NewState(shown)
 	return s, err
 }
@@ -110,30 +95,18 @@ func dropNoise(node any) {
 
 // steady leaves of an address what stays as long as the address does.
 func steady(address map[string]any) {
-	if isDynamic(address) {
-		address[lifetime] = dynamic
+	if tree.IsDynamic(address) {
+		address[tree.Lifetime] = tree.Dynamic
 	} else {
-		delete(address, lifetime)
+		delete(address, tree.Lifetime)
 	}
-	if !isForeign(address) {
-		delete(address, protocol)
+	if !tree.IsForeign(address) {
+		delete(address, tree.Protocol)
 	}
 }
 
-// isDynamic tells whether an address ends by itself unless somebody renews it: it
-// is from DHCP or from a router's advertisement.
-func isDynamic(address map[string]any) bool {
-	value, given := address[lifetime]
-	return given && value != forever
-}
-
-// isForeign tells whether another program has marked the address as its own.
-func isForeign(address map[string]any) bool {
-	return strings.HasPrefix(stringAt(address, protocol), "0x")
-}
-
-// hide takes interfaces, and the routes over them, out of tree.
-func hide(tree map[string]any, names map[any]bool) {
+// hide takes interfaces, and the routes over them, out of a state.
+func hide(root map[string]any, names map[any]bool) {
 	keep := func(items []any, key string) []any {
 		kept := []any{}
 		for _, item := range items {
@@ -143,19 +116,13 @@ func hide(tree map[string]any, names map[any]bool) {
 		}
 		return kept
 	}
-	tree["interfaces"] = keep(list(tree, "interfaces"), "name")
-	routes, _ := tree["routes"].(map[string]any)
+	root["interfaces"] = keep(tree.List(root, "interfaces"), "name")
+	routes, _ := root["routes"].(map[string]any)
 	for _, kind := range []string{"running", "config"} {
-		if items := list(routes, kind); items != nil {
+		if items := tree.List(routes, kind); items != nil {
 			routes[kind] = keep(items, "next-hop-interface")
 		}
 	}
-}
-
-// list returns the list at key, nil if there is none.
-func list(tree map[string]any, key string) []any {
-	items, _ := tree[key].([]any)
-	return items
 }
 
 // equal tells whether two states are the same.

@@ -34,6 +34,8 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/atomicfile"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
@@ -52,7 +54,7 @@ type record struct {
 // with returns the record as it is once obj's annotations, managed fields and
 // the desired state are committed.
 func (r record) with(obj *v1alpha1.NodeNetworkState, desired *v1alpha1.State) record {
-	r.Annotations = maskAnnotations(maps.Clone(obj.Annotations))
+	r.Annotations = secret.MaskAnnotations(maps.Clone(obj.Annotations))
 	r.ManagedFields = obj.DeepCopy().ManagedFields
 	if !v1alpha1.SameState(r.Desired, desired) {
 		r.Desired = desired.Compact().DeepCopy()
@@ -86,7 +88,7 @@ func (r record) prepare(change agent.Change) (record, error) {
 		if r.Desired != nil {
 			known = r.Desired.Raw
 		}
-		raw, err := unmaskState(desired.Raw, known)
+		raw, err := secret.UnmaskState(desired.Raw, known)
 		if err != nil {
 			return record{}, invalid(err)
 		}
@@ -102,7 +104,7 @@ func (r record) object() (*v1alpha1.NodeNetworkState, error) {
 	obj.ManagedFields = r.ManagedFields
 	obj.Generation = r.Generation
 	if r.Desired != nil {
-		masked, err := maskState(r.Desired.Raw)
+		masked, err := secret.MaskState(r.Desired.Raw)
 		if err != nil {
 			return nil, err
 		}
@@ -135,8 +137,8 @@ func (r record) desiresNothing() bool {
 	if r.Desired == nil || len(r.Desired.Raw) == 0 {
 		return true
 	}
-	tree, err := decode(r.Desired.Raw)
-	return err == nil && len(tree) == 0
+	root, err := tree.Decode(r.Desired.Raw)
+	return err == nil && len(root) == 0
 }
 
 // statePath is the path of the desired state in the object.
@@ -249,12 +251,12 @@ func (s *store) save(r record) error {
 		}
 		s.spoilt = false
 	}
-	content, err := encode(r)
+	content, err := tree.Encode(r)
 	if err != nil {
 		return fmt.Errorf("writing the agent's record: %w", err)
 	}
 	sum := sha256.Sum256(content)
-	text, err := encode(recordFile{Format: recordFormat, SHA256: hex.EncodeToString(sum[:]), Record: content})
+	text, err := tree.Encode(recordFile{Format: recordFormat, SHA256: hex.EncodeToString(sum[:]), Record: content})
 	if err != nil {
 		return fmt.Errorf("writing the agent's record: %w", err)
 	}

@@ -31,6 +31,8 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
@@ -170,20 +172,21 @@ func TestDiskThatTakesNothing(t *testing.T) {
 			if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
 				t.Fatal(err)
 			}
-			before, err := takeSnapshot(everything, nil)
+			before, err := undo.Note(t.Context(), undo.Request{All: true})
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer before.Close()
 			spoil(t, dir)
 			_, err = h.Apply(t.Context(), desire(t, h, veth(1)))
 			if agent.KindOf(err) != agent.Failed || !strings.Contains(err.Error(), v1alpha1.ReasonRecordNotWritable) {
 				t.Fatalf("the apply ended with %v", err)
 			}
-			now, err := takeSnapshot(everything, nil)
+			left, err := before.Differences(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if left := before.differences(now); len(left) > 0 {
+			if len(left) > 0 {
 				t.Errorf("not as before: %v", left)
 			}
 			obj := h.feed.Last()
@@ -211,10 +214,11 @@ func TestDiskThatFailsInTheMiddle(t *testing.T) {
 		}
 	})
 	h := newHost(t, dir)
-	before, err := takeSnapshot(everything, nil)
+	before, err := undo.Note(t.Context(), undo.Request{All: true})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer before.Close()
 	err = interfere(t, h, veth(0), func() {
 		if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
 			t.Fatal(err)
@@ -223,11 +227,11 @@ func TestDiskThatFailsInTheMiddle(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), v1alpha1.ReasonRecordNotWritable) {
 		t.Fatalf("the apply ended with %v", err)
 	}
-	now, err := takeSnapshot(everything, nil)
+	left, err := before.Differences(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if left := before.differences(now); len(left) > 0 {
+	if len(left) > 0 {
 		t.Errorf("not as before: %v", left)
 	}
 	if obj := h.feed.Last(); obj.Spec.DesiredState != nil || obj.Status.LastApply.Outcome != v1alpha1.ApplyRolledBack {
@@ -347,8 +351,8 @@ func FuzzParseRecord(f *testing.F) {
 			t.Fatal(err)
 		}
 		again, damage := s.load()
-		before, _ := encode(r)
-		if after, err := encode(again); damage != "" || err != nil || !bytes.Equal(after, before) {
+		before, _ := tree.Encode(r)
+		if after, err := tree.Encode(again); damage != "" || err != nil || !bytes.Equal(after, before) {
 			t.Errorf("%s was read back as %s, %s, %v", before, after, damage, err)
 		}
 	})

@@ -29,6 +29,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
@@ -254,7 +255,7 @@ func addMarked(t *testing.T, link, cidr string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := setMark(l, *addr, 0x42); err != nil {
+	if err := rtnetlink.SetMark(l, *addr, 0x42); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -262,7 +263,7 @@ func addMarked(t *testing.T, link, cidr string) {
 // marksOf are the addresses that are marked so.
 func marksOf(t *testing.T) (addresses []string) {
 	t.Helper()
-	found, err := listMarks()
+	found, err := rtnetlink.ListMarks()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ import (
 	"testing"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
-	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 )
 
 const secretState = `{"interfaces":[
@@ -30,96 +30,12 @@ const secretState = `{"interfaces":[
 	{"name":"ip0","type":"ipsec","libreswan":{"psk":"s3cret4","left":"192.0.2.1"}},
 	{"name":"wg0","type":"wireguard","wireguard":{"private-key":"s3cret5","peers":[{"public-key":"A","preshared-key":"s3cret6"}]}}]}`
 
-func TestMaskHidesAllSecretsAndNothingElse(t *testing.T) {
-	masked, err := maskState([]byte(secretState))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(masked), "s3cret") {
-		t.Errorf("a secret is shown: %s", masked)
-	}
-	if got := strings.Count(string(masked), "hid_by_nmstate"); got != 6 {
-		t.Errorf("%d masks, want 6: %s", got, masked)
-	}
-	for _, open := range []string{"me", "public", "192.0.2.1"} {
-		if !strings.Contains(string(masked), open) {
-			t.Errorf("%s is gone: %s", open, masked)
-		}
-	}
-}
-
-func TestMaskLeavesAStateWithoutSecretsAsItIs(t *testing.T) {
-	const plain = `{ "interfaces" : [ {"mtu": 1.50e3, "name":"eth1"} ] }`
-	if masked, err := maskState([]byte(plain)); err != nil || string(masked) != plain {
-		t.Errorf("%s, %v", masked, err)
-	}
-}
-
-func TestUnmaskKeepsTheRealOnes(t *testing.T) {
-	masked, err := maskState([]byte(secretState))
-	if err != nil {
-		t.Fatal(err)
-	}
-	back, err := unmaskState(masked, []byte(secretState))
-	if err != nil || !v1alpha1.SameState(v1alpha1.NewState(back), v1alpha1.NewState([]byte(secretState))) {
-		t.Errorf("%s, %v", back, err)
-	}
-	// A new secret replaces the real one, wherever the interface is in the list.
-	next := `{"interfaces":[{"name":"ip0","libreswan":{"psk":"new"}},{"name":"eth1","802.1x":{"password":"` + mask + `"}}]}`
-	back, err = unmaskState([]byte(next), []byte(secretState))
-	if err != nil || !strings.Contains(string(back), `"psk":"new"`) || !strings.Contains(string(back), `s3cret\"1`) {
-		t.Errorf("%s, %v", back, err)
-	}
-}
-
-func TestUnmaskRefusesAMaskWithNothingBehindIt(t *testing.T) {
-	_, err := unmaskState([]byte(`{"interfaces":[{"name":"eth9","802.1x":{"password":"`+mask+`"}}]}`), []byte(secretState))
-	if err == nil || !strings.Contains(err.Error(), "interfaces[eth9].802.1x.password") {
-		t.Error(err)
-	}
-}
-
-func TestASecretThatIsNoTextIsHiddenToo(t *testing.T) {
-	const state = `{"interfaces":[{"name":"eth1","802.1x":{"password":987654321,"private-key-password":["s3cret"]}}]}`
-	masked, err := maskState([]byte(state))
-	if err != nil || strings.Contains(string(masked), "s3cret") || strings.Contains(string(masked), "987654321") {
-		t.Errorf("%s, %v", masked, err)
-	}
-	if text := scrub("invalid type: integer 987654321", []byte(state)); strings.Contains(text, "987654321") {
-		t.Error(text)
-	}
-}
-
-func TestASecretInPlaceOfItsObjectIsHiddenToo(t *testing.T) {
-	for name, state := range map[string]string{
-		"802.1x":    `{"interfaces":[{"name":"eth1","802.1x":"s3cret"}]}`,
-		"macsec":    `{"interfaces":[{"name":"eth1","macsec":["s3cret",null]}]}`,
-		"libreswan": `{"interfaces":[{"name":"eth1","libreswan":[["s3cret"]]}]}`,
-		"peers":     `{"interfaces":[{"name":"eth1","wireguard":{"peers":["s3cret",{"preshared-key":"s3cret"}]}}]}`,
-	} {
-		masked, err := maskState([]byte(state))
-		if err != nil || strings.Contains(string(masked), "s3cret") || !strings.Contains(string(masked), "eth1") {
-			t.Errorf("%s: %s, %v", name, masked, err)
-		}
-		if got := scrub(`invalid type: string "s3cret", expected struct`, []byte(state)); strings.Contains(got, "s3cret") {
-			t.Errorf("%s: %s", name, got)
-		}
-	}
-}
-
-func TestScrubTakesSecretsOutOfText(t *testing.T) {
-	text := scrub(`invalid password s3cret\"1 and s3cret"1, psk s3cret4`, []byte(secretState), nil)
-	if strings.Contains(text, "s3cret") {
-		t.Error(text)
-	}
-}
-
 // TestSecretsNeverLeaveTheAgent: not in the object, not in kubectl's annotation,
 // not in errors; they are in the record, and come back from it.
 func TestSecretsNeverLeaveTheAgent(t *testing.T) {
 	h := newHost(t, t.TempDir())
 	change := desire(t, h, secretState)
-	change.Object.Annotations = map[string]string{lastApplied: `{"spec":{"desiredState":` + secretState + `}}`}
+	change.Object.Annotations = map[string]string{secret.LastApplied: `{"spec":{"desiredState":` + secretState + `}}`}
 	_, err := h.Apply(t.Context(), change)
 	if err == nil || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("the error is %v", err)
@@ -136,7 +52,7 @@ func TestSecretsNeverLeaveTheAgent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := string(shown.Spec.DesiredState.Raw) + shown.Annotations[lastApplied]; strings.Contains(text, "s3cret") || !strings.Contains(text, mask) {
+	if text := string(shown.Spec.DesiredState.Raw) + shown.Annotations[secret.LastApplied]; strings.Contains(text, "s3cret") || !strings.Contains(text, secret.Mask) {
 		t.Errorf("shown: %s", text)
 	}
 	if !strings.Contains(string(v.record.Desired.Raw), "s3cret4") {
@@ -144,20 +60,5 @@ func TestSecretsNeverLeaveTheAgent(t *testing.T) {
 	}
 	if _, err := agent.Fingerprint(shown); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestScrubTakesTheLongestSecret: one may be a part of another, or of the mask.
-func TestScrubTakesTheLongestSecret(t *testing.T) {
-	psk := func(secret string) []byte {
-		return []byte(`{"interfaces":[{"name":"ip0","libreswan":{"psk":"` + secret + `"}}]}`)
-	}
-	for _, order := range [][][]byte{{psk("hunter2"), psk("hunter2-2026")}, {psk("hunter2-2026"), psk("hunter2")}} {
-		if text := scrub("desire 'hunter2-2026', current 'hunter2'", order...); text != "desire '"+mask+"', current '"+mask+"'" {
-			t.Error(text)
-		}
-	}
-	if text := scrub("current '"+mask+"'", psk("password")); text != "current '"+mask+"'" {
-		t.Error(text)
 	}
 }

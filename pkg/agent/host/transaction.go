@@ -25,6 +25,9 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
@@ -45,9 +48,7 @@ type transaction struct {
 	// desired is what libnmstate is asked for.
 	desired []byte
 	// before is what the apply may change, as it was before; nil until it is noted.
-	before *snapshot
-	// manager is what NetworkManager's checkpoints don't cover, as it was.
-	manager managerState
+	before *undo.Before
 	// checkpoint is ours, if it is open.
 	checkpoint string
 	open       bool
@@ -71,10 +72,10 @@ func (t *transaction) check(ctx context.Context) error {
 		return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonReadFailed, Message: t.scrub("reading the network: " + err.Error())}
 	}
 	t.current = read.State
-	if t.desired, err = withoutPortsAddresses(t.after.Desired.Raw, t.current); err != nil {
+	if t.desired, err = undo.WithoutPortsAddresses(t.after.Desired.Raw, t.current); err != nil {
 		return t.translate(err)
 	}
-	current, err := decode(t.current)
+	current, err := tree.Decode(t.current)
 	if err != nil {
 		return t.translate(err)
 	}
@@ -94,25 +95,18 @@ func (t *transaction) check(ctx context.Context) error {
 // apply makes the network what is desired. With NetworkManager it leaves a checkpoint
 // open: NetworkManager undoes the change unless commit comes in time.
 func (t *transaction) apply(ctx context.Context) error {
-	in, err := scopeOf(t.after.Desired.Raw, t.current)
-	if err != nil {
-		return t.translate(err)
-	}
 	flags := t.backend.flags()
 	if t.managed() {
-		in.managed = true
 		flags |= nmstate.NoCommit
-		t.manager, err = readManager(ctx)
 	}
-	if err == nil {
-		t.before, err = takeWatchedSnapshot(in, t.current)
-	}
+	var err error
+	t.before, err = undo.Note(ctx, undo.Request{Desired: t.after.Desired.Raw, Current: t.current, Managed: t.managed()})
 	if err != nil {
-		return failed(fmt.Errorf("noting the state before: %w", err))
+		return t.translate(fmt.Errorf("noting the state before: %w", err))
 	}
-	keep, desired, err := newKeeper(t.before, t.desired)
+	keep, desired, err := undo.NewKeeper(t.before, t.desired)
 	if err == nil {
-		err = keep.set()
+		err = keep.Set()
 	}
 	if err != nil {
 		return t.translate(err)
@@ -120,7 +114,7 @@ func (t *transaction) apply(ctx context.Context) error {
 	applied, err := t.worker.do(workerRequest{Op: opApply, Flags: flags, State: desired, RollbackAfter: t.rollbackAfter})
 	t.checkpoint, t.open = applied.Checkpoint, err == nil && t.managed()
 	if err == nil {
-		err = keep.keep()
+		err = keep.Keep()
 	}
 	return t.translate(err)
 }
@@ -149,7 +143,9 @@ func (t *transaction) undo(ctx context.Context) (leftover string) {
 			klog.FromContext(ctx).Error(errors.New(t.scrub(err.Error())), "Rolling NetworkManager back")
 		}
 	}
-	return t.scrub(t.before.restore(ctx, t.backend))
+	return t.scrub(t.before.Restore(ctx, func(ctx context.Context, state []byte) error {
+		return applyInWorker(ctx, t.backend.flags(), state)
+	}))
 }
 
 // rollBack makes NetworkManager what it was before the change. nmstate has done it
@@ -162,17 +158,12 @@ func (t *transaction) rollBack(ctx context.Context) error {
 		_, err := t.worker.do(workerRequest{Op: opRollback, Checkpoint: t.checkpoint})
 		errs = append(errs, err)
 	}
-	errs = append(errs, t.manager.awaitCheckpoints(ctx, t.rollbackAfter+settleTime),
-		awaitDevices(ctx, settleTime, t.before.scope))
-	if t.before.scope.dns {
-		errs = append(errs, t.manager.restoreDNS(ctx))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, t.before.AwaitRollback(ctx, t.rollbackAfter+undo.SettleTime))...)
 }
 
 // close ends the worker, and the watch over the links.
 func (t *transaction) close() {
-	t.before.close()
+	t.before.Close()
 	if t.worker != nil {
 		_ = t.worker.close() // it may have ended before
 	}
@@ -193,7 +184,7 @@ func (t *transaction) states() [][]byte {
 	return states
 }
 
-func (t *transaction) scrub(text string) string { return scrub(text, t.states()...) }
+func (t *transaction) scrub(text string) string { return secret.Scrub(text, t.states()...) }
 
 func (t *transaction) translate(err error) error {
 	if err == nil {
@@ -207,7 +198,7 @@ func (t *transaction) translate(err error) error {
 func translate(err error, states ...[]byte) error {
 	var failure *nmstate.Error
 	if !errors.As(err, &failure) {
-		return failed(errors.New(scrub(err.Error(), states...)))
+		return failed(errors.New(secret.Scrub(err.Error(), states...)))
 	}
 	kind := agent.Failed
 	switch failure.Kind {
@@ -215,5 +206,5 @@ func translate(err error, states ...[]byte) error {
 		nmstate.KernelIntegerRoundedError, nmstate.PolicyError:
 		kind = agent.Invalid
 	}
-	return &agent.Error{Kind: kind, Reason: string(failure.Kind), Message: scrub(failure.Msg, states...)}
+	return &agent.Error{Kind: kind, Reason: string(failure.Kind), Message: secret.Scrub(failure.Msg, states...)}
 }

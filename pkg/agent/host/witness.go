@@ -30,6 +30,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 )
 
 const (
@@ -166,7 +168,7 @@ func (w *witness) collect() ([]byte, error) {
 		return nil, err
 	}
 	facts.Write(name.Nodename[:])
-	for _, path := range slices.Concat(w.sriov, []string{resolvConf, hostnameFile, mptcpSysctl}) {
+	for _, path := range slices.Concat(w.sriov, []string{undo.ResolvConf, undo.HostnameFile, mptcpSysctl}) {
 		content, err := slurp(path)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return nil, err

@@ -27,6 +27,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
@@ -34,7 +35,7 @@ import (
 func TestWitness(t *testing.T) {
 	t.Cleanup(func() {
 		clean(t)
-		if err := errors.Join(os.WriteFile(mptcpSysctl, []byte("1"), 0o644), os.Remove(hostnameFile)); err != nil {
+		if err := errors.Join(os.WriteFile(mptcpSysctl, []byte("1"), 0o644), os.Remove(undo.HostnameFile)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -85,8 +86,8 @@ func TestWitness(t *testing.T) {
 		{"MPTCP endpoint's end", ip("mptcp endpoint flush")},
 		{"MPTCP", write(mptcpSysctl, "0")},
 		{"offload", func(t *testing.T) { switchOffload(t, w, "w1", "tx-nocache-copy") }},
-		{"DNS", write(resolvConf, "nameserver 192.0.2.53\n")},
-		{"configured hostname", write(hostnameFile, "node01\n")},
+		{"DNS", write(undo.ResolvConf, "nameserver 192.0.2.53\n")},
+		{"configured hostname", write(undo.HostnameFile, "node01\n")},
 		{"interface", ip("link del w0")},
 	} {
 		t.Run(change.name, func(t *testing.T) {

@@ -14,19 +14,20 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package host
+// Package secret masks the secrets of network states, and keeps them out of texts.
+package secret
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
-// mask stands where a secret is; it is nmstate's own (NetworkState::PASSWORD_HID_BY_NMSTATE).
-const mask = "<_password_hid_by_nmstate>"
+// Mask stands where a secret is; it is nmstate's own (NetworkState::PASSWORD_HID_BY_NMSTATE).
+const Mask = "<_password_hid_by_nmstate>"
 
 // secretFields are the fields of nmstate's schema that hold secrets, by the
 // object that they are in: 802.1X, MACsec, IPsec by Libreswan, WireGuard.
@@ -38,32 +39,10 @@ var secretFields = map[string][]string{
 	"peers":     {"preshared-key"},
 }
 
-// decode reads JSON with its numbers as they are written.
-func decode(raw []byte) (map[string]any, error) {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	var tree map[string]any
-	if err := decoder.Decode(&tree); err != nil {
-		return nil, err
-	}
-	return tree, nil
-}
-
-// encode is decode's opposite; nothing is escaped that JSON does not ask for.
-func encode(tree any) ([]byte, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(tree); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSpace(text.Bytes()), nil
-}
-
 // visitSecrets calls visit for each secret in tree, with a path that is the same
 // wherever the item is in its list, and sets the field to what visit returns.
-func visitSecrets(tree any, visit func(path, value string) string) {
-	walk(tree, "", "", visit)
+func visitSecrets(root any, visit func(path, value string) string) {
+	walk(root, "", "", visit)
 }
 
 func walk(node any, path, in string, visit func(path, value string) string) {
@@ -104,9 +83,9 @@ func walkChild(child any, path, in string, visit func(path, value string) string
 func visitOne(path string, value any, visit func(path, value string) string) any {
 	text, isText := value.(string)
 	if !isText {
-		encoded, err := encode(value)
+		encoded, err := tree.Encode(value)
 		if err != nil {
-			return mask
+			return Mask
 		}
 		text = string(encoded)
 	}
@@ -128,25 +107,25 @@ func identity(item any, index int) string {
 	return strconv.Itoa(index)
 }
 
-// maskState returns raw with its secrets masked; byte for byte the same if it
+// MaskState returns raw with its secrets masked; byte for byte the same if it
 // has none.
-func maskState(raw []byte) ([]byte, error) {
-	return rewrite(raw, func(string, string) string { return mask })
+func MaskState(raw []byte) ([]byte, error) {
+	return rewrite(raw, func(string, string) string { return Mask })
 }
 
-// unmaskState returns raw with the masks in it replaced by the secrets that
+// UnmaskState returns raw with the masks in it replaced by the secrets that
 // known has at the same place. A mask with nothing to keep is an error.
-func unmaskState(raw, known []byte) ([]byte, error) {
+func UnmaskState(raw, known []byte) ([]byte, error) {
 	secrets := map[string]string{}
-	if tree, err := decode(known); err == nil {
-		visitSecrets(tree, func(path, value string) string {
+	if root, err := tree.Decode(known); err == nil {
+		visitSecrets(root, func(path, value string) string {
 			secrets[path] = value
 			return value
 		})
 	}
 	missing := ""
 	result, err := rewrite(raw, func(path, value string) string {
-		if value != mask {
+		if value != Mask {
 			return value
 		}
 		real, ok := secrets[path]
@@ -161,11 +140,11 @@ func unmaskState(raw, known []byte) ([]byte, error) {
 	return result, err
 }
 
-// hasMask tells whether a secret in tree is masked.
-func hasMask(tree any) bool {
+// HasMask tells whether a secret in tree is masked.
+func HasMask(root any) bool {
 	found := false
-	visitSecrets(tree, func(_, value string) string {
-		found = found || value == mask
+	visitSecrets(root, func(_, value string) string {
+		found = found || value == Mask
 		return value
 	})
 	return found
@@ -173,12 +152,12 @@ func hasMask(tree any) bool {
 
 // rewrite sets each secret in raw to what visit returns for it.
 func rewrite(raw []byte, visit func(path, value string) string) ([]byte, error) {
-	tree, err := decode(raw)
+	root, err := tree.Decode(raw)
 	if err != nil {
 		return nil, err
 	}
 	changed := false
-	visitSecrets(tree, func(path, value string) string {
+	visitSecrets(root, func(path, value string) string {
 		next := visit(path, value)
 		changed = changed || next != value
 		return next
@@ -186,19 +165,19 @@ func rewrite(raw []byte, visit func(path, value string) string) ([]byte, error) 
 	if !changed {
 		return raw, nil
 	}
-	return encode(tree)
+	return tree.Encode(root)
 }
 
-// scrub returns text without the secrets of the given states, in whatever
+// Scrub returns text without the secrets of the given states, in whatever
 // notation a message may quote them.
-func scrub(text string, states ...[]byte) string {
-	secrets := []string{mask}
+func Scrub(text string, states ...[]byte) string {
+	secrets := []string{Mask}
 	for _, state := range states {
-		tree, err := decode(state)
+		root, err := tree.Decode(state)
 		if err != nil {
 			continue
 		}
-		visitSecrets(tree, func(_, value string) string {
+		visitSecrets(root, func(_, value string) string {
 			if value != "" {
 				quoted := strconv.Quote(value)
 				secrets = append(secrets, value, quoted[1:len(quoted)-1])
@@ -210,18 +189,18 @@ func scrub(text string, states ...[]byte) string {
 	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
 	var pairs []string
 	for _, secret := range secrets {
-		pairs = append(pairs, secret, mask)
+		pairs = append(pairs, secret, Mask)
 	}
 	return strings.NewReplacer(pairs...).Replace(text)
 }
 
 // lastApplied is where "kubectl apply" keeps what it applied, secrets and all.
-const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+const LastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
-// maskAnnotations masks the secrets in what kubectl keeps; what cannot be read
+// MaskAnnotations masks the secrets in what kubectl keeps; what cannot be read
 // is left out rather than shown.
-func maskAnnotations(annotations map[string]string) map[string]string {
-	text, ok := annotations[lastApplied]
+func MaskAnnotations(annotations map[string]string) map[string]string {
+	text, ok := annotations[LastApplied]
 	if !ok {
 		return annotations
 	}
@@ -229,11 +208,11 @@ func maskAnnotations(annotations map[string]string) map[string]string {
 	for key, value := range annotations {
 		result[key] = value
 	}
-	masked, err := maskState([]byte(text))
+	masked, err := MaskState([]byte(text))
 	if err != nil {
-		delete(result, lastApplied)
+		delete(result, LastApplied)
 		return result
 	}
-	result[lastApplied] = string(masked)
+	result[LastApplied] = string(masked)
 	return result
 }

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package host
+package undo
 
 import (
 	"maps"
@@ -23,13 +23,15 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
 const (
-	// resolvConf is where nmstate, without NetworkManager, keeps DNS.
-	resolvConf = "/etc/resolv.conf"
-	// hostnameFile has the hostname that a reboot brings.
-	hostnameFile = "/etc/hostname"
+	// ResolvConf is where nmstate, without NetworkManager, keeps DNS.
+	ResolvConf = "/etc/resolv.conf"
+	// HostnameFile has the hostname that a reboot brings.
+	HostnameFile = "/etc/hostname"
 	// linkFiles is where nmstate keeps alternative names.
 	linkFiles = "/etc/systemd/network"
 )
@@ -50,12 +52,12 @@ type scope struct {
 	dns, hostname bool
 	// files are those that the apply may write.
 	files []string
-	// managed tells that NetworkManager keeps DNS, and writes resolvConf.
+	// managed tells that NetworkManager keeps DNS, and writes ResolvConf.
 	managed bool
 }
 
 // everything is the scope of a whole network.
-var everything = scope{all: true, dns: true, hostname: true, files: []string{resolvConf, hostnameFile}}
+var everything = scope{all: true, dns: true, hostname: true, files: []string{ResolvConf, HostnameFile}}
 
 // has tells whether a link is in the scope.
 func (s scope) has(link string) bool { return s.all || s.links[link] }
@@ -81,11 +83,11 @@ var references = []string{"name", "peer", "controller", "base-iface", "next-hop-
 
 // scopeOf returns the scope of the desired state on a network that is full.
 func scopeOf(desired, full []byte) (scope, error) {
-	wanted, err := decode(desired)
+	wanted, err := tree.Decode(desired)
 	if err != nil {
 		return scope{}, err
 	}
-	there, err := decode(full)
+	there, err := tree.Decode(full)
 	if err != nil {
 		return scope{}, err
 	}
@@ -100,18 +102,18 @@ func scopeOf(desired, full []byte) (scope, error) {
 		}
 	}
 	s.rules = entries(wanted, "route-rules")
-	s.resolve(list(wanted, "interfaces"), list(there, "interfaces"))
+	s.resolve(tree.List(wanted, "interfaces"), tree.List(there, "interfaces"))
 	s.meant = maps.Clone(s.links)
-	s.hangOn(list(there, "interfaces"))
+	s.hangOn(tree.List(there, "interfaces"))
 	s.noteFiles(wanted)
 	return s, nil
 }
 
 // entries returns the entries of routes or rules.
-func entries(tree map[string]any, section string) []map[string]any {
-	fields, _ := tree[section].(map[string]any)
+func entries(root map[string]any, section string) []map[string]any {
+	fields, _ := root[section].(map[string]any)
 	var found []map[string]any
-	for _, item := range list(fields, "config") {
+	for _, item := range tree.List(fields, "config") {
 		if entry, ok := item.(map[string]any); ok {
 			found = append(found, entry)
 		}
@@ -129,7 +131,7 @@ func (s scope) name(node any) {
 			}
 		}
 		for _, key := range []string{"port", "ports"} {
-			for _, port := range list(node, key) {
+			for _, port := range tree.List(node, key) {
 				if link, ok := port.(string); ok {
 					s.links[link] = true
 				}
@@ -151,10 +153,10 @@ func (s scope) resolve(wanted, there []any) {
 	for _, item := range there {
 		is, _ := item.(map[string]any)
 		name, _ := is["name"].(string)
-		meant := s.links[stringAt(is, "profile-name")]
-		for _, alias := range list(is, "alt-names") {
+		meant := s.links[tree.StringAt(is, "profile-name")]
+		for _, alias := range tree.List(is, "alt-names") {
 			fields, _ := alias.(map[string]any)
-			meant = meant || s.links[stringAt(fields, "name")]
+			meant = meant || s.links[tree.StringAt(fields, "name")]
 		}
 		for _, other := range wanted {
 			fields, _ := other.(map[string]any)
@@ -170,7 +172,7 @@ func (s scope) resolve(wanted, there []any) {
 // PCI address. Several interfaces may have that address; nmstate takes one of them.
 func identifies(wanted, is map[string]any) bool {
 	same := func(key, other string) bool {
-		return wanted[key] != nil && is[other] != nil && sameValue(wanted[key], is[other])
+		return wanted[key] != nil && is[other] != nil && tree.SameValue(wanted[key], is[other])
 	}
 	switch wanted["identifier"] {
 	case "mac-address":
@@ -205,12 +207,12 @@ func (s scope) hangOn(interfaces []any) {
 // noteFiles notes the sections that are kept in files, and which.
 func (s *scope) noteFiles(wanted map[string]any) {
 	if _, s.dns = wanted["dns-resolver"]; s.dns {
-		s.files = append(s.files, resolvConf)
+		s.files = append(s.files, ResolvConf)
 	}
 	if _, s.hostname = wanted["hostname"]; s.hostname {
-		s.files = append(s.files, hostnameFile)
+		s.files = append(s.files, HostnameFile)
 	}
-	for _, item := range list(wanted, "interfaces") {
+	for _, item := range tree.List(wanted, "interfaces") {
 		// nmstate takes away the files of what it takes away.
 		if iface, _ := item.(map[string]any); iface["alt-names"] == nil && iface["state"] != "absent" {
 			continue
@@ -222,10 +224,4 @@ func (s *scope) noteFiles(wanted map[string]any) {
 		}
 		return
 	}
-}
-
-// stringAt is a text at key, "" if there is none.
-func stringAt(fields map[string]any, key string) string {
-	value, _ := fields[key].(string)
-	return value
 }

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package host
+package undo
 
 import (
 	"errors"
@@ -23,6 +23,8 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 )
 
 // disturbances are the links that have lost, at any moment since the watch began,
@@ -44,7 +46,7 @@ type disturbances struct {
 
 // watchDisturbances begins a watch.
 func watchDisturbances() (*disturbances, error) {
-	socket, err := subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
+	socket, err := rtnetlink.Subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
 	if err != nil {
 		return nil, err
 	}

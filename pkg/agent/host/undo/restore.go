@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package host
+package undo
 
 import (
 	"context"
@@ -31,29 +31,32 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
-// settleTime is how long NetworkManager is given to finish what a rollback of
+// SettleTime is how long NetworkManager is given to finish what a rollback of
 // its checkpoint started; it says nothing when it has.
-const settleTime = 5 * time.Second
+const SettleTime = 5 * time.Second
 
 // restore makes the network what it was when the snapshot was taken. It returns what
 // could not be put back, "" if nothing. Without NetworkManager libnmstate cannot undo
 // a change. With it, libnmstate restores only what NetworkManager has configured.
-func (s *snapshot) restore(ctx context.Context, b backend) string {
+func (s *snapshot) restore(ctx context.Context, apply Apply) string {
 	logger := klog.FromContext(ctx)
 	if s.scope.managed {
-		if err := s.mendHostname(ctx, b); err != nil {
+		if err := s.mendHostname(ctx, apply); err != nil {
 			logger.Error(s.withoutSecrets(err), "Putting the hostname back")
 		}
 		s.settle(ctx)
 	}
-	for _, step := range []func(context.Context, *snapshot, backend) error{
+	for _, step := range []func(context.Context, *snapshot, Apply) error{
 		s.removeLinks, s.makeLinks, s.mendLinks, s.mendAddresses, s.mendRoutes, s.mendRules, s.mendFiles,
 	} {
 		now, err := s.lookAgain()
 		if err == nil {
-			err = step(ctx, now, b)
+			err = step(ctx, now, apply)
 		}
 		if err != nil {
 			// The comparison below finds and reports what this step has left.
@@ -77,22 +80,22 @@ func (s *snapshot) lookAgain() (*snapshot, error) {
 // withoutSecrets returns the error without the secrets of the state before, which
 // libnmstate may quote.
 func (s *snapshot) withoutSecrets(err error) error {
-	return errors.New(scrub(err.Error(), s.full))
+	return errors.New(secret.Scrub(err.Error(), s.full))
 }
 
 // settle waits until NetworkManager has made the network what it was, or until
-// settleTime is over: NetworkManager does not restore the rest. It does not wait for
+// SettleTime is over: NetworkManager does not restore the rest. It does not wait for
 // daemons' routes, which NetworkManager does not make: nobody has looked for
 // disturbances yet, so none of them is owed.
 func (s *snapshot) settle(ctx context.Context) {
-	_ = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, settleTime, true, func(context.Context) (bool, error) {
+	_ = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, SettleTime, true, func(context.Context) (bool, error) {
 		now, err := takeSnapshot(s.scope, nil)
 		return err == nil && len(s.differences(now)) == 0, nil
 	})
 }
 
 // removeLinks removes the links that were not there.
-func (s *snapshot) removeLinks(_ context.Context, now *snapshot, _ backend) error {
+func (s *snapshot) removeLinks(_ context.Context, now *snapshot, _ Apply) error {
 	var errs []error
 	for name := range surplus(s.links, now.links) {
 		l, err := netlink.LinkByName(name)
@@ -111,18 +114,18 @@ func (s *snapshot) removeLinks(_ context.Context, now *snapshot, _ backend) erro
 
 // makeLinks makes the links again that are gone, by nmstate, which knows how
 // each kind is made.
-func (s *snapshot) makeLinks(ctx context.Context, now *snapshot, b backend) error {
-	tree, err := decode(s.full)
+func (s *snapshot) makeLinks(ctx context.Context, now *snapshot, apply Apply) error {
+	root, err := tree.Decode(s.full)
 	if err != nil {
 		return err
 	}
 	missing := owed(s, now, s.links, now.links)
 	var gone []any
-	for _, item := range list(tree, "interfaces") {
+	for _, item := range tree.List(root, "interfaces") {
 		iface, _ := item.(map[string]any)
 		name, _ := iface["name"].(string)
 		// A link that was made with a mask as its secret would not be what it was.
-		if _, is := missing[name]; is && !hasMask(iface) {
+		if _, is := missing[name]; is && !secret.HasMask(iface) {
 			if !s.scope.managed {
 				// They come later, one by one; libnmstate cannot make leases.
 				delete(iface, "ipv4")
@@ -138,11 +141,11 @@ func (s *snapshot) makeLinks(ctx context.Context, now *snapshot, b backend) erro
 	if err != nil {
 		return err
 	}
-	return applyInWorker(ctx, b.flags(), state)
+	return apply(ctx, state)
 }
 
 // mendLinks sets what is different of the links that are there.
-func (s *snapshot) mendLinks(_ context.Context, now *snapshot, _ backend) error {
+func (s *snapshot) mendLinks(_ context.Context, now *snapshot, _ Apply) error {
 	var errs []error
 	for name, was := range s.links {
 		is, there := now.links[name]
@@ -207,7 +210,7 @@ func setMaster(l netlink.Link, master string) error {
 }
 
 // mendAddresses makes the addresses of each link what they were.
-func (s *snapshot) mendAddresses(_ context.Context, now *snapshot, _ backend) error {
+func (s *snapshot) mendAddresses(_ context.Context, now *snapshot, _ Apply) error {
 	var errs []error
 	for title, was := range s.addresses {
 		is, there := now.addresses[title]
@@ -223,7 +226,7 @@ func (s *snapshot) mendAddresses(_ context.Context, now *snapshot, _ backend) er
 
 // mendRoutes removes the routes that were not there and adds those that were:
 // first those without a next hop, over which the others' next hops are reached.
-func (s *snapshot) mendRoutes(_ context.Context, now *snapshot, _ backend) error {
+func (s *snapshot) mendRoutes(_ context.Context, now *snapshot, _ Apply) error {
 	var errs []error
 	for key, one := range surplus(s.routes, now.routes) {
 		if err := netlink.RouteDel(&one.Route); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -265,7 +268,7 @@ func (r route) add() error {
 }
 
 // mendRules removes the rules that were not there and adds those that were.
-func (s *snapshot) mendRules(_ context.Context, now *snapshot, _ backend) error {
+func (s *snapshot) mendRules(_ context.Context, now *snapshot, _ Apply) error {
 	var errs []error
 	for _, one := range surplus(s.rules, now.rules) {
 		errs = append(errs, netlink.RuleDel(&one.Rule))
@@ -278,13 +281,13 @@ func (s *snapshot) mendRules(_ context.Context, now *snapshot, _ backend) error 
 
 // mendFiles puts the files that nmstate writes, and the hostname, back. What
 // NetworkManager writes is left to it.
-func (s *snapshot) mendFiles(_ context.Context, now *snapshot, _ backend) error {
+func (s *snapshot) mendFiles(_ context.Context, now *snapshot, _ Apply) error {
 	var errs []error
 	for _, name := range s.scope.files {
 		was, wasThere := s.files[name]
 		is, isThere := now.files[name]
 		switch {
-		case s.scope.managed && (name == resolvConf || name == hostnameFile):
+		case s.scope.managed && (name == ResolvConf || name == HostnameFile):
 		case wasThere && (!isThere || is != was):
 			errs = append(errs, os.WriteFile(name, []byte(was), 0o644))
 		case isThere && !wasThere:
@@ -299,18 +302,18 @@ func (s *snapshot) mendFiles(_ context.Context, now *snapshot, _ backend) error 
 
 // mendHostname gives NetworkManager, whose checkpoints don't cover it, the
 // hostname that was configured.
-func (s *snapshot) mendHostname(ctx context.Context, b backend) error {
+func (s *snapshot) mendHostname(ctx context.Context, apply Apply) error {
 	now, err := takeSnapshot(s.scope, nil)
-	if err != nil || !s.scope.hostname || s.hostname == now.hostname && s.texts()[hostnameFile] == now.texts()[hostnameFile] {
+	if err != nil || !s.scope.hostname || s.hostname == now.hostname && s.texts()[HostnameFile] == now.texts()[HostnameFile] {
 		return err
 	}
-	tree, err := decode(s.full)
+	root, err := tree.Decode(s.full)
 	if err != nil {
 		return err
 	}
-	state, err := encode(map[string]any{"hostname": tree["hostname"]})
+	state, err := tree.Encode(map[string]any{"hostname": root["hostname"]})
 	if err != nil {
 		return err
 	}
-	return applyInWorker(ctx, b.flags(), state)
+	return apply(ctx, state)
 }

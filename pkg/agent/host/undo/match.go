@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package host
+package undo
 
 import (
 	"net"
@@ -24,6 +24,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
 // matchesRoute tells whether a route's entry in a state means a route of the
@@ -58,7 +60,7 @@ func matchesRule(entry map[string]any, r netlink.Rule) bool {
 	return matchesFamily(entry, r.Family) &&
 		matchesPrefix(entry["ip-from"], r.Src, r.Family, false) &&
 		matchesPrefix(entry["ip-to"], r.Dst, r.Family, false) &&
-		(entry["iif"] == nil || sameValue(entry["iif"], r.IifName)) &&
+		(entry["iif"] == nil || tree.SameValue(entry["iif"], r.IifName)) &&
 		matchesNumber(entry["priority"], -1, uint64(max(r.Priority, 0))) &&
 		matchesNumber(entry["route-table"], 0, uint64(r.Table)) &&
 		matchesNumber(entry["fwmark"], noDefault, uint64(r.Mark)) &&
@@ -129,7 +131,7 @@ func matchesNumber(wanted any, anyOf int64, is uint64) bool {
 	if wanted == nil {
 		return true
 	}
-	number, err := strconv.ParseInt(strings.TrimSpace(text(wanted)), 0, 64)
+	number, err := strconv.ParseInt(strings.TrimSpace(tree.Text(wanted)), 0, 64)
 	return err != nil || number == anyOf || uint64(number) == is
 }
 

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package host
+package undo
 
 import (
 	"errors"
@@ -23,9 +23,11 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
-// keeper keeps what nobody configures through an apply. NetworkManager, when it
+// Keeper keeps what nobody configures through an apply. NetworkManager, when it
 // activates an interface again, takes away leases, other programs' addresses and
 // routing daemons' routes. libnmstate without NetworkManager removes all addresses that the
 // state does not list: IPv6's link-local one, without which the link finds no
@@ -33,7 +35,7 @@ import (
 // says nothing of addresses, it makes leases last for ever. So there the keeper sets
 // the addresses of the links that are there itself, and libnmstate is given the rest
 // of the state. Afterwards the keeper puts back what is missing.
-type keeper struct {
+type Keeper struct {
 	before *snapshot
 	// wanted are the static addresses that the state wants, under the titles of
 	// snapshot.addresses. Where there are none, libnmstate sets the addresses.
@@ -45,22 +47,23 @@ type keeper struct {
 	static map[string]bool
 }
 
-// newKeeper returns the keeper for an apply of desired, and what is left of desired
+// NewKeeper returns the keeper for an apply of desired, and what is left of desired
 // for libnmstate.
-func newKeeper(before *snapshot, desired []byte) (*keeper, []byte, error) {
-	k := &keeper{before: before, wanted: map[string]addresses{}, off: map[string]bool{}, static: map[string]bool{}}
-	state, err := decode(desired)
+func NewKeeper(b *Before, desired []byte) (*Keeper, []byte, error) {
+	before := b.was
+	k := &Keeper{before: before, wanted: map[string]addresses{}, off: map[string]bool{}, static: map[string]bool{}}
+	state, err := tree.Decode(desired)
 	if err != nil {
 		return nil, nil, err
 	}
-	full, err := decode(before.full)
+	full, err := tree.Decode(before.full)
 	if err != nil {
 		return nil, nil, err
 	}
-	there, ports := interfacesByName(full), madePorts(state)
-	for _, item := range list(state, "interfaces") {
+	there, ports := tree.InterfacesByName(full), madePorts(state)
+	for _, item := range tree.List(state, "interfaces") {
 		entry, _ := item.(map[string]any)
-		name := stringAt(entry, "name")
+		name := tree.StringAt(entry, "name")
 		is := there[name]
 		if is == nil || is["state"] == "ignore" {
 			continue
@@ -69,26 +72,26 @@ func newKeeper(before *snapshot, desired []byte) (*keeper, []byte, error) {
 			k.take(title, field, entry, is, isPort(entry, is, ports))
 		}
 	}
-	rest, err := encode(state)
+	rest, err := tree.Encode(state)
 	return k, rest, err
 }
 
-// withoutPortsAddresses returns a desired state without what it says of the
+// WithoutPortsAddresses returns a desired state without what it says of the
 // addresses of ports and already holds. The kernel gives a port a link-local
 // address, which is shown, and nmstate refuses a port with addresses.
-func withoutPortsAddresses(desired, current []byte) ([]byte, error) {
-	state, err := decode(desired)
+func WithoutPortsAddresses(desired, current []byte) ([]byte, error) {
+	state, err := tree.Decode(desired)
 	if err != nil {
 		return nil, err
 	}
-	full, err := decode(current)
+	full, err := tree.Decode(current)
 	if err != nil {
 		return nil, err
 	}
-	there, ports := interfacesByName(full), madePorts(state)
-	for _, item := range list(state, "interfaces") {
+	there, ports := tree.InterfacesByName(full), madePorts(state)
+	for _, item := range tree.List(state, "interfaces") {
 		entry, _ := item.(map[string]any)
-		is := there[stringAt(entry, "name")]
+		is := there[tree.StringAt(entry, "name")]
 		if is == nil || !isPort(entry, is, ports) {
 			continue
 		}
@@ -102,22 +105,12 @@ func withoutPortsAddresses(desired, current []byte) ([]byte, error) {
 			}
 		}
 	}
-	return encode(state)
-}
-
-// interfacesByName returns the interfaces of a state by their names.
-func interfacesByName(state map[string]any) map[string]map[string]any {
-	named := map[string]map[string]any{}
-	for _, item := range list(state, "interfaces") {
-		iface, _ := item.(map[string]any)
-		named[stringAt(iface, "name")] = iface
-	}
-	return named
+	return tree.Encode(state)
 }
 
 // isPort tells whether an interface is a port, or is to be one.
 func isPort(entry, is map[string]any, ports []string) bool {
-	return slices.Contains(ports, stringAt(entry, "name")) || stringAt(entry, "controller") != "" || stringAt(is, "controller") != ""
+	return slices.Contains(ports, tree.StringAt(entry, "name")) || tree.StringAt(entry, "controller") != "" || tree.StringAt(is, "controller") != ""
 }
 
 // onlyAddresses tells whether a section wants the family switched on as it is, with
@@ -132,7 +125,7 @@ func onlyAddresses(section, current map[string]any) bool {
 			continue
 		}
 		// What is off need not be shown.
-		if !sameValue(value, current[key]) && (value != false || current[key] != nil) {
+		if !tree.SameValue(value, current[key]) && (value != false || current[key] != nil) {
 			return false
 		}
 	}
@@ -149,12 +142,12 @@ func madePorts(node any) []string {
 			if key != "port" && key != "ports" {
 				continue
 			}
-			for _, item := range list(node, key) {
+			for _, item := range tree.List(node, key) {
 				if name, isText := item.(string); isText {
 					ports = append(ports, name)
 				}
 				fields, _ := item.(map[string]any)
-				ports = append(ports, stringAt(fields, "name"))
+				ports = append(ports, tree.StringAt(fields, "name"))
 			}
 		}
 	case []any:
@@ -168,7 +161,7 @@ func madePorts(node any) []string {
 // take takes the addresses of one family out of an interface's entry, if all that
 // is wanted there is that they be some of the addresses that are there, and others.
 // What else a section can say is libnmstate's.
-func (k *keeper) take(title, field string, entry, is map[string]any, isPort bool) {
+func (k *Keeper) take(title, field string, entry, is map[string]any, isPort bool) {
 	section, given := entry[field].(map[string]any)
 	current, _ := is[field].(map[string]any)
 	if state := entry["state"]; state != nil && state != "up" || section["enabled"] == false && current["enabled"] == true {
@@ -200,7 +193,7 @@ func staticsOf(section any) (statics []netlink.Addr, ok bool) {
 	items, _ := section.([]any)
 	for _, item := range items {
 		address, _ := item.(map[string]any)
-		if isDynamic(address) || isForeign(address) {
+		if tree.IsDynamic(address) || tree.IsForeign(address) {
 			continue
 		}
 		one, err := netlink.ParseAddr(cidr(address))
@@ -217,11 +210,11 @@ func staticsOf(section any) (statics []netlink.Addr, ok bool) {
 
 // cidr is an address of a state with the length of its prefix.
 func cidr(address map[string]any) string {
-	return stringAt(address, "ip") + "/" + text(address["prefix-length"])
+	return tree.StringAt(address, "ip") + "/" + tree.Text(address["prefix-length"])
 }
 
-// set makes the addresses that it sets those that are wanted.
-func (k *keeper) set() error {
+// Set makes the addresses that it sets those that are wanted.
+func (k *Keeper) Set() error {
 	var errs []error
 	for title, wanted := range k.wanted {
 		l, err := netlink.LinkByName(wanted.link)
@@ -240,12 +233,12 @@ func (k *keeper) set() error {
 			}
 		}
 	}
-	return errors.Join(append(errs, k.keep())...)
+	return errors.Join(append(errs, k.Keep())...)
 }
 
-// keep adds the addresses that it sets, and puts back the addresses and routes that
+// Keep adds the addresses that it sets, and puts back the addresses and routes that
 // it keeps, where they are missing.
-func (k *keeper) keep() error {
+func (k *Keeper) Keep() error {
 	now, err := k.before.lookAgain()
 	if err != nil {
 		return err
@@ -277,7 +270,7 @@ func (k *keeper) keep() error {
 }
 
 // missing are the addresses that have to be added, or have the wrong lifetime.
-func (k *keeper) missing(title string, is addresses, linkLocal bool) []netlink.Addr {
+func (k *Keeper) missing(title string, is addresses, linkLocal bool) []netlink.Addr {
 	was, wanted := k.before.addresses[title], k.wanted[title]
 	var missing []netlink.Addr
 	for _, one := range was.due(is) {

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package host
+package undo
 
 import (
 	"errors"
@@ -25,6 +25,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 )
 
 // addresses are the ones of a link, of one family, in the kernel's order. IPv4's
@@ -46,7 +48,7 @@ var families = map[string]int{"IPv4": unix.AF_INET, "IPv6": unix.AF_INET6}
 
 // noteAddresses notes all addresses of the links in the scope.
 func (s *snapshot) noteAddresses(links []netlink.Link) error {
-	marks, err := dump(listMarks)
+	marks, err := dump(rtnetlink.ListMarks)
 	if err != nil {
 		return fmt.Errorf("listing who made the addresses: %w", err)
 	}
@@ -78,7 +80,7 @@ func (a addresses) ownerOf(one netlink.Addr) owner {
 		return kernels
 	case one.Flags&unix.IFA_F_PERMANENT == 0:
 		return leases
-	case a.marks[one.IPNet.String()] > lastKernelMark:
+	case a.marks[one.IPNet.String()] > rtnetlink.LastKernelMark:
 		return others
 	}
 	return ours
@@ -100,7 +102,7 @@ func (a addresses) isStatic(one netlink.Addr) bool {
 // more, or has lost another program's mark. Marks of the kernel's are no matter.
 func (a addresses) altered(one netlink.Addr, now addresses) bool {
 	mark := a.marks[one.IPNet.String()]
-	return a.isStatic(one) != now.isStatic(one) || mark > lastKernelMark && mark != now.marks[one.IPNet.String()]
+	return a.isStatic(one) != now.isStatic(one) || mark > rtnetlink.LastKernelMark && mark != now.marks[one.IPNet.String()]
 }
 
 // due are the addresses that are to be there: all that were, but for leases that
@@ -206,7 +208,7 @@ func (a addresses) put(l netlink.Link, one netlink.Addr) error {
 	one.Broadcast = broadcast(one)
 	err := netlink.AddrReplace(l, &one)
 	if mark := a.marks[one.IPNet.String()]; err == nil && mark != 0 {
-		err = setMark(l, one, mark)
+		err = rtnetlink.SetMark(l, one, mark)
 	}
 	if err != nil {
 		return fmt.Errorf("adding address %s to %s: %w", one.IPNet, a.link, err)

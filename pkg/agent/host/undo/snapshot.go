@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package host
+package undo
 
 import (
 	"errors"
@@ -141,7 +141,7 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 }
 
 // takeWatchedSnapshot is takeSnapshot, with a watch over what happens to the links
-// afterwards, which close ends.
+// from before it on, which close ends.
 func takeWatchedSnapshot(in scope, full []byte) (*snapshot, error) {
 	watch, err := watchDisturbances()
 	if err != nil {
@@ -152,9 +152,22 @@ func takeWatchedSnapshot(in scope, full []byte) (*snapshot, error) {
 		watch.close()
 		return nil, err
 	}
+	s.watchBy(watch)
+	return s, nil
+}
+
+// watch begins a watch over what happens to the links from now on.
+func (s *snapshot) watch() error {
+	watch, err := watchDisturbances()
+	if err == nil {
+		s.watchBy(watch)
+	}
+	return err
+}
+
+func (s *snapshot) watchBy(watch *disturbances) {
 	watch.indexes, watch.controllers = s.indexes, s.controllers
 	s.disturbances = watch
-	return s, nil
 }
 
 // close ends the watch.

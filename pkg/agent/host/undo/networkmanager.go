@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package host
+package undo
 
 import (
 	"context"
@@ -28,21 +28,22 @@ import (
 )
 
 const (
-	networkManagerName = "org.freedesktop.NetworkManager"
-	networkManagerPath = dbus.ObjectPath("/org/freedesktop/NetworkManager")
-	globalDNSProperty  = networkManagerName + ".GlobalDnsConfiguration"
-	checkpoints        = networkManagerName + ".Checkpoints"
-	deviceInterface    = networkManagerName + ".Device"
+	// NetworkManagerName is NetworkManager's on the system's D-Bus, and NetworkManagerPath its object's.
+	NetworkManagerName = "org.freedesktop.NetworkManager"
+	NetworkManagerPath = dbus.ObjectPath("/org/freedesktop/NetworkManager")
+	globalDNSProperty  = NetworkManagerName + ".GlobalDnsConfiguration"
+	checkpoints        = NetworkManagerName + ".Checkpoints"
+	deviceInterface    = NetworkManagerName + ".Device"
 )
 
-// managerState is the part of NetworkManager's state that its checkpoints don't cover.
-type managerState struct {
-	// globalDNS is where nmstate keeps DNS. Checkpoints cover it from
+// Manager is the part of NetworkManager's state that its checkpoints don't cover.
+type Manager struct {
+	// GlobalDNS is where nmstate keeps DNS. Checkpoints cover it from
 	// NetworkManager 1.47 on. It is put back as it is: through nmstate an
 	// interface's own DNS would become global.
-	globalDNS map[string]dbus.Variant
-	// checkpoints are the open checkpoints of other programs.
-	checkpoints []dbus.ObjectPath
+	GlobalDNS map[string]dbus.Variant
+	// Checkpoints are the open checkpoints of other programs.
+	Checkpoints []dbus.ObjectPath
 }
 
 // managerTimeout is how long NetworkManager may take to return or set a property.
@@ -56,18 +57,18 @@ func askNetworkManager(ctx context.Context, ask func(*dbus.Conn, dbus.BusObject)
 		return fmt.Errorf("connecting to the system's D-Bus: %w", err)
 	}
 	defer bus.Close()
-	return ask(bus, bus.Object(networkManagerName, networkManagerPath))
+	return ask(bus, bus.Object(NetworkManagerName, NetworkManagerPath))
 }
 
-// readManager returns what NetworkManager has now.
-func readManager(ctx context.Context) (managerState, error) {
+// ReadManager returns what NetworkManager has now.
+func ReadManager(ctx context.Context) (Manager, error) {
 	ctx, cancel := context.WithTimeout(ctx, managerTimeout)
 	defer cancel()
-	state := managerState{globalDNS: map[string]dbus.Variant{}}
+	state := Manager{GlobalDNS: map[string]dbus.Variant{}}
 	err := askNetworkManager(ctx, func(_ *dbus.Conn, manager dbus.BusObject) error {
 		return errors.Join(
-			manager.StoreProperty(globalDNSProperty, &state.globalDNS),
-			manager.StoreProperty(checkpoints, &state.checkpoints))
+			manager.StoreProperty(globalDNSProperty, &state.GlobalDNS),
+			manager.StoreProperty(checkpoints, &state.Checkpoints))
 	})
 	if err != nil {
 		return state, fmt.Errorf("reading NetworkManager's properties: %w", err)
@@ -75,12 +76,12 @@ func readManager(ctx context.Context) (managerState, error) {
 	return state, nil
 }
 
-// restoreDNS sets the global DNS back.
-func (s managerState) restoreDNS(ctx context.Context) error {
+// RestoreDNS sets the global DNS back.
+func (s Manager) RestoreDNS(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, managerTimeout)
 	defer cancel()
 	err := askNetworkManager(ctx, func(_ *dbus.Conn, manager dbus.BusObject) error {
-		return manager.SetProperty(globalDNSProperty, dbus.MakeVariant(s.globalDNS))
+		return manager.SetProperty(globalDNSProperty, dbus.MakeVariant(s.GlobalDNS))
 	})
 	if err != nil {
 		return fmt.Errorf("setting NetworkManager's global DNS: %w", err)
@@ -88,15 +89,15 @@ func (s managerState) restoreDNS(ctx context.Context) error {
 	return nil
 }
 
-// awaitCheckpoints waits until NetworkManager has no checkpoint of ours any more: it
+// AwaitCheckpoints waits until NetworkManager has no checkpoint of ours any more: it
 // was rolled back, or its time was up.
-func (s managerState) awaitCheckpoints(ctx context.Context, timeout time.Duration) error {
+func (s Manager) AwaitCheckpoints(ctx context.Context, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return askNetworkManager(ctx, func(bus *dbus.Conn, manager dbus.BusObject) error {
 		changes := make(chan *dbus.Signal, 16)
 		bus.Signal(changes)
-		if err := bus.AddMatchSignalContext(ctx, dbus.WithMatchObjectPath(networkManagerPath),
+		if err := bus.AddMatchSignalContext(ctx, dbus.WithMatchObjectPath(NetworkManagerPath),
 			dbus.WithMatchInterface("org.freedesktop.DBus.Properties")); err != nil {
 			return fmt.Errorf("subscribing to NetworkManager's changes: %w", err)
 		}
@@ -105,7 +106,7 @@ func (s managerState) awaitCheckpoints(ctx context.Context, timeout time.Duratio
 			if err := manager.StoreProperty(checkpoints, &open); err != nil {
 				return fmt.Errorf("listing NetworkManager's checkpoints: %w", err)
 			}
-			open = slices.DeleteFunc(open, func(one dbus.ObjectPath) bool { return slices.Contains(s.checkpoints, one) })
+			open = slices.DeleteFunc(open, func(one dbus.ObjectPath) bool { return slices.Contains(s.Checkpoints, one) })
 			if len(open) == 0 {
 				return nil
 			}
@@ -143,13 +144,13 @@ func awaitDevices(ctx context.Context, timeout time.Duration, in scope) error {
 		}
 		for {
 			var devices []dbus.ObjectPath
-			if err := manager.CallWithContext(ctx, networkManagerName+".GetDevices", 0).Store(&devices); err != nil {
+			if err := manager.CallWithContext(ctx, NetworkManagerName+".GetDevices", 0).Store(&devices); err != nil {
 				return fmt.Errorf("listing NetworkManager's devices: %w", err)
 			}
 			if !slices.ContainsFunc(devices, func(path dbus.ObjectPath) bool {
 				var name string
 				var state uint32
-				device := bus.Object(networkManagerName, path)
+				device := bus.Object(NetworkManagerName, path)
 				// A device that cannot be asked has gone.
 				err := errors.Join(device.StoreProperty(deviceInterface+".Interface", &name), device.StoreProperty(deviceInterface+".State", &state))
 				return err == nil && in.has(name) && isChanging(state)

@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package host
+package rtnetlink
 
 import (
 	"bytes"
@@ -29,13 +29,13 @@ const (
 	// addressMark is IFA_PROTO of include/uapi/linux/if_addr.h. It tells who made an
 	// address; the kernel has it since 5.18.
 	addressMark = 11
-	// lastKernelMark is IFAPROT_KERNEL_LL: the marks up to it are the kernel's own.
-	lastKernelMark = 3
+	// LastKernelMark is IFAPROT_KERNEL_LL: the marks up to it are the kernel's own.
+	LastKernelMark = 3
 )
 
-// listMarks returns the marks of addresses, which netlink.AddrList leaves out, by
+// ListMarks returns the marks of addresses, which netlink.AddrList leaves out, by
 // the link's index and the address's text.
-func listMarks() (map[int]map[string]byte, error) {
+func ListMarks() (map[int]map[string]byte, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
 	request.AddData(nl.NewIfAddrmsg(unix.AF_UNSPEC))
 	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWADDR)
@@ -68,8 +68,8 @@ func listMarks() (map[int]map[string]byte, error) {
 	return marks, nil
 }
 
-// setMark marks an address of the link that is there.
-func setMark(l netlink.Link, one netlink.Addr, mark byte) error {
+// SetMark marks an address of the link that is there.
+func SetMark(l netlink.Link, one netlink.Addr, mark byte) error {
 	request := nl.NewNetlinkRequest(unix.RTM_NEWADDR, unix.NLM_F_REPLACE|unix.NLM_F_ACK)
 	header := nl.NewIfAddrmsg(nl.GetIPFamily(one.IP))
 	header.Index = uint32(l.Attrs().Index)

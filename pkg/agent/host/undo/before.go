@@ -1,0 +1,111 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package undo
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Request says of which change the network is to be noted.
+type Request struct {
+	// Desired is the desired state of the change. Current is the network before it, with
+	// its secrets. Both are in nmstate's format.
+	Desired, Current []byte
+	// Managed tells that NetworkManager carries the change out.
+	Managed bool
+	// All notes the whole network, whatever Desired says.
+	All bool
+}
+
+// Apply applies a state with libnmstate and commits it.
+type Apply func(ctx context.Context, state []byte) error
+
+// Before is what a change may alter, as it was before the change. It has secrets.
+type Before struct {
+	was *snapshot
+	// Manager is the part of NetworkManager's state that its checkpoints don't cover. It
+	// is empty if NetworkManager does not carry the change out.
+	Manager Manager
+}
+
+// Note notes what a change may alter, as it is now, and begins to watch what happens
+// to the links. Close ends the watch.
+func Note(ctx context.Context, in Request) (*Before, error) {
+	within := everything
+	b := &Before{}
+	var err error
+	if !in.All {
+		if within, err = scopeOf(in.Desired, in.Current); err != nil {
+			return nil, err
+		}
+	}
+	if within.managed = in.Managed; in.Managed {
+		if b.Manager, err = ReadManager(ctx); err != nil {
+			return nil, err
+		}
+	}
+	b.was, err = takeWatchedSnapshot(within, in.Current)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// Watch begins to watch what happens to the links, unless Note has begun it. Routes of
+// daemons are put back only if the change made the kernel flush them, and the watch
+// tells that.
+func (b *Before) Watch() error {
+	if b.was.disturbances != nil {
+		return nil
+	}
+	return b.was.watch()
+}
+
+// Close ends the watch over the links.
+func (b *Before) Close() {
+	if b != nil {
+		b.was.close()
+	}
+}
+
+// Restore makes the network what it was. It returns what could not be put back, "" if
+// nothing. Where NetworkManager carries changes out, AwaitRollback comes first.
+func (b *Before) Restore(ctx context.Context, apply Apply) (leftover string) {
+	return b.was.restore(ctx, apply)
+}
+
+// Differences tells what of the network is not as it was, and is to be put back.
+func (b *Before) Differences(context.Context) ([]string, error) {
+	now, err := b.was.lookAgain()
+	if err != nil {
+		return nil, err
+	}
+	return b.was.differences(now), nil
+}
+
+// AwaitRollback waits until NetworkManager has rolled the change back, by order or by
+// itself: at most the timeout until it has no checkpoint of ours any more, and
+// SettleTime until it has finished with the devices. Then it puts the global DNS back.
+func (b *Before) AwaitRollback(ctx context.Context, timeout time.Duration) error {
+	err := errors.Join(b.Manager.AwaitCheckpoints(ctx, timeout), awaitDevices(ctx, SettleTime, b.was.scope))
+	if b.was.scope.dns {
+		err = errors.Join(err, b.Manager.RestoreDNS(ctx))
+	}
+	return err
+}

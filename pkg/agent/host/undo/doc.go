@@ -1,0 +1,21 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+// Package undo notes the part of the network that a change may alter, and makes it what
+// it was: libnmstate cannot undo a change without NetworkManager, and with it restores
+// only what NetworkManager has configured. It keeps, too, what a change would take away
+// although nobody asked for it.
+package undo
