@@ -117,7 +117,7 @@ func (a addresses) due(now addresses) []netlink.Addr {
 // left returns a lease with what is left of its time.
 func (a addresses) left(one netlink.Addr) netlink.Addr {
 	if a.ownerOf(one) == leases {
-		passed := int(time.Since(a.noted) / time.Second)
+		passed := max(0, int(time.Since(a.noted)/time.Second))
 		one.ValidLft -= passed
 		one.PreferedLft = max(0, one.PreferedLft-passed)
 	}

@@ -47,11 +47,11 @@ type Before struct {
 // Note notes what a change may alter, as it is now, and begins to watch what happens
 // to the links. Close ends the watch.
 func Note(ctx context.Context, in Request) (*Before, error) {
-	within := everything
+	within := everything()
 	b := &Before{}
 	var err error
 	if !in.All {
-		if within, err = scopeOf(in.Desired, in.Current); err != nil {
+		if within, err = scopeOf(in.Desired, in.Current, in.Managed); err != nil {
 			return nil, err
 		}
 	}
@@ -76,6 +76,9 @@ func (b *Before) Watch() error {
 	}
 	return b.was.watch()
 }
+
+// Uncovered names what the change may alter and Restore cannot put back.
+func (b *Before) Uncovered() []string { return b.was.uncovered }
 
 // Close ends the watch over the links.
 func (b *Before) Close() {

@@ -50,7 +50,7 @@ func TestDisturbances(t *testing.T) {
 			} {
 				netns.Run(t, "ip", strings.Fields(args)...)
 			}
-			s, err := takeWatchedSnapshot(everything, nil)
+			s, err := takeWatchedSnapshot(everything(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,7 +77,7 @@ func TestDisturbances(t *testing.T) {
 func TestDisturbancesOverflow(t *testing.T) {
 	t.Cleanup(func() { clean(t) })
 	pair(t, "1")
-	s, err := takeWatchedSnapshot(everything, nil)
+	s, err := takeWatchedSnapshot(everything(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

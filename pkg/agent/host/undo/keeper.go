@@ -247,7 +247,7 @@ func (k *Keeper) Keep() error {
 	for title, was := range k.before.addresses {
 		link := now.links[was.link]
 		remade := now.indexes[was.link] != k.before.indexes[was.link] || now.controllers[was.link] != k.before.controllers[was.link]
-		if k.off[title] || remade || !link.up {
+		if k.off[title] || remade || !link.Up {
 			continue
 		}
 		l, err := netlink.LinkByName(was.link)
@@ -256,7 +256,7 @@ func (k *Keeper) Keep() error {
 			continue
 		}
 		// With another MAC address the kernel makes another link-local address.
-		for _, one := range k.missing(title, now.addresses[title], link.mac == k.before.links[was.link].mac) {
+		for _, one := range k.missing(title, now.addresses[title], link.MAC == k.before.links[was.link].MAC) {
 			errs = append(errs, was.put(l, one))
 		}
 	}

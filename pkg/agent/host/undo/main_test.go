@@ -18,8 +18,13 @@ package undo
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -27,10 +32,34 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
-func TestMain(m *testing.M) { netns.Main(m) }
+// restoreFrom is, in the environment, a file with the Before that a process of the tests is
+// to restore.
+const restoreFrom = "NMSTATE_TEST_RESTORE_FROM"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(restoreFrom); path != "" {
+		os.Exit(restoreInThisProcess(path))
+	}
+	netns.Main(m)
+}
+
+// restoreInThisProcess restores what another process has noted, and prints what is left.
+func restoreInThisProcess(path string) (code int) {
+	raw, err := os.ReadFile(path)
+	before := &Before{}
+	if err == nil {
+		err = json.Unmarshal(raw, before)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Print(before.Restore(context.Background(), applyKernel))
+	return 0
+}
 
 // clean leaves nothing but the loopback, as it is in a new network.
-func clean(t *testing.T) {
+func clean(t testing.TB) {
 	t.Helper()
 	links, err := netlink.LinkList()
 	if err != nil {
@@ -48,7 +77,7 @@ func clean(t *testing.T) {
 }
 
 // pair makes a veth pair, aN and bN, that is up.
-func pair(t *testing.T, n string) {
+func pair(t testing.TB, n string) {
 	t.Helper()
 	netns.Run(t, "ip", "link", "add", "a"+n, "up", "type", "veth", "peer", "name", "b"+n)
 	netns.Run(t, "ip", "link", "set", "b"+n, "up")
@@ -58,4 +87,19 @@ func pair(t *testing.T, n string) {
 func applyKernel(_ context.Context, state []byte) error {
 	_, err := nmstate.ApplyNetState(nmstate.KernelOnly, state, 0)
 	return err
+}
+
+// nothing is an Apply that applies nothing.
+func nothing(context.Context, []byte) error { return errors.New("nothing is applied here") }
+
+func withTimeout(t *testing.T, timeout time.Duration) (context.Context, context.CancelFunc) {
+	t.Helper()
+	return context.WithTimeout(t.Context(), timeout)
+}
+
+func parseIPs(texts ...string) (ips []net.IP) {
+	for _, text := range texts {
+		ips = append(ips, net.ParseIP(text))
+	}
+	return ips
 }

@@ -44,9 +44,9 @@ func matchesRoute(entry map[string]any, r netlink.Route) bool {
 // matchesNowhere is matchesRoute for routes that are over no link. Its fields are
 // all of those that nmstate matches: what it means too much could be another program's.
 func matchesNowhere(entry map[string]any, r netlink.Route) bool {
-	kinds := map[any]int{"blackhole": unix.RTN_BLACKHOLE, "unreachable": unix.RTN_UNREACHABLE, "prohibit": unix.RTN_PROHIBIT}
-	kind := entry["route-type"]
-	return entry["next-hop-interface"] == nil && (kind == nil || kinds[kind] == r.Type) &&
+	kinds := map[string]int{"blackhole": unix.RTN_BLACKHOLE, "unreachable": unix.RTN_UNREACHABLE, "prohibit": unix.RTN_PROHIBIT}
+	kind, isText := entry["route-type"].(string)
+	return entry["next-hop-interface"] == nil && (!isText || kinds[kind] == r.Type) &&
 		matchesNumber(entry["metric"], -1, uint64(max(r.Priority, 0))) && matchesRoute(entry, r)
 }
 

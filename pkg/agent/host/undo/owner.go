@@ -20,33 +20,33 @@ import "slices"
 
 // owner says by whose hand a thing of the network comes and goes. It is decided
 // once, when the thing is noted, and it alone decides what undoing does about it.
-type owner int
+type owner string
 
 const (
 	// ours are what changes make, alter and take away: the links, addresses, routes
 	// and rules that are configured. They become what they were.
-	ours owner = iota
+	ours owner = ""
 	// others are configured routes over links that the change does not mean. The
 	// change may take one away, if an entry says that it is to be absent whatever
 	// link it is over, and it makes none: one that is gone is put back, one that is
 	// new stays.
-	others
+	others owner = "others"
 	// daemons are the routes of routing daemons, which come and go by their hand. One
 	// that is gone is put back if the change made the kernel flush it; one that is
 	// new stays.
-	daemons
+	daemons owner = "daemons"
 	// pods are veths whose other ends are in other namespaces, and which the change
 	// does not mean: ports of a bridge, say. They end with their pods: one that is
 	// gone is not made again, nor are the routes over it.
-	pods
+	pods owner = "pods"
 	// kernels are IPv6's link-local addresses. The kernel makes one when a link
 	// comes up, and not again when somebody deletes it: one that is gone is put back,
 	// one that is new stays.
-	kernels
+	kernels owner = "kernels"
 	// leases are the addresses that DHCP and routers' advertisements give and renew.
 	// One that is gone is put back, for what is left of its time, unless another has
 	// taken its place; one that is new stays.
-	leases
+	leases owner = "leases"
 )
 
 // thing is what a snapshot notes.
@@ -73,12 +73,15 @@ func owed[T thing](s, now *snapshot, before, after map[string]T) map[string]T {
 func (s *snapshot) owes(now *snapshot, gone thing) bool {
 	ended := func(name string) bool {
 		_, is := now.links[name]
-		return s.links[name].owner == pods && !is
+		return s.links[name].Owner == pods && !is
 	}
 	if slices.ContainsFunc(gone.over(), ended) {
 		return false
 	}
-	return gone.ownedBy() != daemons || slices.ContainsFunc(gone.over(), s.disturbances.has)
+	if gone.ownedBy() != daemons || s.disturbances == nil { // nobody watched: it may have been flushed
+		return true
+	}
+	return slices.ContainsFunc(gone.over(), s.disturbances.has)
 }
 
 // surplus returns the things that were not there, are, and are to be taken away.

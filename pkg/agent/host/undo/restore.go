@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -115,11 +114,14 @@ func (s *snapshot) removeLinks(_ context.Context, now *snapshot, _ Apply) error 
 // makeLinks makes the links again that are gone, by nmstate, which knows how
 // each kind is made.
 func (s *snapshot) makeLinks(ctx context.Context, now *snapshot, apply Apply) error {
+	missing := owed(s, now, s.links, now.links)
+	if len(missing) == 0 {
+		return nil
+	}
 	root, err := tree.Decode(s.full)
 	if err != nil {
 		return err
 	}
-	missing := owed(s, now, s.links, now.links)
 	var gone []any
 	for _, item := range tree.List(root, "interfaces") {
 		iface, _ := item.(map[string]any)
@@ -165,26 +167,26 @@ func mendLink(name string, is, was link) error {
 		return err
 	}
 	var errs []error
-	if is.master != was.master {
-		errs = append(errs, setMaster(l, was.master))
+	if is.Master != was.Master {
+		errs = append(errs, setMaster(l, was.Master))
 	}
-	if is.mtu != was.mtu {
-		errs = append(errs, netlink.LinkSetMTU(l, was.mtu))
+	if is.MTU != was.MTU {
+		errs = append(errs, netlink.LinkSetMTU(l, was.MTU))
 	}
-	if is.mac != was.mac {
-		mac, err := net.ParseMAC(was.mac)
+	if is.MAC != was.MAC {
+		mac, err := net.ParseMAC(was.MAC)
 		if err == nil {
 			err = netlink.LinkSetHardwareAddr(l, mac)
 		}
 		errs = append(errs, err)
 	}
-	if was.up && !is.up {
+	if was.Up && !is.Up {
 		errs = append(errs, netlink.LinkSetUp(l))
 	}
-	if !was.up && is.up {
+	if !was.Up && is.Up {
 		errs = append(errs, netlink.LinkSetDown(l))
 	}
-	before, now := strings.Fields(was.aliases), strings.Fields(is.aliases)
+	before, now := strings.Fields(was.Aliases), strings.Fields(is.Aliases)
 	for _, alias := range now {
 		if !slices.Contains(before, alias) {
 			errs = append(errs, netlink.LinkDelAltName(l, alias))
@@ -279,32 +281,11 @@ func (s *snapshot) mendRules(_ context.Context, now *snapshot, _ Apply) error {
 	return errors.Join(errs...)
 }
 
-// mendFiles puts the files that nmstate writes, and the hostname, back. What
-// NetworkManager writes is left to it.
-func (s *snapshot) mendFiles(_ context.Context, now *snapshot, _ Apply) error {
-	var errs []error
-	for _, name := range s.scope.files {
-		was, wasThere := s.files[name]
-		is, isThere := now.files[name]
-		switch {
-		case s.scope.managed && (name == ResolvConf || name == HostnameFile):
-		case wasThere && (!isThere || is != was):
-			errs = append(errs, os.WriteFile(name, []byte(was), 0o644))
-		case isThere && !wasThere:
-			errs = append(errs, os.Remove(name))
-		}
-	}
-	if s.hostname != now.hostname {
-		errs = append(errs, unix.Sethostname([]byte(s.hostname)))
-	}
-	return errors.Join(errs...)
-}
-
 // mendHostname gives NetworkManager, whose checkpoints don't cover it, the
 // hostname that was configured.
 func (s *snapshot) mendHostname(ctx context.Context, apply Apply) error {
 	now, err := takeSnapshot(s.scope, nil)
-	if err != nil || !s.scope.hostname || s.hostname == now.hostname && s.texts()[HostnameFile] == now.texts()[HostnameFile] {
+	if err != nil || !s.scope.hostname || s.hostname == now.hostname && !slices.Contains(s.differingFiles(now), "file "+HostnameFile) {
 		return err
 	}
 	root, err := tree.Decode(s.full)

@@ -18,22 +18,11 @@ package undo
 
 import (
 	"maps"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
-)
-
-const (
-	// ResolvConf is where nmstate, without NetworkManager, keeps DNS.
-	ResolvConf = "/etc/resolv.conf"
-	// HostnameFile has the hostname that a reboot brings.
-	HostnameFile = "/etc/hostname"
-	// linkFiles is where nmstate keeps alternative names.
-	linkFiles = "/etc/systemd/network"
 )
 
 // scope is the part of the network that an apply may change, and that undoing may
@@ -56,8 +45,13 @@ type scope struct {
 	managed bool
 }
 
-// everything is the scope of a whole network.
-var everything = scope{all: true, dns: true, hostname: true, files: []string{ResolvConf, HostnameFile}}
+// everything returns the scope of a whole network.
+func everything() scope {
+	return scope{
+		all: true, links: map[string]bool{}, meant: map[string]bool{},
+		dns: true, hostname: true, files: []string{ResolvConf, HostnameFile},
+	}
+}
 
 // has tells whether a link is in the scope.
 func (s scope) has(link string) bool { return s.all || s.links[link] }
@@ -81,8 +75,9 @@ func (s scope) takesAway(r netlink.Route) bool {
 // references are the fields in which an interface, or a route, names others.
 var references = []string{"name", "peer", "controller", "base-iface", "next-hop-interface", "vrf-name", "port1", "port2"}
 
-// scopeOf returns the scope of the desired state on a network that is full.
-func scopeOf(desired, full []byte) (scope, error) {
+// scopeOf returns the scope of the desired state on a network that is full; managed tells
+// that NetworkManager carries the change out.
+func scopeOf(desired, full []byte, managed bool) (scope, error) {
 	wanted, err := tree.Decode(desired)
 	if err != nil {
 		return scope{}, err
@@ -91,22 +86,29 @@ func scopeOf(desired, full []byte) (scope, error) {
 	if err != nil {
 		return scope{}, err
 	}
-	s := scope{links: map[string]bool{}}
+	s := scope{links: map[string]bool{}, managed: managed}
 	for _, section := range []string{"interfaces", "routes"} {
 		s.name(wanted[section])
 	}
 	s.routes = entries(wanted, "routes")
-	for _, entry := range s.routes {
-		if entry["state"] == "absent" && entry["next-hop-interface"] == nil {
-			s.absentRoutes = append(s.absentRoutes, entry)
-		}
-	}
+	s.absentRoutes = overAnyLink(s.routes)
 	s.rules = entries(wanted, "route-rules")
 	s.resolve(tree.List(wanted, "interfaces"), tree.List(there, "interfaces"))
 	s.meant = maps.Clone(s.links)
 	s.hangOn(tree.List(there, "interfaces"))
 	s.noteFiles(wanted)
 	return s, nil
+}
+
+// overAnyLink returns the entries that remove routes over any link.
+func overAnyLink(routes []map[string]any) []map[string]any {
+	var found []map[string]any
+	for _, entry := range routes {
+		if entry["state"] == "absent" && entry["next-hop-interface"] == nil {
+			found = append(found, entry)
+		}
+	}
+	return found
 }
 
 // entries returns the entries of routes or rules.
@@ -201,27 +203,5 @@ func (s scope) hangOn(interfaces []any) {
 				}
 			}
 		}
-	}
-}
-
-// noteFiles notes the sections that are kept in files, and which.
-func (s *scope) noteFiles(wanted map[string]any) {
-	if _, s.dns = wanted["dns-resolver"]; s.dns {
-		s.files = append(s.files, ResolvConf)
-	}
-	if _, s.hostname = wanted["hostname"]; s.hostname {
-		s.files = append(s.files, HostnameFile)
-	}
-	for _, item := range tree.List(wanted, "interfaces") {
-		// nmstate takes away the files of what it takes away.
-		if iface, _ := item.(map[string]any); iface["alt-names"] == nil && iface["state"] != "absent" {
-			continue
-		}
-		for _, link := range slices.Sorted(maps.Keys(s.links)) {
-			if !strings.ContainsRune(link, filepath.Separator) {
-				s.files = append(s.files, filepath.Join(linkFiles, "98-nmstate-"+link+".link"))
-			}
-		}
-		return
 	}
 }

@@ -51,7 +51,7 @@ func TestScopeHasAllThatAStateMeans(t *testing.T) {
 		"vrf":          {`{"routes":{"config":[{"destination":"192.0.2.0/24","next-hop-interface":"eth3","vrf-name":"red"}]}}`, "eth3,red"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, err := scopeOf([]byte(c.desired), []byte(full))
+			s, err := scopeOf([]byte(c.desired), []byte(full), false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -156,7 +156,7 @@ func TestAnAbsentLinksFileIsInTheScope(t *testing.T) {
 		`{"interfaces":[{"name":"eth1","state":"up","alt-names":[{"name":"a"}]}]}`: true,
 		`{"interfaces":[{"name":"eth1","state":"up"}]}`:                            false,
 	} {
-		s, err := scopeOf([]byte(desired), []byte(`{"interfaces":[{"name":"eth1","type":"ethernet","state":"up"}]}`))
+		s, err := scopeOf([]byte(desired), []byte(`{"interfaces":[{"name":"eth1","type":"ethernet","state":"up"}]}`), false)
 		if err != nil {
 			t.Fatal(err)
 		}

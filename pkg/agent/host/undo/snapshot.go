@@ -17,10 +17,11 @@ limitations under the License.
 package undo
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -42,33 +43,35 @@ type snapshot struct {
 	addresses            map[string]addresses
 	routes               map[string]route
 	rules                map[string]notedRule
-	// files are the texts of those that are there.
-	files    map[string]string
+	// files are those of the scope that are there.
+	files    map[string]file
 	hostname string
+	// uncovered names what is in the scope and cannot be put back.
+	uncovered []string
 	// disturbances are what happens to the links from then on, nil if nobody watches.
 	disturbances *disturbances
 }
 
 // link is one link, in what a failed apply may have left different.
 type link struct {
-	name   string
-	owner  owner
-	kind   string
-	up     bool
-	mtu    int
-	mac    string
-	master string
-	// aliases are the alternative names, sorted.
-	aliases string
+	Name   string `json:"name"`
+	Owner  owner  `json:"owner,omitempty"`
+	Kind   string `json:"kind,omitempty"`
+	Up     bool   `json:"up,omitempty"`
+	MTU    int    `json:"mtu,omitempty"`
+	MAC    string `json:"mac,omitempty"`
+	Master string `json:"master,omitempty"`
+	// Aliases are the alternative names, sorted.
+	Aliases string `json:"aliases,omitempty"`
 }
 
-func (l link) ownedBy() owner { return l.owner }
-func (l link) over() []string { return []string{l.name} }
+func (l link) ownedBy() owner { return l.Owner }
+func (l link) over() []string { return []string{l.Name} }
 
 // same tells whether two links are the same to the state; a pod may have begun or
 // ended meanwhile.
 func (l link) same(other link) bool {
-	other.owner = l.owner
+	other.Owner = l.Owner
 	return l == other
 }
 
@@ -94,19 +97,20 @@ func (notedRule) over() []string { return nil }
 // by hand has made; all others are those of routing daemons, see rtnetlink(7).
 var configured = []netlink.RouteProtocol{unix.RTPROT_UNSPEC, unix.RTPROT_BOOT, unix.RTPROT_STATIC, unix.RTPROT_DHCP}
 
+// newSnapshot returns a snapshot that has nothing noted.
+func newSnapshot(in scope, full []byte) *snapshot {
+	return &snapshot{
+		scope: in, full: full,
+		links: map[string]link{}, indexes: map[string]int{}, controllers: map[string]int{},
+		addresses: map[string]addresses{}, routes: map[string]route{}, rules: map[string]notedRule{},
+		files: map[string]file{},
+	}
+}
+
 // takeSnapshot notes what is in the scope of the network as it is; full is the
 // same in nmstate's format.
 func takeSnapshot(in scope, full []byte) (*snapshot, error) {
-	s := &snapshot{
-		scope:   in,
-		full:    full,
-		links:   map[string]link{},
-		indexes: map[string]int{}, controllers: map[string]int{},
-		addresses: map[string]addresses{},
-		routes:    map[string]route{},
-		rules:     map[string]notedRule{},
-		files:     map[string]string{},
-	}
+	s := newSnapshot(in, full)
 	links, err := dump(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("listing links: %w", err)
@@ -121,12 +125,12 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 			continue
 		}
 		noted := link{
-			name: a.Name, kind: l.Type(), up: a.Flags&unix.IFF_UP != 0, mtu: a.MTU,
-			mac: a.HardwareAddr.String(), master: names[a.MasterIndex],
-			aliases: strings.Join(slices.Sorted(slices.Values(a.AltNames)), " "),
+			Name: a.Name, Kind: l.Type(), Up: a.Flags&unix.IFF_UP != 0, MTU: a.MTU,
+			MAC: a.HardwareAddr.String(), Master: names[a.MasterIndex],
+			Aliases: strings.Join(slices.Sorted(slices.Values(a.AltNames)), " "),
 		}
 		if l.Type() == "veth" && a.NetNsID >= 0 && !in.all && !in.meant[a.Name] {
-			noted.owner = pods
+			noted.Owner = pods
 		}
 		s.links[a.Name], s.indexes[a.Name], s.controllers[a.Name] = noted, a.Index, a.MasterIndex
 	}
@@ -174,6 +178,7 @@ func (s *snapshot) watchBy(watch *disturbances) {
 func (s *snapshot) close() {
 	if s != nil {
 		s.disturbances.close()
+		s.disturbances = nil
 	}
 }
 
@@ -213,7 +218,14 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 			continue
 		}
 		key := fmt.Sprintf("%s via %s dev %s table %d metric %d proto %d type %d",
-			r.Dst, r.Gw, names[r.LinkIndex], r.Table, r.Priority, r.Protocol, r.Type)
+			r.Dst, r.Gw, names[r.LinkIndex], r.Table, r.Priority, r.Protocol, r.Type) + attributesOf(r)
+		if _, isProgram := r.Encap.(*netlink.BpfEncap); isProgram {
+			s.uncovered = append(s.uncovered, "route "+key+", which has a BPF program")
+			continue
+		}
+		if r.Dst != nil && len(r.Dst.Mask) == net.IPv4len { // the library makes 16 bytes of 0.0.0.0
+			r.Dst = &net.IPNet{IP: r.Dst.IP.To4(), Mask: r.Dst.Mask}
+		}
 		noted := route{Route: r, link: names[r.LinkIndex]}
 		switch {
 		case !slices.Contains(configured, r.Protocol):
@@ -224,10 +236,33 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 		for _, hop := range r.MultiPath {
 			noted.hops = append(noted.hops, names[hop.LinkIndex])
 			key += fmt.Sprintf(" nexthop %s dev %s weight %d", hop.Gw, names[hop.LinkIndex], hop.Hops)
+			key += attributes(map[string]any{"via": viaOf(hop.Via), "label": labelsOf(hop.NewDst), "encap": encapOf(hop.Encap)})
 		}
 		s.routes[key] = noted
 	}
 	return nil
+}
+
+// attributesOf names what else a route has, such as its source and metrics, but for what
+// another kernel, or the same one later, gives other numbers.
+func attributesOf(r netlink.Route) string {
+	return attributes(filled(r, map[string]any{
+		"Src": addrOf(r.Src), "Via": viaOf(r.Via), "NewDst": labelsOf(r.NewDst), "Encap": encapOf(r.Encap),
+		// These are elsewhere in a route's name, or change by themselves.
+		"Dst": nil, "Gw": nil, "Table": nil, "Priority": nil, "Protocol": nil, "Type": nil, "MultiPath": nil,
+		"Family": nil, "Flags": nil, "LinkIndex": nil, "ILinkIndex": nil,
+	}))
+}
+
+// attributes writes the attributes that are set, in order.
+func attributes(of map[string]any) string {
+	text := ""
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		if value, err := json.Marshal(of[name]); err == nil && string(value) != "null" {
+			text += " " + strings.ToLower(name) + " " + strings.Trim(string(value), `"`)
+		}
+	}
+	return text
 }
 
 // hasRoute tells whether a route, or one of its next hops, goes over a link in the
@@ -265,20 +300,6 @@ func (s *snapshot) noteRules() error {
 	return nil
 }
 
-func (s *snapshot) noteFiles() error {
-	for _, name := range s.scope.files {
-		text, err := os.ReadFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		s.files[name] = string(text)
-	}
-	return nil
-}
-
 // differences tells what undoing has to do to make now what it was, or has not achieved.
 func (s *snapshot) differences(now *snapshot) []string {
 	found := differing(s, now, "link", s.links, now.links)
@@ -294,7 +315,7 @@ func (s *snapshot) differences(now *snapshot) []string {
 	}
 	found = append(found, differing(s, now, "route", s.routes, now.routes)...)
 	found = append(found, differing(s, now, "rule", s.rules, now.rules)...)
-	found = append(found, differingTexts(s.texts(), now.texts())...)
+	found = append(found, s.differingFiles(now)...)
 	if s.hostname != now.hostname {
 		found = append(found, "hostname "+now.hostname)
 	}
@@ -311,52 +332,4 @@ func differing[T thing](s, now *snapshot, what string, before, after map[string]
 		found = append(found, what+" "+key+" is left")
 	}
 	return found
-}
-
-// differingTexts names the files that one map has and the other has not, or has otherwise.
-func differingTexts(before, now map[string]string) []string {
-	names := map[string]bool{}
-	for _, texts := range []map[string]string{before, now} {
-		for name := range texts {
-			names[name] = true
-		}
-	}
-	var found []string
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		was, wasThere := before[name]
-		is, isThere := now[name]
-		switch {
-		case !isThere:
-			found = append(found, "file "+name+" is missing")
-		case !wasThere:
-			found = append(found, "file "+name+" is left")
-		case is != was:
-			found = append(found, "file "+name+" is different")
-		}
-	}
-	return found
-}
-
-// texts are the files by their meaning: NetworkManager has its own comments and
-// ends of lines in what it writes.
-func (s *snapshot) texts() map[string]string {
-	if !s.scope.managed {
-		return s.files
-	}
-	texts := map[string]string{}
-	for name, text := range s.files {
-		var lines []string
-		for line := range strings.Lines(text) {
-			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-				lines = append(lines, line)
-			}
-		}
-		texts[name] = strings.Join(lines, "\n")
-	}
-	for _, name := range s.scope.files {
-		if texts[name] == "" { // no file means no more than an empty one
-			delete(texts, name)
-		}
-	}
-	return texts
 }

@@ -38,7 +38,7 @@ func TestASwappedOrderIsADifference(t *testing.T) {
 		for _, ip := range order {
 			netns.Run(t, "ip", "addr", "add", ip, "dev", "a1")
 		}
-		s, err := takeSnapshot(everything, nil)
+		s, err := takeSnapshot(everything(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestASnapshotWhileLinksComeAndGo(t *testing.T) {
 		}
 	}()
 	for range 300 {
-		if _, err := takeSnapshot(everything, nil); err != nil {
+		if _, err := takeSnapshot(everything(), nil); err != nil {
 			t.Error(err)
 			break
 		}
