@@ -166,6 +166,9 @@ type Change struct {
 	// User is the name of the user who asked, for status.lastApply, and Manager the
 	// change's field manager.
 	User, Manager string
+	// ID is to be the id of the change, as in status.lastApply; a UUID. If it is empty, the
+	// agent chooses one.
+	ID string
 	// Addresses are the InternalIPs of the node itself, and of those that the spec's
 	// probes name, by name of the node. Standalone there are none but those that the
 	// agents' connections come from.

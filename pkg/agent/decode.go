@@ -124,10 +124,15 @@ func (r *received) object() (*v1alpha1.NodeNetworkState, error) {
 	if obj.Spec.Probes, err = decodeList[v1alpha1.Probe]("spec.probes", r.Spec.Probes, maxProbesText, v1alpha1.MaxProbes); err != nil {
 		return nil, err
 	}
+	if obj.Status.LastApply, err = decodeLastApply(r.Status.LastApply); err != nil {
+		return nil, err
+	}
+	if len(obj.Spec.Reapply) > maxWord {
+		return nil, fmt.Errorf("spec.reapply has %d bytes, and may have at most %d", len(obj.Spec.Reapply), maxWord)
+	}
 	err = errors.Join(
 		decodePart("spec.confirmation", r.Spec.Confirmation, maxText, &obj.Spec.Confirmation),
 		decodePart("metadata.annotations", r.Metadata.Annotations, maxAnnotationsText, &obj.Annotations),
-		decodePart("status.lastApply", r.Status.LastApply, maxStatusText, &obj.Status.LastApply),
 		decodePart("status.lastSuccessfulUpdateTime", r.Status.LastSuccessfulUpdateTime, maxText, &obj.Status.LastSuccessfulUpdateTime),
 		validation.ValidateAnnotationsSize(obj.Annotations),
 		checkState("spec.desiredState", obj.Spec.DesiredState),
@@ -144,6 +149,30 @@ func (r *received) object() (*v1alpha1.NodeNetworkState, error) {
 	return obj, nil
 }
 
+// receivedLastApply is the story of a change, whose probes stay text at first.
+type receivedLastApply struct {
+	v1alpha1.LastApply `json:",inline"`
+
+	Probes json.RawMessage `json:"probes"`
+}
+
+// decodeLastApply decodes the story of a change, nil if there is none.
+func decodeLastApply(text json.RawMessage) (*v1alpha1.LastApply, error) {
+	var r *receivedLastApply
+	if err := decodePart("status.lastApply", text, maxStatusText, &r); err != nil || r == nil {
+		return nil, err
+	}
+	var err error
+	r.LastApply.Probes, err = decodeProbeResults(r.Probes)
+	return &r.LastApply, err
+}
+
+// decodeProbeResults decodes the results of the probes of one change. It may have one
+// more than the spec has probes.
+func decodeProbeResults(text json.RawMessage) ([]v1alpha1.ProbeResult, error) {
+	return decodeList[v1alpha1.ProbeResult]("lastApply.probes", text, maxStatusText, v1alpha1.MaxProbes+1)
+}
+
 // checkEntries checks the managed fields, and all times of an object. One entry that
 // clients cannot decode would have them fail with the list of all nodes.
 func checkEntries(obj *v1alpha1.NodeNetworkState) error {
@@ -158,11 +187,16 @@ func checkEntries(obj *v1alpha1.NodeNetworkState) error {
 		errs = append(errs, checkTime("status.conditions.lastTransitionTime", &c.LastTransitionTime))
 	}
 	if last := obj.Status.LastApply; last != nil {
-		errs = append(errs, checkTime("status.lastApply.startTime", &last.StartTime), checkTime("status.lastApply.finishTime", last.FinishTime),
-			checkTime("status.lastApply.confirmBefore", last.ConfirmBefore))
+		errs = append(errs, checkLastApply(last))
 	}
 	errs = append(errs, checkTime("status.lastSuccessfulUpdateTime", obj.Status.LastSuccessfulUpdateTime))
 	return firstOf(errs)
+}
+
+// checkLastApply checks the times of the story of a change.
+func checkLastApply(last *v1alpha1.LastApply) error {
+	return firstOf([]error{checkTime("lastApply.startTime", &last.StartTime), checkTime("lastApply.finishTime", last.FinishTime),
+		checkTime("lastApply.confirmBefore", last.ConfirmBefore)})
 }
 
 // firstOf returns the first error: there can be one for each of many entries.
@@ -248,13 +282,23 @@ func shorten(status *v1alpha1.NodeNetworkStateStatus) {
 		c.Reason, c.Message = word(c.Reason), shortened(c.Message)
 	}
 	if last := status.LastApply; last != nil {
-		last.User, last.Outcome = shortened(last.User), word(last.Outcome)
-		last.Reason, last.Message = word(last.Reason), shortened(last.Message)
+		shortenLastApply(last)
 	}
 	status.Backend = word(status.Backend)
 	status.AgentVersion = word(status.AgentVersion)
 	status.NmstateVersion = word(status.NmstateVersion)
 	status.NetworkManagerVersion = word(status.NetworkManagerVersion)
+}
+
+// shortenLastApply cuts the texts of the story of a change.
+func shortenLastApply(last *v1alpha1.LastApply) {
+	last.ID, last.User, last.Manager = word(last.ID), shortened(last.User), word(last.Manager)
+	last.Outcome, last.ConfirmedBy = word(last.Outcome), word(last.ConfirmedBy)
+	last.Reason, last.Message = word(last.Reason), shortened(last.Message)
+	for i := range last.Probes {
+		p := &last.Probes[i]
+		p.Name, p.Before, p.After, p.Message = shortened(p.Name), word(p.Before), word(p.After), shortened(p.Message)
+	}
 }
 
 // shortened returns a text of at most maxText bytes. It is valid UTF-8, or no message

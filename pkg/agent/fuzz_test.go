@@ -38,6 +38,8 @@ func FuzzDecodeObject(f *testing.F) {
 		kind + `"status":{"conditions":[{}],"Conditions":[{"message":"\ud800"}],"lastApply":{"finishTime":"2026-01-02T03:04:05Z"}}}`,
 		kind + `"spec":{"desiredState":{"a":[1e400,"\\u003c",{"b":{}}]}},"status":{"interfaces":{"total":1}}}`,
 		kind + `"metadata":{"managedFields":[{"time":"9999-12-31T23:59:59-14:00","fieldsV1":{"f:spec":{}}}]}}`,
+		kind + `"spec":{"probes":[{"name":"a","tcp":{"address":"192.0.2.1:1"},"timeout":"5s"}],"confirmation":{"mode":"Manual","timeout":"1m0s"},"reapply":"Never"}}`,
+		kind + `"status":{"lastApply":{"id":"a","confirmBefore":"9999-12-31T23:59:59-14:00","probes":[{"name":"a","before":"Passed"},{}],"Probes":null}}}`,
 		kind + `"status":{"lastSuccessfulUpdateTime":"0000-01-01T00:00:00+14:00","currentState":{"a":-1.5e308}}}`,
 	} {
 		f.Add([]byte(text))
@@ -72,9 +74,13 @@ func FuzzDecodeObject(f *testing.F) {
 
 // FuzzServerMessage: what a server may send to an agent.
 func FuzzServerMessage(f *testing.F) {
-	change, _ := EncodeChange(Change{Object: full(), Base: "base", User: "user"})
+	change, _ := EncodeChange(Change{Object: full(), Base: "base", User: "user", Manager: "kubectl", ID: "id",
+		Addresses: map[string][]string{"node01": {"192.0.2.1"}, "node02": {"2001:db8::1"}}})
+	decision := EncodeDecision(Decision{Transaction: "id", Commit: true, User: "user"})
 	for _, message := range []*agentpb.ServerMessage{
-		{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{ObjectHash: []byte("hash")}}},
+		{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{ObjectHash: []byte("hash"), Protocol: Protocol, Host: "host"}}},
+		{Message: &agentpb.ServerMessage_Request{Request: &agentpb.Request{Id: 4, Request: &agentpb.Request_Decide{Decide: decision}}}},
+		{Message: &agentpb.ServerMessage_Request{Request: &agentpb.Request{Id: 5, Request: &agentpb.Request_History{History: &agentpb.HistoryRequest{}}}}},
 		{Message: &agentpb.ServerMessage_Request{Request: &agentpb.Request{Id: 1, Request: &agentpb.Request_Barrier{Barrier: &agentpb.Barrier{}}}}},
 		{Message: &agentpb.ServerMessage_Request{Request: &agentpb.Request{Id: 2, Request: &agentpb.Request_Apply{Apply: change}}}},
 		{Message: &agentpb.ServerMessage_Request{Request: &agentpb.Request{Id: 3, Request: &agentpb.Request_Validate{Validate: change}}}},
@@ -91,6 +97,9 @@ func FuzzServerMessage(f *testing.F) {
 			return
 		}
 		request := message.GetRequest()
+		if decision := DecodeDecision(request.GetDecide()); len(decision.Transaction) > maxWord || len(decision.User) > maxText {
+			t.Errorf("the decision is %v", decision)
+		}
 		for _, change := range []*agentpb.Change{request.GetApply(), request.GetValidate()} {
 			decoded, err := DecodeChange(change, "node01")
 			if err != nil {
@@ -100,6 +109,43 @@ func FuzzServerMessage(f *testing.F) {
 				continue
 			}
 			if _, err := EncodeChange(decoded); err != nil {
+				t.Errorf("what was decoded cannot be encoded: %v", err)
+			}
+		}
+	})
+}
+
+// FuzzReply: what an agent may answer beside an object.
+func FuzzReply(f *testing.F) {
+	history, _ := EncodeHistory(&v1alpha1.NodeNetworkStateHistory{})
+	for _, reply := range []*agentpb.Reply{
+		{Id: 1, Warnings: []string{"the way to the API server is touched", "\x1b[2J"}},
+		{Id: 2, History: history},
+		{Id: 3, History: []byte(`{"items":[{"id":"a","startTime":null},{}]}`)},
+		{Id: 4, Error: &agentpb.Error{Kind: "Conflict", Reason: "Reason", Message: "message"}},
+	} {
+		wire, err := proto.Marshal(reply)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(wire)
+	}
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		reply := &agentpb.Reply{}
+		if proto.Unmarshal(wire, reply) != nil {
+			return
+		}
+		warnings := WarningsFromWire(reply.GetWarnings())
+		if len(warnings) > maxWarnings {
+			t.Errorf("there are %d warnings", len(warnings))
+		}
+		for _, warning := range warnings {
+			if len(warning) > maxText || !utf8.ValidString(warning) {
+				t.Errorf("a warning is %q", warning)
+			}
+		}
+		if history, err := DecodeHistory(reply.GetHistory()); err == nil {
+			if _, err := EncodeHistory(history); err != nil {
 				t.Errorf("what was decoded cannot be encoded: %v", err)
 			}
 		}

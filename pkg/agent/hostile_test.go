@@ -71,6 +71,10 @@ func hostile() map[string]string {
 		"conditions, again":           repeated(`"status":{`, `"conditions":[{}],`, `}}`),
 		"times in conditions":         repeated(`"status":{"conditions":[{`, `"lastTransitionTime":`+moment+`,`, `}]}}`),
 		"lastApply, again":            repeated(`"status":{`, `"lastApply":{"finishTime":`+moment+`},`, `}}`),
+		"probes in lastApply":         repeated(`"status":{"lastApply":{"probes":[`, `{},`, `]}}}`),
+		"probes":                      repeated(`"spec":{"probes":[`, `{},`, `]}}`),
+		"probes, again":               repeated(`"spec":{`, `"probes":[{}],`, `}}`),
+		"confirmation, again":         repeated(`"spec":{`, `"confirmation":{"timeout":"5s"},`, `}}`),
 		"times in lastApply":          repeated(`"status":{"lastApply":{`, `"finishTime":`+moment+`,`, `}}}`),
 		"lastSuccessfulUpdateTime":    repeated(`"status":{`, `"lastSuccessfulUpdateTime":`+moment+`,`, `}}`),
 		"deep nesting":                kind + `"status":{"currentState":{"a":` + strings.Repeat("[", hostileSize),
@@ -100,6 +104,60 @@ func TestHostileObjectsCostNoMoreThanTheirSize(t *testing.T) {
 			}
 			runtime.KeepAlive(obj)
 		})
+	}
+}
+
+// TestHostileHistoriesCostNoMoreThanTheirSize: as with objects.
+func TestHostileHistoriesCostNoMoreThanTheirSize(t *testing.T) {
+	many := func(before, item, after string) string {
+		return before + strings.TrimSuffix(strings.Repeat(item, (maxHistory-len(before)-len(after))/len(item)), ",") + after
+	}
+	for name, text := range map[string]string{
+		"entries":        many(`{"entries":[`, `{},`, `]}`),
+		"entries, again": many(`{`, `"entries":[{}],`, `"more":0}`),
+		"probes":         many(`{"entries":[{"probes":[`, `{},`, `]}]}`),
+		"probes, again":  many(`{"entries":[{`, `"probes":[{}],`, `"more":0}]}`),
+		"nesting":        many(`{"entries":[{"revert":{"interfaces":[`, `[],`, `]}}]}`),
+		"too large":      `{"entries":[` + strings.Repeat(" ", maxHistory) + `]}`,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		history, err := DecodeHistory([]byte(text))
+		runtime.ReadMemStats(&after)
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > mostAllocated {
+			t.Errorf("%s: decoding %d bytes allocated %d", name, len(text), allocated)
+		}
+		if err == nil && len(history.Entries) > maxEntries {
+			t.Errorf("%s: %d entries were taken", name, len(history.Entries))
+		}
+	}
+}
+
+// TestHistoriesThatClientsCannotDecode are refused, and what is too long in one is cut.
+func TestHistoriesThatClientsCannotDecode(t *testing.T) {
+	for _, text := range []string{
+		`{"entries":[{"startTime":"9999-12-31T23:59:59-14:00"}]}`,
+		`{"entries":[{"difference":[]}]}`,
+		`{"entries":[{"revert":{"a":1e999}}]}`,
+		`{"entries":{}}`,
+		`[]`,
+	} {
+		if history, err := DecodeHistory([]byte(text)); err == nil {
+			t.Errorf("%s was taken for %+v", text, history)
+		}
+	}
+	long := &v1alpha1.NodeNetworkStateHistory{Entries: []v1alpha1.HistoryEntry{{LastApply: v1alpha1.LastApply{
+		ID: strings.Repeat("i", hostileSize/1024), Message: "\x1b[2J" + strings.Repeat("m", 2*maxText)}}}}
+	text, err := EncodeHistory(long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	history, err := DecodeHistory(text)
+	if err != nil || len(history.Entries) != 1 {
+		t.Fatalf("got %+v, %v", history, err)
+	}
+	if e := history.Entries[0]; len(e.ID) > maxWord || len(e.Message) > maxText || strings.Contains(e.Message, "\x1b") {
+		t.Errorf("the texts of %+v were not cut", e)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -109,7 +110,8 @@ func EncodeChange(change Change) (*agentpb.Change, error) {
 	for node, ips := range change.Addresses {
 		addresses[node] = &agentpb.Addresses{Ips: ips}
 	}
-	return &agentpb.Change{Object: text, Base: change.Base, User: shortened(change.User), Manager: word(change.Manager), Addresses: addresses}, nil
+	return &agentpb.Change{Object: text, Base: change.Base, User: shortened(change.User), Manager: word(change.Manager),
+		Id: change.ID, Addresses: addresses}, nil
 }
 
 // reasonInvalidChange is the reason of an error about a change that no agent can take.
@@ -126,21 +128,54 @@ func DecodeChange(wire *agentpb.Change, node string) (Change, error) {
 	if err != nil {
 		return Change{}, &Error{Kind: Invalid, Reason: reasonInvalidChange, Message: err.Error()}
 	}
-	addresses := map[string][]string{}
-	for node, ips := range wire.GetAddresses() {
-		addresses[node] = ips.GetIps()
+	addresses, err := decodeAddresses(wire.GetAddresses())
+	if err == nil && (len(wire.GetBase()) > MaxBase || len(wire.GetId()) > maxWord) {
+		err = fmt.Errorf("the change's base has %d bytes and its id %d, and may have at most %d and %d", len(wire.GetBase()), len(wire.GetId()), MaxBase, maxWord)
 	}
-	return Change{Object: obj, Base: wire.GetBase(), User: wire.GetUser(), Manager: wire.GetManager(), Addresses: addresses}, nil
+	if err != nil {
+		return Change{}, &Error{Kind: Invalid, Reason: reasonInvalidChange, Message: err.Error()}
+	}
+	return Change{Object: obj, Base: wire.GetBase(), User: shortened(wire.GetUser()), Manager: word(wire.GetManager()),
+		ID: word(wire.GetId()), Addresses: addresses}, nil
+}
+
+const (
+	// MaxBase is the size in bytes that a base may have. A Fingerprint has 64.
+	MaxBase = 256
+	// maxAddressed is how many nodes the addresses of a change may name: the change's own,
+	// and those that its probes name. MaxAddresses is how many addresses each may have.
+	maxAddressed = v1alpha1.MaxProbes + 1
+	MaxAddresses = 16
+)
+
+// decodeAddresses returns the addresses of a change, all of which are IP addresses.
+func decodeAddresses(wire map[string]*agentpb.Addresses) (map[string][]string, error) {
+	if len(wire) > maxAddressed {
+		return nil, fmt.Errorf("the change has addresses of %d nodes, and may have those of at most %d", len(wire), maxAddressed)
+	}
+	addresses := map[string][]string{}
+	for node, list := range wire {
+		if len(list.GetIps()) > MaxAddresses {
+			return nil, fmt.Errorf("the change has %d addresses of a node, and may have at most %d", len(list.GetIps()), MaxAddresses)
+		}
+		for _, ip := range list.GetIps() {
+			if _, err := netip.ParseAddr(ip); err != nil {
+				return nil, fmt.Errorf("an address of node %.253q is no IP address", node)
+			}
+		}
+		addresses[node] = list.GetIps()
+	}
+	return addresses, nil
 }
 
 // EncodeDecision returns a decision as it travels on the stream.
 func EncodeDecision(decision Decision) *agentpb.Decision {
-	return &agentpb.Decision{Transaction: decision.Transaction, Commit: decision.Commit, User: shortened(decision.User)}
+	return &agentpb.Decision{Transaction: word(decision.Transaction), Commit: decision.Commit, User: shortened(decision.User)}
 }
 
 // DecodeDecision returns the decision that EncodeDecision made.
 func DecodeDecision(wire *agentpb.Decision) Decision {
-	return Decision{Transaction: wire.GetTransaction(), Commit: wire.GetCommit(), User: wire.GetUser()}
+	return Decision{Transaction: word(wire.GetTransaction()), Commit: wire.GetCommit(), User: shortened(wire.GetUser())}
 }
 
 // maxWarnings is how many warnings of a dry run are taken from the stream.
@@ -153,28 +188,4 @@ func WarningsFromWire(wire []string) []string {
 		warnings = append(warnings, shortened(one))
 	}
 	return warnings
-}
-
-// EncodeHistory returns a history as it travels on the stream.
-func EncodeHistory(history *v1alpha1.NodeNetworkStateHistory) ([]byte, error) {
-	text, err := json.Marshal(history)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the history: %w", err)
-	}
-	return text, nil
-}
-
-// maxHistory is the size in bytes that a history on the stream may have.
-const maxHistory = 8 << 20
-
-// DecodeHistory returns the history that EncodeHistory made.
-func DecodeHistory(text []byte) (*v1alpha1.NodeNetworkStateHistory, error) {
-	if len(text) > maxHistory {
-		return nil, fmt.Errorf("the history has %d bytes, and may have at most %d", len(text), maxHistory)
-	}
-	history := &v1alpha1.NodeNetworkStateHistory{}
-	if err := json.Unmarshal(text, history); err != nil {
-		return nil, fmt.Errorf("the history is not valid: %w", withoutText(err))
-	}
-	return history, nil
 }

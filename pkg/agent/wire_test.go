@@ -213,3 +213,66 @@ func TestErrorsTravel(t *testing.T) {
 		t.Errorf("an unknown kind became %v", got)
 	}
 }
+
+// TestWhatGoesBesideAChange travels with it.
+func TestWhatGoesBesideAChange(t *testing.T) {
+	wanted := full()
+	wanted.Generation, wanted.Status = 0, v1alpha1.NodeNetworkStateStatus{}
+	want := Change{Object: wanted, Base: "base", User: "user", Manager: "kubectl", ID: "id",
+		Addresses: map[string][]string{"node01": {"192.0.2.1", "2001:db8::1"}, "node02": {"192.0.2.2"}}}
+	wire, err := EncodeChange(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := DecodeChange(wire, "node01"); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v became %+v, %v", want, got, err)
+	}
+}
+
+// TestChangesBeyondTheLimits: an agent does not trust a server to keep them.
+func TestChangesBeyondTheLimits(t *testing.T) {
+	many := map[string]*agentpb.Addresses{}
+	for i := range maxAddressed + 1 {
+		many[fmt.Sprint(i)] = &agentpb.Addresses{Ips: []string{"192.0.2.1"}}
+	}
+	ips := make([]string, MaxAddresses+1)
+	for i := range ips {
+		ips[i] = "192.0.2.1"
+	}
+	for name, edit := range map[string]func(*agentpb.Change){
+		"a base of":      func(c *agentpb.Change) { c.Base = strings.Repeat("b", MaxBase+1) },
+		"an id of":       func(c *agentpb.Change) { c.Id = strings.Repeat("i", maxWord+1) },
+		"many nodes":     func(c *agentpb.Change) { c.Addresses = many },
+		"many addresses": func(c *agentpb.Change) { c.Addresses = map[string]*agentpb.Addresses{"node01": {Ips: ips}} },
+		"no address": func(c *agentpb.Change) {
+			c.Addresses = map[string]*agentpb.Addresses{"node01": {Ips: []string{"host"}}}
+		},
+	} {
+		wire, err := EncodeChange(Change{Object: full(), Base: "base"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		edit(wire)
+		if _, err := DecodeChange(wire, "node01"); KindOf(err) != Invalid || err == nil {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// TestLegacyFingerprint: a program of protocol 0 knows nothing of the spec but the desired state.
+func TestLegacyFingerprint(t *testing.T) {
+	plain := full()
+	legacy, err := LegacyFingerprint(plain)
+	if now, _ := Fingerprint(plain); err != nil || legacy != now {
+		t.Errorf("of an object that such a program could have made, %q is not %q (%v)", legacy, now, err)
+	}
+	rich := full()
+	rich.Spec.Reapply = v1alpha1.ReapplyAlways
+	rich.Spec.Probes = []v1alpha1.Probe{{Name: "gateway"}}
+	if got, err := LegacyFingerprint(rich); err != nil || got != legacy {
+		t.Errorf("of the same object with a newer spec it is %q, not %q (%v)", got, legacy, err)
+	}
+	if rich.Spec.Probes == nil {
+		t.Error("the object was changed")
+	}
+}

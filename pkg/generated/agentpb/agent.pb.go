@@ -50,7 +50,9 @@ type ConfirmRequest struct {
 	// SHA-256 of the desired state, secrets masked.
 	StateHash []byte `protobuf:"bytes,3,opt,name=state_hash,json=stateHash,proto3" json:"state_hash,omitempty"`
 	// Whether the change has not begun yet.
-	Rehearsal     bool `protobuf:"varint,4,opt,name=rehearsal,proto3" json:"rehearsal,omitempty"`
+	Rehearsal bool `protobuf:"varint,4,opt,name=rehearsal,proto3" json:"rehearsal,omitempty"`
+	// The kernel and the network namespace that the agent runs in, as in Welcome.
+	Host          string `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -111,6 +113,13 @@ func (x *ConfirmRequest) GetRehearsal() bool {
 		return x.Rehearsal
 	}
 	return false
+}
+
+func (x *ConfirmRequest) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
 }
 
 // ConfirmResponse says who has answered, so that the agent can judge whether the
@@ -889,7 +898,10 @@ type Change struct {
 	// Field manager of the change.
 	Manager string `protobuf:"bytes,4,opt,name=manager,proto3" json:"manager,omitempty"`
 	// InternalIPs of the node itself and of those that probes name, by name of the node.
-	Addresses     map[string]*Addresses `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Addresses map[string]*Addresses `protobuf:"bytes,5,rep,name=addresses,proto3" json:"addresses,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Id of the change, a UUID that the server has chosen: by it the server knows the outcome
+	// again if the stream ends before the Reply. Empty if the server does not look for it.
+	Id            string `protobuf:"bytes,6,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -957,6 +969,13 @@ func (x *Change) GetAddresses() map[string]*Addresses {
 		return x.Addresses
 	}
 	return nil
+}
+
+func (x *Change) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
 }
 
 // Addresses are IP addresses.
@@ -1160,13 +1179,14 @@ var File_agent_proto protoreflect.FileDescriptor
 
 const file_agent_proto_rawDesc = "" +
 	"\n" +
-	"\vagent.proto\x12\x16nmstate.agent.v1alpha1\"\x83\x01\n" +
+	"\vagent.proto\x12\x16nmstate.agent.v1alpha1\"\x97\x01\n" +
 	"\x0eConfirmRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12 \n" +
 	"\vtransaction\x18\x02 \x01(\tR\vtransaction\x12\x1d\n" +
 	"\n" +
 	"state_hash\x18\x03 \x01(\fR\tstateHash\x12\x1c\n" +
-	"\trehearsal\x18\x04 \x01(\bR\trehearsal\"k\n" +
+	"\trehearsal\x18\x04 \x01(\bR\trehearsal\x12\x12\n" +
+	"\x04host\x18\x05 \x01(\tR\x04host\"k\n" +
 	"\x0fConfirmResponse\x12\x16\n" +
 	"\x06server\x18\x01 \x01(\tR\x06server\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
@@ -1212,13 +1232,14 @@ const file_agent_proto_rawDesc = "" +
 	"\x04user\x18\x03 \x01(\tR\x04user\"\x10\n" +
 	"\x0eHistoryRequest\"\t\n" +
 	"\aBarrier\"\x06\n" +
-	"\x04Ping\"\x90\x02\n" +
+	"\x04Ping\"\xa0\x02\n" +
 	"\x06Change\x12\x16\n" +
 	"\x06object\x18\x01 \x01(\fR\x06object\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\tR\x04base\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12\x18\n" +
 	"\amanager\x18\x04 \x01(\tR\amanager\x12K\n" +
-	"\taddresses\x18\x05 \x03(\v2-.nmstate.agent.v1alpha1.Change.AddressesEntryR\taddresses\x1a_\n" +
+	"\taddresses\x18\x05 \x03(\v2-.nmstate.agent.v1alpha1.Change.AddressesEntryR\taddresses\x12\x0e\n" +
+	"\x02id\x18\x06 \x01(\tR\x02id\x1a_\n" +
 	"\x0eAddressesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x127\n" +
 	"\x05value\x18\x02 \x01(\v2!.nmstate.agent.v1alpha1.AddressesR\x05value:\x028\x01\"\x1d\n" +

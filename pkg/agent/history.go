@@ -1,0 +1,88 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// EncodeHistory returns a history as it travels on the stream.
+func EncodeHistory(history *v1alpha1.NodeNetworkStateHistory) ([]byte, error) {
+	text, err := json.Marshal(history)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the history: %w", err)
+	}
+	return text, nil
+}
+
+const (
+	// maxHistory is the size in bytes that a history on the stream may have.
+	maxHistory = 8 << 20
+	// maxEntries is how many entries it may have; agents keep 20.
+	maxEntries = 64
+)
+
+// receivedHistory is a history as it comes from the stream. What has lists stays text
+// at first, as in received.
+type receivedHistory struct {
+	Entries json.RawMessage `json:"entries"`
+}
+
+// receivedEntry is an entry whose probes stay text at first.
+type receivedEntry struct {
+	v1alpha1.HistoryEntry `json:",inline"`
+
+	Probes json.RawMessage `json:"probes"`
+}
+
+// DecodeHistory returns the history that EncodeHistory made. Like DecodeObject it takes
+// nothing that is beyond the limits, or that clients cannot decode.
+func DecodeHistory(text []byte) (*v1alpha1.NodeNetworkStateHistory, error) {
+	var r receivedHistory
+	if err := decodePart("the history", text, maxHistory, &r); err != nil {
+		return nil, err
+	}
+	received, err := decodeList[receivedEntry]("entries", r.Entries, maxHistory, maxEntries)
+	if err != nil {
+		return nil, fmt.Errorf("the history is not valid: %w", err)
+	}
+	history := &v1alpha1.NodeNetworkStateHistory{Entries: make([]v1alpha1.HistoryEntry, 0, len(received))}
+	for i := range received {
+		entry, err := received[i].entry()
+		if err != nil {
+			return nil, fmt.Errorf("the history is not valid: entry %d: %w", i, err)
+		}
+		history.Entries = append(history.Entries, *entry)
+	}
+	return history, nil
+}
+
+// entry decodes what is text still.
+func (r *receivedEntry) entry() (*v1alpha1.HistoryEntry, error) {
+	entry := &r.HistoryEntry
+	var err error
+	entry.LastApply.Probes, err = decodeProbeResults(r.Probes)
+	if err = errors.Join(err, checkLastApply(&entry.LastApply), checkState("difference", entry.Difference), checkState("revert", entry.Revert)); err != nil {
+		return nil, err
+	}
+	shortenLastApply(&entry.LastApply)
+	return entry, nil
+}
