@@ -46,6 +46,15 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 	return syncFolder(filepath.Dir(path))
 }
 
+// Rename gives the file at from, which is on disk, the name to. The renaming is on disk
+// when Rename returns.
+func Rename(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(to))
+}
+
 // Sweep removes the temporary files that a crash in the midst of Write has left
 // beside path. The last element of path may be a pattern, as of path.Match.
 // A Write of the same path that is under way fails: call Sweep when nobody else

@@ -32,6 +32,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/secretfile"
 	"github.com/nmstate/kubernetes-nmstate/version"
@@ -71,11 +72,11 @@ func NewCommand() *cobra.Command {
 // apply states.
 func newWorker() *cobra.Command {
 	return &cobra.Command{
-		Use:    host.WorkerCommand,
+		Use:    transaction.WorkerCommand,
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return host.RunWorker(command.InOrStdin(), command.OutOrStdout())
+			return transaction.RunWorker(command.InOrStdin(), command.OutOrStdout())
 		},
 	}
 }

@@ -18,9 +18,14 @@ package host
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"maps"
+
+	"github.com/google/uuid"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
@@ -29,37 +34,62 @@ func (h *Host) Apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNe
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	return h.inBackground(ctx, func(ctx context.Context, answer func(error)) {
+		answer(h.apply(ctx, change, false, func() { answer(nil) }))
+	})
+}
+
+// Decide implements agent.Agent.
+func (h *Host) Decide(ctx context.Context, decision agent.Decision) (*v1alpha1.NodeNetworkState, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return h.inBackground(ctx, func(ctx context.Context, answer func(error)) {
+		err := h.runner.Decide(ctx, decision)
+		if readErr := h.round(ctx); err == nil && readErr != nil {
+			err = failed(readErr)
+		}
+		answer(err)
+	})
+}
+
+// History implements agent.Agent.
+func (h *Host) History(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory, error) {
+	return &v1alpha1.NodeNetworkStateHistory{Entries: h.runner.History()}, ctx.Err()
+}
+
+// inBackground has work done that goes on when ctx ends, and returns the object as it is
+// when work answers. Only the first answer counts.
+func (h *Host) inBackground(ctx context.Context, work func(ctx context.Context, answer func(error))) (*v1alpha1.NodeNetworkState, error) {
 	type outcome struct {
 		obj *v1alpha1.NodeNetworkState
 		err error
 	}
-	ended := make(chan outcome, 1)
+	ended := make(chan outcome, 2)
 	goingOn := context.WithoutCancel(ctx)
 	if !h.goOn(func() {
-		obj, err := h.apply(goingOn, change)
-		if settled := h.feed.Settled(goingOn); err == nil {
-			err = settled
-		}
-		ended <- outcome{obj, err}
+		work(goingOn, func(err error) {
+			obj := h.feed.Last()
+			if settled := h.feed.Settled(goingOn); err == nil {
+				err = settled
+			}
+			select {
+			case ended <- outcome{obj, err}:
+			default:
+			}
+		})
 	}) {
 		return nil, &agent.Error{Kind: agent.Unreachable, Message: "the agent of this node is ending; nothing was changed: try again"}
 	}
 	select {
 	case o := <-ended:
-		return o.obj, o.err
+		if o.err != nil {
+			return nil, o.err
+		}
+		return o.obj, nil
 	case <-ctx.Done():
 		return nil, &agent.Error{Kind: agent.InProgress, Message: "the change is still being applied, status.lastApply will tell how it ended"}
 	}
-}
-
-// Decide implements agent.Agent.
-func (h *Host) Decide(context.Context, agent.Decision) (*v1alpha1.NodeNetworkState, error) {
-	return nil, agent.NothingAwaits("")
-}
-
-// History implements agent.Agent.
-func (h *Host) History(context.Context) (*v1alpha1.NodeNetworkStateHistory, error) {
-	return &v1alpha1.NodeNetworkStateHistory{}, nil
 }
 
 // goOn runs an apply in a goroutine that drain waits for. It refuses once drain
@@ -74,138 +104,139 @@ func (h *Host) goOn(apply func()) (ok bool) {
 	return true
 }
 
-// drain waits until the applies that are under way have ended. No apply begins after
+// drain has the change that is under way end soon, and waits until it has. No change begins after
 // drain was called.
 func (h *Host) drain() {
 	h.mu.Lock()
 	h.ending = true
 	h.mu.Unlock()
+	h.runner.Stop()
 	h.applies.Wait()
 }
 
-// apply carries a change out, from its checks to its commit or its rollback.
-func (h *Host) apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
-	t, err := h.begin(change)
-	if err == nil && t == nil {
+// apply carries a change out, from its checks to its commit or its rollback. It calls awaiting when the
+// change is in effect and waits for a user.
+func (h *Host) apply(ctx context.Context, change agent.Change, byItself bool, awaiting func()) error {
+	planned, err := h.begin(change, byItself, awaiting)
+	if err == nil && planned == nil {
 		err = h.round(ctx)
 	}
-	if t == nil {
-		return h.answer(err)
+	if planned == nil {
+		return err
 	}
-	defer t.close()
-	if err := t.check(ctx); err != nil {
-		h.refuse(t, err)
-		return h.answer(err)
-	}
-	if err := h.start(t); err != nil {
-		return h.answer(err)
-	}
-	err = t.apply(ctx)
-	// What confirms a change, such as probes, has its place here.
-	if err == nil {
-		err = h.commit(t)
-	}
-	if err != nil {
-		err = h.putBack(ctx, t, err)
+	begun, err := h.runner.Run(ctx, *planned)
+	if !begun {
+		h.refuse(planned.Story, err, byItself)
+		return err
 	}
 	if readErr := h.round(ctx); readErr != nil && err == nil {
 		err = failed(readErr)
 	}
-	return h.answer(err)
-}
-
-// answer returns the object as it was published last, or the error.
-func (h *Host) answer(err error) (*v1alpha1.NodeNetworkState, error) {
-	if err != nil {
-		return nil, err
-	}
-	return h.feed.Last(), nil
+	return err
 }
 
 // begin checks that a change may be made, and claims the node for it. A change
-// that asks nothing of the network is carried out at once: there is no transaction
-// then.
-func (h *Host) begin(change agent.Change) (*transaction, error) {
+// that asks nothing of the network is carried out at once: there is nothing to run then.
+func (h *Host) begin(change agent.Change, byItself bool, awaiting func()) (*transaction.Change, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.running != nil {
-		return nil, agent.BusyWith(h.running)
+	if h.view.change != nil {
+		return nil, h.view.change.busy()
 	}
 	before := h.view.record
+	story := storyOf(change)
 	after, err := before.prepare(change)
 	if err != nil {
 		var refused *agent.Error
 		if errors.As(err, &refused) && refused.Kind == agent.Invalid {
-			h.tell(before, h.story(change, before.Generation+1), v1alpha1.ApplyRejected, err)
+			story.Generation = before.Generation + 1
+			h.tell(before, story, v1alpha1.ApplyRejected, err)
 		}
 		return nil, err
 	}
-	specChanges := after.Generation != before.Generation
+	story.Generation = after.Generation
+	stateChanges := !v1alpha1.SameState(before.Desired, after.Desired)
 	// A user sends the same spec again to mend a drift, or to end Failing.
-	again := before.sameMetadata(after) && (h.view.difference != nil || agent.ApplyFailed(before.LastApply))
-	if !specChanges && !again {
+	again := before.sameMetadata(after) && after.Generation == before.Generation &&
+		(h.view.difference != nil || agent.ApplyFailed(before.LastApply))
+	switch {
+	case !stateChanges && !again && after.Generation == before.Generation:
 		return nil, h.keep(after)
-	}
-	story := h.story(change, after.Generation)
-	if after.desiresNothing() {
-		return nil, h.drop(after, story)
+	case !stateChanges && !again, after.desiresNothing():
+		return nil, h.commitAtOnce(after, story)
 	}
 	if err := h.view.unfit(); err != nil {
 		h.tell(before, story, v1alpha1.ApplyRejected, err)
 		return nil, err
 	}
-	h.running = &story
-	return &transaction{backend: h.view.backend, previous: before, after: after, story: story, rollbackAfter: h.rollbackAfter}, nil
+	after.Kernel = h.kernel
+	planned, err := h.plan(before, after, story, change.Addresses)
+	if err != nil {
+		h.tell(before, story, v1alpha1.ApplyRejected, err)
+		return nil, err
+	}
+	planned.Unrehearsed = byItself && h.unrehearsed
+	h.view.change = &underWay{story: story, phase: checking, after: after, awaits: awaiting}
+	return planned, nil
 }
 
-// drop commits a change that asks nothing of the network: the desired state is
-// taken away, or there was none before and the change only ends Failing.
-// The caller holds the lock.
-func (h *Host) drop(after record, story v1alpha1.LastApply) error {
+// plan returns what the transaction is to do. The caller holds the lock.
+func (h *Host) plan(before, after record, story v1alpha1.LastApply, addresses map[string][]string) (*transaction.Change, error) {
+	content, err := json.Marshal(after)
+	if err != nil {
+		return nil, failed(err)
+	}
+	planned := &transaction.Change{
+		Story: story, Backend: h.view.backend.name, Desired: after.Desired.Raw, Record: content,
+		Mode: after.mode(), Timeout: after.confirmTimeout(), Probes: after.Probes, Addresses: maps.Clone(addresses),
+	}
+	if before.Desired != nil {
+		planned.Previous = before.Desired.Raw
+	}
+	// The history can do without it.
+	planned.Difference, _ = differenceOf(after.Desired, h.view.state)
+	return planned, nil
+}
+
+// commitAtOnce commits a change that asks nothing of the network: the desired state is
+// taken away, or there was none before and the change only ends Failing, or only the way changes
+// are made is another one. The caller holds the lock.
+func (h *Host) commitAtOnce(after record, story v1alpha1.LastApply) error {
 	committed := after.told(story, v1alpha1.ApplyCommitted, nil)
 	if err := h.save(committed); err != nil {
 		err = notWritable(err)
 		h.tell(h.view.record, story, v1alpha1.ApplyRejected, err)
 		return err
 	}
-	h.view.leftover, h.view.damage = "", ""
+	if after.desiresNothing() {
+		h.view.leftover, h.view.damage = "", ""
+	}
 	h.view.record = committed
+	h.runner.Remember(v1alpha1.HistoryEntry{LastApply: *committed.LastApply})
 	return h.publish()
 }
 
 // refuse records that a change was refused before the network was touched, and
 // frees the node.
-func (h *Host) refuse(t *transaction, err error) {
+func (h *Host) refuse(story v1alpha1.LastApply, err error, byItself bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.running = nil
-	h.tell(h.view.record, t.story, v1alpha1.ApplyRejected, err)
+	h.view.change = nil
+	var known *agent.Error
+	if byItself && errors.As(err, &known) && (known.Reason == transaction.ReasonNotReachable || known.Kind == agent.Unreachable) {
+		_ = h.publish() // it is tried again, and there is nothing to tell
+		return
+	}
+	h.tell(h.view.record, story, v1alpha1.ApplyRejected, err)
 }
 
-// start records and shows that the apply starts. The record lets an agent that is
-// started again tell that the apply was interrupted. If recording or showing fails,
-// start refuses the change and frees the node.
-func (h *Host) start(t *transaction) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	before, started := h.view.record, t.previous
-	started.LastApply = t.story.DeepCopy()
-	err := h.save(started)
+// storyOf returns the story of a change that begins. The server may have chosen its id.
+func storyOf(change agent.Change) v1alpha1.LastApply {
+	id, err := uuid.Parse(change.ID)
 	if err != nil {
-		err = notWritable(err)
-	} else {
-		h.view.record, h.view.applying = started, true
-		err = h.publish()
+		id = uuid.New()
 	}
-	if err != nil {
-		h.running, h.view.applying = nil, false
-		h.tell(before, t.story, v1alpha1.ApplyRejected, err)
-	}
-	return err
-}
-
-func (h *Host) story(change agent.Change, generation int64) v1alpha1.LastApply {
-	return v1alpha1.LastApply{Generation: generation, User: change.User, StartTime: now(), Outcome: v1alpha1.ApplyInProgress}
+	return v1alpha1.LastApply{ID: id.String(), User: change.User, Manager: change.Manager, StartTime: now(), Outcome: v1alpha1.ApplyInProgress}
 }
 
 // keep makes r the record, with no change of the network. The caller holds the lock.
@@ -224,63 +255,20 @@ func (h *Host) tell(r record, story v1alpha1.LastApply, outcome v1alpha1.ApplyOu
 	r = r.told(story, outcome, err)
 	_ = h.save(r)
 	h.view.record = r
+	h.runner.Remember(v1alpha1.HistoryEntry{LastApply: *r.LastApply})
 	_ = h.publish()
 }
 
-// commit writes the change into the record and then makes the network keep it. The
-// record comes first: a change that cannot be recorded is undone, since the next
-// agent would not know of it. After a crash between the two steps the record has a
-// change that the network does not have, and status.difference shows it.
-func (h *Host) commit(t *transaction) error {
-	committed := t.after.told(t.story, v1alpha1.ApplyCommitted, nil)
-	h.mu.Lock()
-	err := h.save(committed)
-	h.mu.Unlock()
-	if err != nil {
-		return notWritable(err)
-	}
-	err = t.commit()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err != nil {
-		// The agent may crash while the change is undone. The record must not say
-		// then that the change was committed.
-		_ = h.save(h.view.record)
-		return err
-	}
-	h.end()
-	h.view.leftover, h.view.damage = "", ""
-	h.view.record = committed
-	return nil
-}
-
-// putBack makes the network what it was before the change and records that. It
-// returns cause, and names in it what could not be put back.
-func (h *Host) putBack(ctx context.Context, t *transaction, cause error) error {
-	leftover := t.undo(ctx)
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.end()
-	outcome := v1alpha1.ApplyRolledBack
-	if agent.KindOf(cause) == agent.Invalid {
-		outcome = v1alpha1.ApplyRejected
-	}
-	if h.view.leftover = ""; leftover != "" {
-		h.view.leftover = "after a failed change this could not be put back: " + leftover
-		known := &agent.Error{Message: cause.Error()}
-		errors.As(cause, &known)
-		cause = &agent.Error{Kind: agent.Failed, Reason: known.Reason, Message: known.Message + "; " + h.view.leftover}
-		outcome = v1alpha1.ApplyRolledBack
-	}
-	h.tell(h.view.record, t.story, outcome, cause)
-	return cause
-}
-
-// end ends the transaction. The last read may show the network in the middle of the
-// transaction, so nothing is published until the network has been read again.
+// end ends the change. The last read may show the network in the middle of the
+// change, so nothing is published until the network has been read again.
 // The caller holds the lock.
 func (h *Host) end() {
-	h.running, h.view.applying = nil, false
+	h.view.change = nil
+	h.stale()
+}
+
+// stale tells that the network may be another one than was read. The caller holds the lock.
+func (h *Host) stale() {
 	h.ended++
 	h.unpublished = true
 }

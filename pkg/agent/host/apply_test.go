@@ -17,6 +17,7 @@ limitations under the License.
 package host
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -26,16 +27,14 @@ import (
 	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
-	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
 // gatedHost returns an agent whose reads wait at a gate while it is shut.
 func gatedHost(t *testing.T) (h *Host, shut func() (open func())) {
 	t.Helper()
-	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendKernel})
+	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendKernel, Confirmer: yes{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +62,7 @@ func committed(t *testing.T, h *Host, generation int64) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		h.mu.Lock()
-		done := h.view.record.Generation == generation && !h.view.applying
+		done := h.view.record.Generation == generation && h.view.change == nil
 		h.mu.Unlock()
 		if done {
 			return
@@ -102,19 +101,15 @@ func TestAStaleChangeBetweenCommitAndReadIsRefused(t *testing.T) {
 // TestAReadThatFailsDuringAnApply: what the apply starts from was taken before.
 func TestAReadThatFailsDuringAnApply(t *testing.T) {
 	h := newHost(t, t.TempDir())
-	change, err := h.begin(desire(t, h, veth(0)))
+	planned, err := h.begin(desire(t, h, veth(0)), false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer change.close()
 	h.mu.Lock()
 	h.view.state, h.view.readError = nil, "the network cannot be read"
 	h.mu.Unlock()
-	if err := change.check(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(h.start(change), change.apply(t.Context()), h.commit(change)); err != nil {
-		t.Fatal(err)
+	if begun, err := h.runner.Run(t.Context(), *planned); err != nil || !begun {
+		t.Fatal(begun, err)
 	}
 }
 
@@ -139,31 +134,7 @@ func TestReadsGoOnDuringAnApply(t *testing.T) {
 	}
 }
 
-// TestNoSecretInAnError: nmstate verifies with the secrets of all that there is,
-// and quotes desire and current.
-func TestNoSecretInAnError(t *testing.T) {
-	wifi := func(secret string) *v1alpha1.State {
-		return v1alpha1.NewState([]byte(`{"interfaces":[{"name":"eth1","802.1x":{"password":"` + secret + `"}}]}`))
-	}
-	change := &transaction{
-		previous: record{Desired: wifi("old-s3cret")},
-		after:    record{Desired: wifi("new-s3cret")},
-		current:  wifi("current-s3cret").Raw,
-	}
-	quoting := "Verification failure: eth1.802.1x desire '{\"password\":\"new-s3cret\"}', current '\"current-s3cret\"', was old-s3cret"
-	for _, err := range []error{
-		change.translate(&nmstate.Error{Op: "nmstate_net_state_apply", Kind: nmstate.VerificationError, Msg: quoting}),
-		change.translate(errors.New(quoting)),
-		errors.New(change.scrub(quoting)),
-	} {
-		if strings.Contains(err.Error(), "s3cret") || strings.Count(err.Error(), secret.Mask) != 3 {
-			t.Errorf("the error is %v", err)
-		}
-	}
-}
-
-// TestATransactionKnowsTheSecretsOfAllStates: of the one before, the one that is
-// wanted and the one that there is.
+// TestATransactionKnowsTheSecretsOfAllStates: of the one before, and the one that is wanted.
 func TestATransactionKnowsTheSecretsOfAllStates(t *testing.T) {
 	h := newHost(t, t.TempDir())
 	h.mu.Lock()
@@ -173,19 +144,17 @@ func TestATransactionKnowsTheSecretsOfAllStates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	change, err := h.begin(desire(t, h, `{"interfaces":[{"name":"eth1","type":"ethernet","802.1x":{"identity":"me","password":"s3cret-new"}}]}`))
+	planned, err := h.begin(desire(t, h, `{"interfaces":[{"name":"eth1","type":"ethernet","802.1x":{"identity":"me","password":"s3cret-new"}}]}`), false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer change.close()
-	_ = change.check(t.Context()) // what nmstate says of the state is not the point
-	if text := change.scrub("s3cret-old s3cret-new"); strings.Contains(text, "s3cret") {
-		t.Error(text)
+	if !bytes.Contains(planned.Previous, []byte("s3cret-old")) || !bytes.Contains(planned.Desired, []byte("s3cret-new")) {
+		t.Errorf("the transaction is given %s and %s", planned.Previous, planned.Desired)
 	}
-	if len(change.current) == 0 || change.worker == nil {
-		t.Error("what there is was not read")
+	if planned.Difference != nil && bytes.Contains(planned.Difference.Raw, []byte("s3cret")) {
+		t.Errorf("the history is given %s", planned.Difference.Raw)
 	}
-	h.refuse(change, errors.New("this was a test"))
+	h.refuse(planned.Story, errors.New("this was a test"), false)
 }
 
 // TestDamagedRecordThatCannotBeSetAside: a read-only disk does not keep the agent
@@ -209,33 +178,6 @@ func TestDamagedRecordThatCannotBeSetAside(t *testing.T) {
 	}
 	if aside := setAside(t, s.path); len(aside) != 1 {
 		t.Errorf("set aside: %v", aside)
-	}
-}
-
-// TestACommitThatFailsIsNotWrittenDown, not even while it is undone.
-func TestACommitThatFailsIsNotWrittenDown(t *testing.T) {
-	dir := t.TempDir()
-	h := newHost(t, dir)
-	change, err := h.begin(desire(t, h, veth(0)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(change.check(t.Context()), h.start(change), change.apply(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	change.open = true // as with NetworkManager, which then has a checkpoint
-	change.close()
-	cause := h.commit(change)
-	if cause == nil {
-		t.Fatal("a worker that is gone has committed")
-	}
-	if r, _ := newStore(dir).load(); r.Desired != nil || r.LastApply.Outcome != v1alpha1.ApplyInProgress {
-		t.Errorf("written down: %s, %+v", r.Desired, r.LastApply)
-	}
-	change.open = false
-	_ = h.putBack(t.Context(), change, cause)
-	if r, _ := newStore(dir).load(); r.LastApply.Outcome != v1alpha1.ApplyRolledBack {
-		t.Errorf("written down: %+v", r.LastApply)
 	}
 }
 
@@ -270,15 +212,22 @@ func TestARollbackIsShownWithTheNetworkThatIsPutBack(t *testing.T) {
 // TestAChangeThatCannotBeShownLeavesTheNodeFree: the claim on the node ends with it.
 func TestAChangeThatCannotBeShownLeavesTheNodeFree(t *testing.T) {
 	h := newHost(t, t.TempDir())
-	change, err := h.begin(desire(t, h, veth(0)))
+	planned, err := h.begin(desire(t, h, veth(0)), false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer change.close()
-	change.previous.Desired = v1alpha1.NewState([]byte("7")) // no object can be made of it
-	if err := h.start(change); err == nil {
+	h.mu.Lock()
+	good := h.view.record
+	h.view.record.Desired = v1alpha1.NewState([]byte("7")) // no object can be made of it
+	h.mu.Unlock()
+	begun, err := h.runner.Run(t.Context(), *planned)
+	if err == nil || begun {
 		t.Fatal("what cannot be shown was started")
 	}
+	h.mu.Lock()
+	h.view.record = good
+	h.mu.Unlock()
+	h.refuse(planned.Story, err, false)
 	if last := h.view.record.LastApply; last.Outcome != v1alpha1.ApplyRejected || last.Message == "" {
 		t.Errorf("lastApply is %+v", last)
 	}
@@ -293,7 +242,7 @@ func TestAChangeThatCannotBeShownLeavesTheNodeFree(t *testing.T) {
 
 // TestChangesWhileTheAgentEnds are either waited for or refused, and touch nothing then.
 func TestChangesWhileTheAgentEnds(t *testing.T) {
-	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendKernel})
+	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendKernel, Confirmer: yes{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,8 +291,8 @@ func TestAnUnreadableNetworkKeepsNoSpec(t *testing.T) {
 		h.mu.Lock()
 		h.view.state, h.view.readError = nil, "the network cannot be read"
 		h.mu.Unlock()
-		if transaction, err := h.begin(change); err != nil || transaction != nil {
-			t.Errorf("%s: %v, %v", nothing, transaction, err)
+		if planned, err := h.begin(change, false, nil); err != nil || planned != nil {
+			t.Errorf("%s: %v, %v", nothing, planned, err)
 		}
 		if r, _ := newStore(h.config.StateDir).load(); !r.desiresNothing() || r.Generation != 3 || r.LastApply.Outcome != v1alpha1.ApplyCommitted {
 			t.Errorf("%s: the record is %+v", nothing, r)

@@ -94,7 +94,7 @@ func TestABusThatIsStuckSaysNothing(t *testing.T) {
 // TestNothingIsChangedWhileNetworkManagerIsAway: it would be in none of its profiles.
 func TestNothingIsChangedWhileNetworkManagerIsAway(t *testing.T) {
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+t.TempDir()+"/none")
-	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendAuto})
+	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendAuto, Confirmer: yes{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestNothingIsChangedWhileNetworkManagerIsAway(t *testing.T) {
 // network is after the change, not with what it was in its midst.
 func TestWhatIsReadWhileAChangeEndsIsReadAgain(t *testing.T) {
 	listener := brokenBus(t)
-	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendAuto})
+	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendAuto, Confirmer: yes{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 )
 
 const (
@@ -45,23 +46,30 @@ func (h *Host) Validate(ctx context.Context, change agent.Change) (*agent.Plan, 
 	h.mu.Lock()
 	planned, last := h.view, h.feed.Last()
 	h.mu.Unlock()
-	after, err := planned.record.prepare(change)
+	before := planned.shown()
+	after, err := before.prepare(change)
 	if err != nil {
 		return nil, err
 	}
-	before := planned.record
 	planned.record, planned.difference = after, nil
+	if planned.change != nil {
+		under := *planned.change
+		under.after = after
+		planned.change = &under
+	}
 	if !after.desiresNothing() {
 		if err := planned.unfit(); err != nil {
 			return nil, err
 		}
-		t := &transaction{backend: planned.backend, previous: before, after: after}
-		defer t.close()
-		if err := t.check(ctx); err != nil {
+		dry := transaction.Change{Backend: planned.backend.name, Desired: after.Desired.Raw}
+		if before.Desired != nil {
+			dry.Previous = before.Desired.Raw
+		}
+		if err := h.runner.Check(ctx, dry); err != nil {
 			return nil, err
 		}
 		if planned.difference, err = differenceOf(after.Desired, planned.state); err != nil {
-			return nil, t.translate(err)
+			return nil, transaction.Translate(err, dry.Desired, dry.Previous)
 		}
 	}
 	obj, err := compose(planned, last)

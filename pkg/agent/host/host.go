@@ -28,12 +28,16 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/hostid"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
@@ -47,6 +51,11 @@ type Config struct {
 	Backend BackendChoice
 	// KeepUnmanagedVeths shows the veths that NetworkManager leaves alone, too.
 	KeepUnmanagedVeths bool
+	// Confirmer is asked whether this node can be reached through a network that was changed.
+	Confirmer agent.Confirmer
+
+	// adjust lets tests change how transactions are made.
+	adjust func(*transaction.Config)
 }
 
 // Host is the agent of the network namespace that it runs in, usually the host's.
@@ -63,16 +72,21 @@ type Host struct {
 	dryRunWait time.Duration
 	// applies are the changes that are under way; Run waits for them at its end.
 	applies sync.WaitGroup
-	// rollbackAfter is when NetworkManager undoes a change that nobody commits.
-	rollbackAfter time.Duration
+	// runner carries the changes out. pending tells that an earlier agent has left it something to do.
+	runner  *transaction.Runner
+	pending bool
+	// kernel identifies the running kernel and network namespace.
+	kernel string
+	// published tells reapplies that an object was published.
+	published chan struct{}
 
 	mu   sync.Mutex
 	view view
 	// ending tells that Run ends: no change is taken any more.
 	ending bool
-	// running is the change that has begun and not ended, nil if there is none.
-	running *v1alpha1.LastApply
-	// ended counts the transactions that have ended. known is what it was when the
+	// unrehearsed tells that the agent's own next change is made although the API server cannot be reached.
+	unrehearsed bool
+	// ended counts the changes of the network that have ended, or wait for a user. known is what it was when the
 	// last read of the network began.
 	ended, known int
 	// readAt is when the network was read last.
@@ -98,21 +112,97 @@ func New(config Config) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{
-		config:        config,
-		store:         newStore(config.StateDir),
-		feed:          agent.NewFeed(),
-		detector:      detector{choice: config.Backend},
-		witness:       witness,
-		dryRuns:       semaphore.NewWeighted(maxDryRuns),
-		dryRunWait:    dryRunWait,
-		rollbackAfter: rollbackAfter,
+		config:     config,
+		store:      newStore(config.StateDir),
+		feed:       agent.NewFeed(),
+		detector:   detector{choice: config.Backend},
+		witness:    witness,
+		dryRuns:    semaphore.NewWeighted(maxDryRuns),
+		dryRunWait: dryRunWait,
+		published:  make(chan struct{}, 1),
 	}
 	h.rounds = agent.NewRounds(h.read)
 	h.view.nmstateVersion = nmstate.Version()
-	h.store.sweep()
+	if h.kernel, err = hostid.Current(); err != nil {
+		return nil, err
+	}
+	if h.runner, h.pending, err = transaction.Open(h.transactions()); err != nil {
+		return nil, err
+	}
+	if h.pending {
+		h.view.change = &underWay{phase: recovering}
+		if left := h.runner.Left(); left != nil {
+			h.view.change.story = *left
+		}
+	} else {
+		h.store.sweep()
+	}
 	h.view.record, h.view.damage = h.store.load()
-	h.interrupt()
+	if !h.pending {
+		h.interrupt()
+	}
 	return h, nil
+}
+
+// transactions says how changes are carried out.
+func (h *Host) transactions() transaction.Config {
+	config := transaction.Config{
+		Dir:       h.config.StateDir,
+		Kernel:    h.kernel,
+		Owner:     owner{h},
+		Confirmer: h.config.Confirmer,
+		Probe:     func(context.Context, []v1alpha1.Probe, map[string][]string) []transaction.Attempt { return nil },
+		Gateway:   func(context.Context) (there, answers bool) { return false, false },
+		Impossible: func(desired, current []byte) (field.ErrorList, error) {
+			return impossible(desired, current, kernelMakes)
+		},
+		ToValidate: toValidate,
+		Holds:      holds,
+		Limits:     transaction.DefaultLimits(),
+	}
+	if h.config.adjust != nil {
+		h.config.adjust(&config)
+	}
+	return config
+}
+
+// toValidate returns the desired state as nmstate is to validate it.
+func toValidate(desired, current []byte) ([]byte, error) {
+	there, err := tree.Decode(current)
+	if err != nil {
+		return nil, err
+	}
+	return withVRFs(desired, there), nil
+}
+
+// holds tells whether all of a desired state holds in the current one.
+func holds(desired, current []byte) (bool, error) {
+	now, err := parseState(current, true)
+	if err != nil {
+		return false, err
+	}
+	missing, err := differenceOf(v1alpha1.NewState(desired), now)
+	return missing == nil, err
+}
+
+// recover ends what an earlier agent has left.
+func (h *Host) recover(ctx context.Context) error {
+	err := h.runner.Recover(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	h.mu.Lock()
+	h.store.sweep()
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Ending what an earlier agent has left")
+		h.view.damage = err.Error()
+	}
+	if h.view.change != nil { // there was nothing to end
+		h.end()
+	}
+	h.interrupt()
+	h.mu.Unlock()
+	return h.round(ctx)
 }
 
 // interrupt records that an apply was interrupted, if the agent before ended during one.
@@ -147,6 +237,14 @@ func (h *Host) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return listen(ctx, socket, events) })
 	group.Go(func() error {
+		if h.pending {
+			if err := h.recover(ctx); err != nil {
+				return err
+			}
+		}
+		return h.reapplies(ctx)
+	})
+	group.Go(func() error {
 		if err := h.round(ctx); err != nil {
 			return err
 		}
@@ -154,6 +252,7 @@ func (h *Host) Run(ctx context.Context) error {
 	})
 	err = group.Wait()
 	h.drain()
+	h.runner.Close()
 	h.detector.close()
 	h.witness.close()
 	return err
@@ -264,10 +363,10 @@ func (h *Host) proved(with backend) bool {
 
 // desired is the desired state with its secrets. The caller holds the lock.
 func (h *Host) desired() []byte {
-	if h.view.record.Desired == nil {
-		return nil
+	if desired := h.view.shown().Desired; desired != nil {
+		return desired.Raw
 	}
-	return h.view.record.Desired.Raw
+	return nil
 }
 
 // publish publishes the object if it has changed. It does nothing while a transaction
@@ -291,13 +390,17 @@ func (h *Host) publish() error {
 		next.Status.LastSuccessfulUpdateTime = h.readAt.DeepCopy()
 	}
 	h.feed.Publish(next)
+	select {
+	case h.published <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
 // compare computes the difference, unless it did for the same states. The
 // secrets are masked on both sides. The caller holds the lock.
 func (h *Host) compare() {
-	desired := h.view.record.Desired
+	desired := h.view.shown().Desired
 	if h.compared.desired == desired && h.compared.state == h.view.state {
 		return
 	}
@@ -324,12 +427,17 @@ func differenceOf(desired *v1alpha1.State, current *state) (*v1alpha1.State, err
 // save writes the record and remembers whether that went well. The caller holds the lock.
 func (h *Host) save(r record) error {
 	err := h.store.save(r)
+	h.noteWritable(err)
+	return err
+}
+
+// noteWritable remembers whether the record could be written. The caller holds the lock.
+func (h *Host) noteWritable(err error) {
 	h.view.notWritable = ""
 	if err != nil {
 		h.view.notWritable = err.Error()
 		klog.Background().Error(err, "The agent cannot keep its record")
 	}
-	return err
 }
 
 // failed returns the *agent.Error that err wraps, or makes one of it.

@@ -27,6 +27,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -36,6 +37,7 @@ import (
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/conformance"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
@@ -53,7 +55,7 @@ const (
 // TestMain gives the tests a network of their own, and is the worker when the
 // agent under test runs itself as one.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == WorkerCommand {
+	if len(os.Args) > 1 && os.Args[1] == transaction.WorkerCommand {
 		if err := runTestWorker(bufio.NewReader(os.Stdin)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -68,40 +70,57 @@ func TestMain(m *testing.M) {
 
 // runTestWorker is RunWorker, held up and killed as the tests want it.
 func runTestWorker(in *bufio.Reader) error {
+	requests, feed := io.Pipe()
+	out := &mortal{Writer: os.Stdout}
+	ended := make(chan error, 1)
+	go func() { ended <- transaction.RunWorker(requests, out) }()
 	for {
 		line, err := in.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
 		if err != nil {
-			return err
+			feed.Close()
+			return <-ended
 		}
 		if socket := os.Getenv(holdValidateSocket); socket != "" && bytes.Contains(line, []byte(`"op":"validate"`)) {
 			hold(socket)
 		}
-		out := io.Writer(os.Stdout)
 		if isApply := bytes.Contains(line, []byte(`"op":"apply"`)); isApply {
 			if socket := os.Getenv(holdSocket); socket != "" {
 				hold(socket)
 			}
-			if os.Getenv(dieAfterApply) != "" {
-				out = io.Discard
-			}
+			out.dies.Store(os.Getenv(dieAfterApply) != "")
 		}
-		if err := RunWorker(bytes.NewReader(line), out); err != nil {
-			return err
-		}
-		if out == io.Discard {
-			return errors.New("this worker was to die")
+		if _, err := feed.Write(line); err != nil {
+			return errors.Join(err, <-ended)
 		}
 	}
+}
+
+// mortal is a writer whose process dies at the next reply, if it is to.
+type mortal struct {
+	io.Writer
+	dies atomic.Bool
+}
+
+func (m *mortal) Write(reply []byte) (int, error) {
+	if m.dies.Load() {
+		fmt.Fprintln(os.Stderr, "this worker was to die")
+		os.Exit(1)
+	}
+	return m.Writer.Write(reply)
+}
+
+// yes is a server elsewhere that can always be reached.
+type yes struct{}
+
+func (yes) Confirm(context.Context, agent.Question) (agent.Testimony, error) {
+	return agent.Testimony{Server: "elsewhere"}, nil
 }
 
 // newHost returns an agent that runs until the test ends, with its record in
 // dir; what the test leaves of its network is taken away.
 func newHost(t *testing.T, dir string) *Host {
 	t.Helper()
-	h, err := New(Config{StateDir: dir, Backend: BackendKernel})
+	h, err := New(Config{StateDir: dir, Backend: BackendKernel, Confirmer: yes{}})
 	if err != nil {
 		t.Fatal(err)
 	}

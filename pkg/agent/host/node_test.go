@@ -26,7 +26,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
@@ -92,7 +91,7 @@ func newManagedHost(t *testing.T, dir string) *Host {
 	if os.Getenv(onNode) == "" {
 		t.Skip("TestOnANodeWithNetworkManager runs it on a node")
 	}
-	h, err := New(Config{StateDir: dir, Backend: BackendNetworkManager})
+	h, err := New(Config{StateDir: dir, Backend: BackendNetworkManager, Confirmer: yes{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,10 +201,9 @@ func TestManagedFailureRestoresDNSAndHostname(t *testing.T) {
 	}
 }
 
-// TestManagedWorkerThatDies leaves a checkpoint, which is waited out.
+// TestManagedWorkerThatDies leaves a checkpoint, to which the agent rolls back.
 func TestManagedWorkerThatDies(t *testing.T) {
 	h := newManagedHost(t, t.TempDir())
-	h.rollbackAfter = 5 * time.Second
 	before := managedPicture(t)
 	t.Setenv(dieAfterApply, "yes")
 	_, err := h.Apply(t.Context(), desire(t, h, managedState(3)))

@@ -37,7 +37,8 @@ type view struct {
 	// that cannot be told.
 	difference      *v1alpha1.State
 	differenceError string
-	applying        bool
+	// change is the change that is under way, nil if there is none.
+	change *underWay
 	// damage is what is wrong with the record's file: that it was set aside, or
 	// that it cannot be written. leftover is what could not be put back.
 	damage, notWritable, leftover string
@@ -45,9 +46,26 @@ type view struct {
 	nmstateVersion                string
 }
 
+// shown is the record as the object shows it: of the change that is under way it has the story, and
+// while that waits for a user also the rest.
+func (v view) shown() record {
+	r := v.record
+	if v.change == nil || v.change.phase == checking {
+		return r
+	}
+	if v.change.phase == awaiting {
+		r = v.change.after
+	}
+	if story := v.change.story; !story.StartTime.IsZero() {
+		r.LastApply = &story
+	}
+	return r
+}
+
 // compose returns the object that shows v; conditions that are as in last keep
 // their times. It has no secrets.
 func compose(v view, last *v1alpha1.NodeNetworkState) (*v1alpha1.NodeNetworkState, error) {
+	v.record = v.shown()
 	obj, err := v.record.object()
 	if err != nil {
 		return nil, err
@@ -123,9 +141,20 @@ func (v view) inSync() metav1.Condition {
 }
 
 func (v view) progressing() metav1.Condition {
-	if v.applying {
-		return metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionTrue,
-			Reason: v1alpha1.ReasonApplying, Message: "a change is being applied, see status.lastApply"}
+	if v.change != nil {
+		c := metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionTrue}
+		switch v.change.phase {
+		case applying:
+			c.Reason, c.Message = v1alpha1.ReasonApplying, "a change is being applied, see status.lastApply"
+			return c
+		case awaiting:
+			c.Reason = v1alpha1.ReasonAwaitingConfirmation
+			c.Message = "a change waits for a confirmation, see status.lastApply: it is rolled back unless it is confirmed by its id"
+			return c
+		case recovering:
+			c.Reason, c.Message = v1alpha1.ReasonRecovering, "the agent has started again and ends a change that was under way"
+			return c
+		}
 	}
 	return metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse,
 		Reason: v1alpha1.ReasonIdle, Message: "no change is being applied"}

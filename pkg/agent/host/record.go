@@ -17,6 +17,7 @@ limitations under the License.
 package host
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -49,18 +50,72 @@ type record struct {
 	Generation    int64                       `json:"generation"`
 	Desired       *v1alpha1.State             `json:"desiredState,omitempty"`
 	LastApply     *v1alpha1.LastApply         `json:"lastApply,omitempty"`
+
+	// Agents of before do not know these, and keep the rest.
+	Probes       []v1alpha1.Probe       `json:"probes,omitempty"`
+	Confirmation *v1alpha1.Confirmation `json:"confirmation,omitempty"`
+	Reapply      v1alpha1.ReapplyPolicy `json:"reapply,omitempty"`
+	// Kernel is the kernel and network namespace in which Desired was committed; see hostid.
+	Kernel string `json:"kernel,omitempty"`
 }
 
 // with returns the record as it is once obj's annotations, managed fields and
 // the desired state are committed.
 func (r record) with(obj *v1alpha1.NodeNetworkState, desired *v1alpha1.State) record {
 	r.Annotations = secret.MaskAnnotations(maps.Clone(obj.Annotations))
-	r.ManagedFields = obj.DeepCopy().ManagedFields
+	obj = obj.DeepCopy()
+	r.ManagedFields = obj.ManagedFields
+	changes := !r.sameOptions(obj.Spec)
+	if changes {
+		r.Probes, r.Confirmation, r.Reapply = obj.Spec.Probes, obj.Spec.Confirmation, obj.Spec.Reapply
+	}
 	if !v1alpha1.SameState(r.Desired, desired) {
 		r.Desired = desired.Compact().DeepCopy()
+		changes = true
+	}
+	if changes {
 		r.Generation++
 	}
 	return r
+}
+
+// sameOptions tells whether a spec makes changes in the same way.
+func (r record) sameOptions(spec v1alpha1.NodeNetworkStateSpec) bool {
+	return equality.Semantic.DeepEqual(r.Probes, spec.Probes) &&
+		equality.Semantic.DeepEqual(r.Confirmation, spec.Confirmation) && r.Reapply == spec.Reapply
+}
+
+// mode is who confirms changes.
+func (r record) mode() v1alpha1.ConfirmationMode {
+	if r.Confirmation == nil || r.Confirmation.Mode == "" {
+		return v1alpha1.ConfirmByReachability
+	}
+	return r.Confirmation.Mode
+}
+
+const (
+	defaultConfirmTimeout = time.Minute
+	minConfirmTimeout     = 5 * time.Second
+	maxConfirmTimeout     = 10 * time.Minute
+)
+
+// confirmTimeout is until when a change must be confirmed once it is applied.
+func (r record) confirmTimeout() time.Duration {
+	if r.Confirmation == nil || r.Confirmation.Timeout == nil {
+		return defaultConfirmTimeout
+	}
+	return min(max(r.Confirmation.Timeout.Duration, minConfirmTimeout), maxConfirmTimeout)
+}
+
+// reapply is when the desired state is applied again.
+func (r record) reapply(backend v1alpha1.Backend) v1alpha1.ReapplyPolicy {
+	switch {
+	case r.Reapply != "":
+		return r.Reapply
+	case backend == v1alpha1.BackendKernel:
+		return v1alpha1.ReapplyOnBoot
+	}
+	return v1alpha1.ReapplyNever
 }
 
 // prepare returns the record that the change leads to. The change must start from
@@ -103,6 +158,7 @@ func (r record) object() (*v1alpha1.NodeNetworkState, error) {
 	obj.Annotations = r.Annotations
 	obj.ManagedFields = r.ManagedFields
 	obj.Generation = r.Generation
+	obj.Spec.Probes, obj.Spec.Confirmation, obj.Spec.Reapply = r.Probes, r.Confirmation, r.Reapply
 	if r.Desired != nil {
 		masked, err := secret.MaskState(r.Desired.Raw)
 		if err != nil {
@@ -173,7 +229,8 @@ func newStore(dir string) *store { return &store{path: filepath.Join(dir, "recor
 
 // sweep removes the temporary files that a crash during save has left. They have secrets.
 func (s *store) sweep() {
-	if err := atomicfile.Sweep(s.path); err != nil {
+	s.unstage()
+	if err := errors.Join(atomicfile.Sweep(s.path), atomicfile.Sweep(s.staged())); err != nil {
 		klog.Background().Error(err, "A part of the agent's record, with its secrets, may be left beside it")
 	}
 }
@@ -231,8 +288,12 @@ func parseRecord(text []byte) (record, error) {
 	if hex.EncodeToString(sum[:]) != file.SHA256 {
 		return record{}, errors.New("its checksum is wrong")
 	}
+	return parseContent(file.Record)
+}
+
+func parseContent(content []byte) (record, error) {
 	var r record
-	if err := json.Unmarshal(file.Record, &r); err != nil {
+	if err := json.Unmarshal(content, &r); err != nil {
 		return record{}, errors.New("its content is not a record's")
 	}
 	// Agents of before kept it escaped for HTML.
@@ -242,26 +303,73 @@ func parseRecord(text []byte) (record, error) {
 
 // save writes the record so that after a crash there is the old file or the new one.
 func (s *store) save(r record) error {
-	if s.kept != nil {
-		return s.kept
-	}
-	if s.spoilt {
-		if _, err := s.setAside(); err != nil {
-			return fmt.Errorf("setting the agent's damaged record aside: %w", err)
-		}
-		s.spoilt = false
-	}
-	content, err := tree.Encode(r)
+	text, err := s.prepare(r)
 	if err != nil {
-		return fmt.Errorf("writing the agent's record: %w", err)
-	}
-	sum := sha256.Sum256(content)
-	text, err := tree.Encode(recordFile{Format: recordFormat, SHA256: hex.EncodeToString(sum[:]), Record: content})
-	if err != nil {
-		return fmt.Errorf("writing the agent's record: %w", err)
+		return err
 	}
 	if err := atomicfile.Write(s.path, text, 0o600); err != nil {
 		return fmt.Errorf("writing the agent's record: %w", err)
 	}
 	return nil
+}
+
+// prepare returns the text of a record's file. An error says why it must not be written.
+func (s *store) prepare(r record) ([]byte, error) {
+	if s.kept != nil {
+		return nil, s.kept
+	}
+	if s.spoilt {
+		if _, err := s.setAside(); err != nil {
+			return nil, fmt.Errorf("setting the agent's damaged record aside: %w", err)
+		}
+		s.spoilt = false
+	}
+	content, err := tree.Encode(r)
+	if err != nil {
+		return nil, fmt.Errorf("writing the agent's record: %w", err)
+	}
+	sum := sha256.Sum256(content)
+	text, err := tree.Encode(recordFile{Format: recordFormat, SHA256: hex.EncodeToString(sum[:]), Record: content})
+	if err != nil {
+		return nil, fmt.Errorf("writing the agent's record: %w", err)
+	}
+	return text, nil
+}
+
+// staged is the file of a record that a change leads to, beside the one that counts.
+func (s *store) staged() string { return s.path + ".next" }
+
+// stage puts a record on the disk so that adopt needs no room.
+func (s *store) stage(r record) error {
+	text, err := s.prepare(r)
+	if err == nil {
+		err = atomicfile.Write(s.staged(), text, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the agent's next record: %w", err)
+	}
+	return nil
+}
+
+// adopt makes the staged record the one that counts. If it is not r, r is written.
+func (s *store) adopt(r record) error {
+	text, err := s.prepare(r)
+	if err != nil {
+		return err
+	}
+	if staged, err := os.ReadFile(s.staged()); err == nil && bytes.Equal(staged, text) {
+		return atomicfile.Rename(s.staged(), s.path)
+	}
+	defer s.unstage()
+	if now, err := os.ReadFile(s.path); err == nil && bytes.Equal(now, text) {
+		return nil
+	}
+	return s.save(r)
+}
+
+// unstage removes the staged record. It has secrets.
+func (s *store) unstage() {
+	if err := os.Remove(s.staged()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		klog.Background().Error(err, "Removing the record of a change that was rolled back")
+	}
 }

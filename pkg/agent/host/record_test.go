@@ -104,7 +104,7 @@ const (
 // tmpfs makes dir a file system of its own, and returns how to remount it.
 func tmpfs(t *testing.T, dir string) (remount func(flags uintptr)) {
 	t.Helper()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -160,7 +160,7 @@ func TestDiskThatTakesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() {
@@ -205,7 +205,7 @@ func TestDiskThatTakesNothing(t *testing.T) {
 // put back.
 func TestDiskThatFailsInTheMiddle(t *testing.T) {
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

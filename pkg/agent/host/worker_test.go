@@ -19,12 +19,9 @@ package host
 import (
 	"net"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
-	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
 // TestAWorkerThatDiesIsAnError, and what it did is undone.
@@ -37,37 +34,5 @@ func TestAWorkerThatDiesIsAnError(t *testing.T) {
 	}
 	if _, err := net.InterfaceByName("v0a"); err == nil {
 		t.Error("what was applied is left")
-	}
-}
-
-// TestAWorkerEndsWithItsAgent, rather than by a signal to both.
-func TestAWorkerEndsWithItsAgent(t *testing.T) {
-	w, err := startWorker(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.close()
-	for range 2 {
-		if _, err := w.do(workerRequest{Op: opRetrieve, Flags: nmstate.KernelOnly}); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.process.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// TestAWorkerThatIsStuckIsKilled where it has touched nothing.
-func TestAWorkerThatIsStuckIsKilled(t *testing.T) {
-	w, err := startWorker(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.within(0)()
-	for !w.late.Load() {
-		time.Sleep(time.Millisecond)
-	}
-	if _, err := w.do(workerRequest{Op: opRetrieve}); err == nil || !strings.Contains(err.Error(), "took too long") {
-		t.Errorf("the worker ended with %v", err)
 	}
 }

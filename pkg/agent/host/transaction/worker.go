@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package host
+package transaction
 
 import (
 	"bytes"
@@ -26,7 +26,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"regexp"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -40,11 +39,6 @@ import (
 // nmstate_validate leaks (see nmstate.Validate) ends with the worker.
 const WorkerCommand = "apply-worker"
 
-// rollbackAfter is when NetworkManager undoes a change that nobody commits because
-// the worker or the agent has died. nmstate extends it while it works. 0 would mean
-// never.
-const rollbackAfter = time.Minute
-
 // operation is what a worker is asked to do.
 type operation string
 
@@ -52,8 +46,8 @@ const (
 	opRetrieve operation = "retrieve"
 	opValidate operation = "validate"
 	opApply    operation = "apply"
-	opCommit   operation = "commit"
-	opRollback operation = "rollback"
+	// opGuard makes the worker undo the change in the journal if the agent dies.
+	opGuard operation = "guard"
 )
 
 // workerRequest is one line that a worker reads, workerReply one that it writes.
@@ -66,8 +60,9 @@ type workerRequest struct {
 	Current json.RawMessage `json:"current,omitempty"`
 	// RollbackAfter is for an apply that is not committed.
 	RollbackAfter time.Duration `json:"rollbackAfter,omitempty"`
-	// Checkpoint is what to commit or roll back, "" the last one.
-	Checkpoint string `json:"checkpoint,omitempty"`
+	// Dir is the folder of the journal, and Limits how long undoing may take, for opGuard.
+	Dir    string `json:"dir,omitempty"`
+	Limits Limits `json:"limits,omitzero"`
 }
 
 type workerReply struct {
@@ -78,29 +73,32 @@ type workerReply struct {
 }
 
 // RunWorker carries out the requests that it reads from in and writes a reply to out
-// for each, until in ends. It ignores SIGINT and SIGTERM: they may be sent to all
+// for each, until in ends. If the agent has died by then, in the midst of a change, RunWorker
+// undoes the change. It ignores SIGINT and SIGTERM: they may be sent to all
 // processes of the agent, and the agent waits for the request that is under way.
 func RunWorker(in io.Reader, out io.Writer) error {
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM)
+	// The pipes to an agent that has died are broken; that must not end the worker.
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
 	requests, replies := json.NewDecoder(in), json.NewEncoder(out)
+	var watch guard
 	for {
 		var request workerRequest
-		if err := requests.Decode(&request); errors.Is(err, io.EOF) {
-			return nil
+		if err := requests.Decode(&request); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return watch.agentEnded()
 		} else if err != nil {
 			return fmt.Errorf("reading what to do: %w", err)
 		}
-		reply, err := request.do()
+		reply, err := request.do(&watch)
 		if err != nil && !errors.As(err, &reply.Error) {
 			return err
 		}
-		if err := replies.Encode(reply); err != nil {
+		if err := replies.Encode(reply); err != nil && !watch.on() {
 			return fmt.Errorf("writing how it went: %w", err)
 		}
 	}
 }
 
-func (r workerRequest) do() (reply workerReply, err error) {
+func (r workerRequest) do(watch *guard) (reply workerReply, err error) {
 	var log string
 	switch r.Op {
 	case opRetrieve:
@@ -111,22 +109,15 @@ func (r workerRequest) do() (reply workerReply, err error) {
 		if log, err = nmstate.ApplyNetState(r.Flags, r.State, r.RollbackAfter); err == nil && r.Flags&nmstate.NoCommit != 0 {
 			reply.Checkpoint = checkpointName.FindString(log)
 		}
-	case opCommit:
-		_, err = nmstate.CommitCheckpoint(r.Checkpoint)
-	case opRollback:
-		_, err = nmstate.RollbackCheckpoint(r.Checkpoint)
+	case opGuard:
+		*watch = guard{dir: r.Dir, limits: r.Limits}
 	default:
 		err = fmt.Errorf("%q is nothing that a worker does", r.Op)
 	}
 	return reply, err
 }
 
-// checkpointName finds the checkpoint in nmstate's log, the only place where nmstate
-// names it. If the log does not name it, nmstate takes the last one, which is the right
-// one: NetworkManager keeps one checkpoint at a time unless somebody forces a second.
-var checkpointName = regexp.MustCompile(`/org/freedesktop/NetworkManager/Checkpoint/[0-9]+`)
-
-// worker is a process that the agent has started. It ends with the agent.
+// worker is a process that the agent has started.
 type worker struct {
 	process *exec.Cmd
 	in      io.WriteCloser
@@ -136,21 +127,33 @@ type worker struct {
 	late atomic.Bool
 }
 
-// startWorker starts a worker. It is killed when ctx ends.
+// startWorker starts a worker that ends with the agent. It is killed when ctx ends.
 func startWorker(ctx context.Context) (*worker, error) {
-	w := &worker{process: exec.CommandContext(ctx, "/proc/self/exe", WorkerCommand)}
-	w.process.Env = os.Environ()
-	w.process.Stderr = &w.said
-	w.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	in, err := w.process.StdinPipe()
+	return start(exec.CommandContext(ctx, "/proc/self/exe", WorkerCommand), &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL})
+}
+
+// startLastingWorker starts a worker that outlives the agent, in a session of its own, and
+// holds the lock as long as it lives.
+func startLastingWorker(held *lock) (*worker, error) {
+	process := exec.Command("/proc/self/exe", WorkerCommand)
+	process.ExtraFiles = []*os.File{held.file}
+	return start(process, &syscall.SysProcAttr{Setsid: true})
+}
+
+func start(process *exec.Cmd, how *syscall.SysProcAttr) (*worker, error) {
+	w := &worker{process: process}
+	process.Env = os.Environ()
+	process.Stderr = &w.said
+	process.SysProcAttr = how
+	in, err := process.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting a worker: %w", err)
 	}
-	out, err := w.process.StdoutPipe()
+	out, err := process.StdoutPipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting a worker: %w", err)
 	}
-	if err := w.process.Start(); err != nil {
+	if err := process.Start(); err != nil {
 		return nil, fmt.Errorf("starting a worker: %w", err)
 	}
 	w.in, w.replies = in, json.NewDecoder(out)
@@ -169,7 +172,7 @@ func (w *worker) do(request workerRequest) (workerReply, error) {
 	_, _ = w.in.Write(append(line, '\n'))
 	if err := w.replies.Decode(&reply); err != nil {
 		if w.late.Load() {
-			err = errors.Join(err, errors.New("it took too long"))
+			err = errors.Join(err, errLate)
 		}
 		return reply, fmt.Errorf("the process that was to %s ended: %w: %s", request.Op, errors.Join(err, w.close()), lastLine(w.said.Bytes()))
 	}
@@ -179,13 +182,19 @@ func (w *worker) do(request workerRequest) (workerReply, error) {
 	return reply, nil
 }
 
+// errLate tells that a worker was killed because it took too long.
+var errLate = errors.New("it took too long")
+
 // within kills the worker after the timeout, unless done is called before.
 func (w *worker) within(timeout time.Duration) (done func()) {
-	timer := time.AfterFunc(timeout, func() {
-		w.late.Store(true)
-		_ = w.process.Process.Kill()
-	})
+	timer := time.AfterFunc(timeout, w.kill)
 	return func() { timer.Stop() }
+}
+
+// kill ends the worker because it takes too long.
+func (w *worker) kill() {
+	w.late.Store(true)
+	_ = w.process.Process.Kill()
 }
 
 // close ends the worker and returns how it ended.

@@ -1,0 +1,148 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// phase is how far the change that is under way has come, as far as the object shows it.
+type phase int
+
+const (
+	// checking: the change may be refused yet, and the object does not tell of it.
+	checking phase = iota
+	applying
+	// awaiting: the change is in effect, its spec is shown, and a user must confirm it.
+	awaiting
+	// recovering: an earlier agent has left the change, and it is being ended.
+	recovering
+)
+
+// underWay is the change that has begun and not ended.
+type underWay struct {
+	phase phase
+	story v1alpha1.LastApply
+	// after is the record that the change leads to.
+	after record
+	// awaits is called when the change waits for a user.
+	awaits func()
+}
+
+// busy is the error of a change that comes meanwhile.
+func (c *underWay) busy() error {
+	if c.phase == recovering && c.story.StartTime.IsZero() {
+		return &agent.Error{Kind: agent.Busy, Message: "an earlier agent of this node has not ended yet, or its worker still undoes a change: try again"}
+	}
+	return agent.BusyWith(&c.story)
+}
+
+// owner is what the transaction knows of the Host.
+type owner struct{ *Host }
+
+var _ transaction.Owner = owner{}
+
+// Started implements transaction.Owner.
+func (o owner) Started(story v1alpha1.LastApply) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.store.kept; err != nil {
+		return notWritable(err)
+	}
+	if o.view.change == nil {
+		return fmt.Errorf("change %s was not begun", story.ID)
+	}
+	o.view.change.phase, o.view.change.story = applying, story
+	if err := o.publish(); err != nil {
+		o.view.change.phase = checking
+		return err
+	}
+	return nil
+}
+
+// Awaiting implements transaction.Owner.
+func (o owner) Awaiting(_ json.RawMessage, story v1alpha1.LastApply) {
+	o.mu.Lock()
+	change := o.view.change
+	change.phase, change.story = awaiting, story
+	o.stale()
+	o.mu.Unlock()
+	if err := o.round(context.Background()); err != nil {
+		klog.Background().Error(err, "Showing a change that waits for a user", "change", story.ID)
+	}
+	if change.awaits != nil {
+		change.awaits()
+	}
+}
+
+// Stage implements transaction.Owner.
+func (o owner) Stage(content json.RawMessage, story v1alpha1.LastApply) error {
+	r, err := parseContent(content)
+	if err != nil {
+		return err
+	}
+	r.LastApply = &story
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err = o.store.stage(r)
+	o.noteWritable(err)
+	return err
+}
+
+// Unstage implements transaction.Owner.
+func (o owner) Unstage() { o.store.unstage() }
+
+// Adopt implements transaction.Owner.
+func (o owner) Adopt(content json.RawMessage, story v1alpha1.LastApply) error {
+	r, err := parseContent(content)
+	if err != nil {
+		return err
+	}
+	r.LastApply = &story
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err = o.store.adopt(r)
+	o.noteWritable(err)
+	o.view.leftover, o.view.damage = "", ""
+	o.view.record = r
+	o.end()
+	return err
+}
+
+// Tell implements transaction.Owner.
+func (o owner) Tell(story v1alpha1.LastApply, leftover string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.view.leftover = ""
+	if leftover != "" {
+		o.view.leftover = transaction.Leftover(leftover)
+	}
+	r := o.view.record
+	r.LastApply = &story
+	err := o.save(r)
+	o.view.record = r
+	o.end()
+	return err
+}

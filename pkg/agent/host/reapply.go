@@ -1,0 +1,135 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// ItselfUser is the user of changes that the agent makes by itself, in status.lastApply.
+const ItselfUser = "node agent"
+
+const (
+	// reapplyPause is between two changes that the agent makes by itself; it grows up to maxReapplyPause while they fail.
+	reapplyPause, maxReapplyPause = time.Minute, 16 * time.Minute
+	// unreachedPause is between two attempts while the API server cannot be reached; it grows up to reapplyPause.
+	unreachedPause = time.Second
+	// unrehearsedAfter is how long the agent waits for the API server after a boot before it makes the change all the
+	// same: the way to the server may be what is missing. The change is confirmed like any other.
+	unrehearsedAfter = 30 * time.Second
+)
+
+// reapplies applies the desired state again where spec.reapply says so, until ctx ends.
+func (h *Host) reapplies(ctx context.Context) error {
+	var next time.Time
+	pause, unreached := reapplyPause, unreachedPause
+	var since time.Time // the API server could not be reached
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-h.published:
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		change, due := h.reapplyDue()
+		if !due {
+			continue
+		}
+		if wait := time.Until(next); wait > 0 {
+			timer.Reset(wait)
+			continue
+		}
+		h.mu.Lock()
+		h.unrehearsed = !since.IsZero() && time.Since(since) > unrehearsedAfter
+		h.mu.Unlock()
+		err := h.applyByItself(ctx, change)
+		klog.FromContext(ctx).Info("The agent has applied the desired state again", "err", err)
+		wait := reapplyPause
+		switch reason := reasonOf(err); {
+		case err == nil:
+			pause, unreached, since = reapplyPause, unreachedPause, time.Time{}
+		case reason == transaction.ReasonNotReachable || agent.KindOf(err) == agent.Busy || agent.KindOf(err) == agent.Conflict:
+			if since.IsZero() {
+				since = time.Now()
+			}
+			wait, unreached = unreached, min(2*unreached, reapplyPause)
+		default:
+			wait, pause = pause, min(2*pause, maxReapplyPause)
+		}
+		next = time.Now().Add(wait)
+		timer.Reset(wait)
+	}
+}
+
+// applyByItself makes a change that drain waits for.
+func (h *Host) applyByItself(ctx context.Context, change agent.Change) error {
+	ended := make(chan error, 1)
+	if !h.goOn(func() { ended <- h.apply(context.WithoutCancel(ctx), change, true, nil) }) {
+		return ctx.Err()
+	}
+	return <-ended
+}
+
+// reapplyDue tells whether the desired state is to be applied again, and by which change.
+func (h *Host) reapplyDue() (change agent.Change, due bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.view.record
+	if h.view.change != nil || h.known != h.ended || h.view.unfit() != nil || r.desiresNothing() || h.store.kept != nil {
+		return change, false
+	}
+	booted := r.Kernel != h.kernel
+	if booted && (r.Kernel == "" || h.view.difference == nil && h.view.differenceError == "") {
+		// An agent of before did not note the kernel; or all of it holds as it is.
+		r.Kernel = h.kernel
+		if h.save(r) == nil {
+			h.view.record = r
+		}
+		booted = false
+	}
+	switch r.reapply(h.view.backend.name) {
+	case v1alpha1.ReapplyAlways:
+	case v1alpha1.ReapplyOnBoot:
+		if !booted {
+			return change, false
+		}
+	default:
+		return change, false
+	}
+	obj, err := r.object()
+	if err != nil || h.view.difference == nil {
+		return change, false
+	}
+	base, err := agent.Fingerprint(obj)
+	return agent.Change{Object: obj, Base: base, User: ItselfUser}, err == nil
+}
+
+func reasonOf(err error) string {
+	if known, ok := err.(*agent.Error); ok {
+		return known.Reason
+	}
+	return ""
+}

@@ -1,0 +1,64 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package transaction
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
+)
+
+// check reads the network, and lets nmstate validate the state against it. Then it checks what the kernel
+// is known to refuse. A NetworkManager that is stuck must not block later changes: the worker is
+// killed when the limit is over. Nothing is touched.
+func (t *transaction) check(ctx context.Context) error {
+	defer t.worker.within(t.config.Limits.Check)()
+	read, err := t.worker.do(workerRequest{Op: opRetrieve, Flags: t.backend.flags() | nmstate.IncludeSecrets})
+	if err != nil {
+		return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonReadFailed, Message: t.plan.scrub("reading the network: " + err.Error())}
+	}
+	t.plan.Current = read.State
+	if t.desired, err = undo.WithoutPortsAddresses(t.plan.Desired, t.plan.Current); err != nil {
+		return t.plan.translate(err)
+	}
+	valid, err := t.config.ToValidate(t.desired, t.plan.Current)
+	if err != nil {
+		return t.plan.translate(err)
+	}
+	if _, err = t.worker.do(workerRequest{Op: opValidate, State: valid, Current: t.plan.Current}); err != nil {
+		return t.plan.translate(err)
+	}
+	faults, err := t.config.Impossible(t.plan.Desired, t.plan.Current)
+	if err != nil {
+		return t.plan.translate(err)
+	}
+	return invalid(faults)
+}
+
+// invalid returns the error for faults of the desired state that the agent itself
+// has found. Its reason is the one that nmstate gives.
+func invalid(faults field.ErrorList) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	return &agent.Error{Kind: agent.Invalid, Reason: string(nmstate.InvalidArgument), Message: faults.ToAggregate().Error()}
+}

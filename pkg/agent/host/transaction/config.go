@@ -1,0 +1,158 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package transaction
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// Config says how changes are carried out.
+type Config struct {
+	// Dir is the folder of the journal, the lock and the history.
+	Dir string
+	// Kernel identifies the running kernel and its network namespace: with another
+	// one, the node has been booted since.
+	Kernel string
+	// Owner keeps the node's record and shows its object.
+	Owner Owner
+	// Confirmer is asked whether the node can be reached. If it is nil, only changes of mode None can be made.
+	Confirmer agent.Confirmer
+	// Probe tries probes in parallel, and returns how that went in the same order.
+	Probe func(ctx context.Context, probes []v1alpha1.Probe, addresses map[string][]string) []Attempt
+	// Gateway tells whether the node has a default gateway, and whether it answers.
+	Gateway func(ctx context.Context) (there, answers bool)
+	// ToValidate returns a desired state as nmstate is to validate it.
+	ToValidate func(desired, current []byte) ([]byte, error)
+	// Impossible returns what of a desired state this node's kernel is known to refuse.
+	Impossible func(desired, current []byte) (field.ErrorList, error)
+	// Holds tells whether all of a desired state holds in the current one.
+	Holds func(desired, current []byte) (bool, error)
+	// Limits are how long things may take.
+	Limits Limits
+	// At, if it is not nil, is called at each moment of a change. It is for tests, which inject faults.
+	At func(Moment)
+}
+
+// Owner is who owns the node's record and shows its object.
+type Owner interface {
+	// Started is called when the journal has the change, before the network is touched.
+	// An error, such as an object that cannot be shown, refuses the change.
+	Started(story v1alpha1.LastApply) error
+	// Awaiting is called when the change is in effect and waits for a user. The record is the one that the change leads to.
+	Awaiting(record json.RawMessage, story v1alpha1.LastApply)
+	// Stage puts the record that the change leads to on the disk, beside the one that counts.
+	Stage(record json.RawMessage, story v1alpha1.LastApply) error
+	// Adopt makes the staged record the one that counts. If there is none, because it
+	// counts already or was lost, Adopt writes it.
+	Adopt(record json.RawMessage, story v1alpha1.LastApply) error
+	// Unstage removes the staged record.
+	Unstage()
+	// Tell records how a change has ended that is not in effect, and what could not be put back.
+	Tell(story v1alpha1.LastApply, leftover string) error
+}
+
+// Limits are how long things may take. When a limit is over, the change ends with reason TimedOut.
+type Limits struct {
+	// Check is for reading and validating, Rehearsal for asking whether the node can be reached before the change.
+	Check, Rehearsal time.Duration
+	// Apply is for libnmstate's apply and its verification.
+	Apply time.Duration
+	// Commit is for the backend's commit, Call for each call of NetworkManager.
+	Commit, Call time.Duration
+	// Undo is for all of the undoing.
+	Undo time.Duration
+	// Stop is for an apply that is under way when the agent ends.
+	Stop time.Duration
+	// Lock is for the worker of an agent that has died.
+	Lock time.Duration
+}
+
+// DefaultLimits are the limits of a node.
+func DefaultLimits() Limits {
+	return Limits{
+		Check: time.Minute, Rehearsal: 10 * time.Second, Apply: 2 * time.Minute, Commit: 30 * time.Second,
+		Call: 30 * time.Second, Undo: 90 * time.Second, Stop: 30 * time.Second, Lock: 2 * time.Minute,
+	}
+}
+
+// Change is a change that is to be carried out.
+type Change struct {
+	// Story is who asked for it, and when; its ID identifies the change.
+	Story v1alpha1.LastApply
+	// Backend is what carries it out.
+	Backend v1alpha1.Backend
+	// Desired is the desired state, Previous the one before; both have their secrets.
+	Desired, Previous json.RawMessage
+	// Record is the record that the change leads to, but for the story in it.
+	Record json.RawMessage
+	// Mode is who confirms the change, and Timeout until when.
+	Mode    v1alpha1.ConfirmationMode
+	Timeout time.Duration
+	// Probes must be answered after the change; Addresses are those of the nodes that they name.
+	Probes    []v1alpha1.Probe
+	Addresses map[string][]string
+	// Unrehearsed makes the change although the node could not be reached before; it is confirmed like any other.
+	Unrehearsed bool
+	// Difference is what the change was to make different, for the history; its secrets are masked.
+	Difference *v1alpha1.State
+}
+
+// plan is what the journal has of a change from its beginning: all that is needed to undo it, or
+// to carry it to its end.
+type plan struct {
+	// Kernel is the kernel and network namespace in which the change was begun.
+	Kernel string `json:"kernel"`
+	// Current is the network before the change, with its secrets. Before has it, too, for the journal.
+	Current []byte             `json:"-"`
+	Backend v1alpha1.Backend   `json:"backend"`
+	Story   v1alpha1.LastApply `json:"story"`
+	Record  json.RawMessage    `json:"record"`
+	Desired json.RawMessage    `json:"desired"`
+	// Previous is the desired state before; errors may quote its secrets.
+	Previous json.RawMessage `json:"previous,omitempty"`
+	Before   *undo.Before    `json:"before"`
+	// Worker is the process that undoes the change if the agent dies.
+	Worker  int                       `json:"worker"`
+	Mode    v1alpha1.ConfirmationMode `json:"mode"`
+	Timeout time.Duration             `json:"timeout"`
+	// Difference and Reverse are for the history; their secrets are masked.
+	Difference *v1alpha1.State `json:"difference,omitempty"`
+	Reverse    *v1alpha1.State `json:"reverse,omitempty"`
+}
+
+// states are the states whose secrets an error may quote. The one before the change is one of
+// them: nmstate compares it, with its secrets, when it verifies.
+func (p *plan) states() [][]byte { return [][]byte{p.Current, p.Desired, p.Previous} }
+
+func (p *plan) scrub(text string) string { return secret.Scrub(text, p.states()...) }
+
+// translate turns an error of libnmstate into the contract's, without secrets.
+func (p *plan) translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	return Translate(err, p.states()...)
+}

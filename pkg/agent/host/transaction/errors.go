@@ -1,0 +1,94 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package transaction
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
+)
+
+// Reasons of status.lastApply where nmstate gives none.
+const (
+	// ReasonNotReachable: the node could not be reached before the change; nothing was touched.
+	ReasonNotReachable = "NotReachable"
+	// ReasonNotConfirmed: nobody has confirmed the change in time.
+	ReasonNotConfirmed = "NotConfirmed"
+	// ReasonRefusedByUser: a user has had the change rolled back.
+	ReasonRefusedByUser = "RefusedByUser"
+	// ReasonTimedOut: nmstate or NetworkManager took too long.
+	ReasonTimedOut = "TimedOut"
+	// ReasonAgentStopped: the agent was told to end.
+	ReasonAgentStopped = "AgentStopped"
+	// ReasonAgentDied: the agent has died, and its worker has undone the change.
+	ReasonAgentDied = "AgentDied"
+	// ReasonAgentRestarted: agent and worker have died, and the next agent has undone the change.
+	ReasonAgentRestarted = "AgentRestarted"
+	// ReasonRebooted: the node was booted before the change was confirmed.
+	ReasonRebooted = "Rebooted"
+	// ReasonCommitLost: the change was confirmed, and NetworkManager has rolled it back before it was committed.
+	ReasonCommitLost = "CommitLost"
+	// ReasonCheckpointPending: another program has a checkpoint of NetworkManager open.
+	ReasonCheckpointPending = "CheckpointPending"
+	// ReasonCheckpointLost: NetworkManager has lost the checkpoint before the change was confirmed.
+	ReasonCheckpointLost = "CheckpointLost"
+)
+
+// Translate turns an error into the contract's, without the secrets of the given states.
+func Translate(err error, states ...[]byte) error {
+	var failure *nmstate.Error
+	if errors.As(err, &failure) {
+		kind := agent.Failed
+		switch failure.Kind {
+		case nmstate.InvalidArgument, nmstate.NotImplementedError, nmstate.NotSupportedError,
+			nmstate.KernelIntegerRoundedError, nmstate.PolicyError:
+			kind = agent.Invalid
+		}
+		return &agent.Error{Kind: kind, Reason: string(failure.Kind), Message: secret.Scrub(failure.Msg, states...)}
+	}
+	var known *agent.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	reason := ""
+	if errors.Is(err, errLate) || errors.Is(err, context.DeadlineExceeded) {
+		reason = ReasonTimedOut
+	}
+	return &agent.Error{Kind: agent.Failed, Reason: reason, Message: secret.Scrub(err.Error(), states...)}
+}
+
+// named returns the error with the change's id, by which events and logs can be found.
+func named(err error, id string) error {
+	var known *agent.Error
+	if err == nil || id == "" || !errors.As(err, &known) {
+		return err
+	}
+	return &agent.Error{Kind: known.Kind, Reason: known.Reason, Message: fmt.Sprintf("%s (change %s)", known.Message, id)}
+}
+
+func failure(reason, format string, args ...any) *agent.Error {
+	return &agent.Error{Kind: agent.Failed, Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+func notWritable(err error) error {
+	return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonRecordNotWritable, Message: err.Error()}
+}

@@ -1,0 +1,54 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package transaction
+
+import (
+	"context"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
+)
+
+// kernel is the backend without NetworkManager. It has no checkpoints: a change is in effect
+// when it is applied, and is undone by what was noted before.
+type kernel struct{}
+
+func (kernel) flags() nmstate.Flags { return nmstate.KernelOnly }
+
+func (kernel) prepare(ctx context.Context, desired, current []byte) (*undo.Before, error) {
+	return undo.Note(ctx, undo.Request{Desired: desired, Current: current})
+}
+
+func (k kernel) apply(w *worker, desired []byte) (checkpoint string, err error) {
+	_, err = w.do(workerRequest{Op: opApply, Flags: k.flags(), State: desired})
+	return "", err
+}
+
+func (kernel) extend(context.Context, string) error { return nil }
+
+func (kernel) commit(context.Context, string) error { return nil }
+
+func (k kernel) undo(ctx context.Context, p *plan, _ string) (leftover string) {
+	return p.Before.Restore(ctx, func(ctx context.Context, state []byte) error {
+		return applyInWorker(ctx, k.flags(), state)
+	})
+}
+
+// resume: the change was in effect when it was confirmed.
+func (kernel) resume(context.Context, *plan, string) (has bool, err error) { return true, nil }
+
+func (kernel) rebooted(context.Context, *plan) (leftover string) { return "" }

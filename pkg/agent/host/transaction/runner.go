@@ -1,0 +1,188 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package transaction
+
+import (
+	"context"
+	"path/filepath"
+	"sync"
+
+	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// Runner carries out the changes of a node, one at a time. Its methods but Decide, Stop, History and
+// Remember are called by one goroutine at a time.
+type Runner struct {
+	config   Config
+	lock     lock
+	journal  *journal
+	backends map[v1alpha1.Backend]backend
+	history  *history
+	// owed is how the last change has ended, if that could not be written down.
+	owed *ending
+
+	// stopping ends when the agent is told to end.
+	stopping context.Context
+	stop     context.CancelFunc
+
+	mu sync.Mutex
+	// awaiting is the change that waits for a user, nil if there is none.
+	awaiting *transaction
+}
+
+// Open returns the Runner of a node. If an earlier agent has left something to be done, or has not
+// ended yet, Recover must be called before Run; pending tells that.
+func Open(config Config) (r *Runner, pending bool, err error) {
+	r = &Runner{
+		config:   config,
+		lock:     lock{path: filepath.Join(config.Dir, lockName)},
+		backends: backends(config.Limits, config.Holds),
+		history:  openHistory(config.Dir),
+	}
+	r.stopping, r.stop = context.WithCancel(context.Background())
+	taken, err := r.lock.take()
+	if err != nil {
+		return nil, false, err
+	}
+	if !taken {
+		return r, true, nil
+	}
+	r.journal, err = readJournal(config.Dir)
+	return r, err != nil || r.journal.at.State != None, nil
+}
+
+// Stop makes the change that is under way end soon. No change begins afterwards.
+func (r *Runner) Stop() { r.stop() }
+
+// Close gives the lock up. No change may be under way.
+func (r *Runner) Close() {
+	r.stop()
+	r.lock.release()
+}
+
+func (r *Runner) isStopping() bool { return r.stopping.Err() != nil }
+
+// untilStopped returns a context that ends with ctx, and when the agent is told to end.
+func (r *Runner) untilStopped(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := context.AfterFunc(r.stopping, cancel)
+	return ctx, func() {
+		done()
+		cancel()
+	}
+}
+
+// at tells the tests which moment it is.
+func (r *Runner) at(moment Moment) {
+	if r.config.At != nil {
+		r.config.At(moment)
+	}
+}
+
+// Decide commits the change that waits for a user, or rolls it back, and returns when it has ended.
+func (r *Runner) Decide(ctx context.Context, decision agent.Decision) error {
+	r.mu.Lock()
+	t := r.awaiting
+	if t == nil || t.change.Story.ID != decision.Transaction {
+		defer r.mu.Unlock()
+		if t == nil {
+			return agent.NothingAwaits("")
+		}
+		return agent.NothingAwaits(t.change.Story.ID)
+	}
+	r.awaiting = nil // it is decided once
+	r.mu.Unlock()
+	t.decisions <- decision
+	select {
+	case <-t.ended:
+	case <-ctx.Done():
+		return &agent.Error{Kind: agent.InProgress, Message: "the change is being ended, status.lastApply will tell how"}
+	}
+	if !decision.Commit && t.story.Reason == ReasonRefusedByUser && t.clean {
+		return nil
+	}
+	return t.err
+}
+
+// ending is how a change has ended.
+type ending struct {
+	committed bool
+	story     v1alpha1.LastApply
+	leftover  string
+}
+
+// undo undoes a change within the limit.
+func (r *Runner) undo(ctx context.Context, undo func(context.Context) string) (leftover string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.Limits.Undo)
+	defer cancel()
+	return undo(ctx)
+}
+
+// conclude writes down how the change in the journal has ended, and tells the owner. What cannot be
+// written now is written before the next change begins, or by the next agent.
+func (r *Runner) conclude(ctx context.Context, end ending) {
+	if err := r.write(end); err != nil {
+		r.owed = &end
+		klog.FromContext(ctx).Error(err, "Writing down how a change has ended", "change", end.story.ID, "outcome", end.story.Outcome)
+	}
+}
+
+// finish writes down what could not be written before.
+func (r *Runner) finish(context.Context) error {
+	if r.owed == nil {
+		return nil
+	}
+	if err := r.write(*r.owed); err != nil {
+		return notWritable(err)
+	}
+	r.owed = nil
+	return nil
+}
+
+func (r *Runner) write(end ending) error {
+	last, told := entry{State: RolledBack, Story: &end.story, Leftover: clip(end.leftover)}, error(nil)
+	if end.committed {
+		last = entry{State: Committed, Story: &end.story}
+		told = r.config.Owner.Adopt(r.journal.at.Plan.Record, end.story)
+		r.at(AfterAdopted)
+	} else {
+		r.config.Owner.Unstage()
+		r.at(BeforeRolledBack)
+	}
+	var err error
+	if told == nil && r.journal.at.State != last.State {
+		err = r.journal.append(last)
+	}
+	if end.committed {
+		r.at(AfterCommitted)
+	} else {
+		r.at(AfterRolledBack)
+		told = r.config.Owner.Tell(end.story, end.leftover)
+		r.at(AfterTold)
+	}
+	if told != nil {
+		return told
+	}
+	if err != nil {
+		return err
+	}
+	r.Remember(v1alpha1.HistoryEntry{LastApply: end.story, Difference: r.journal.at.Plan.Difference, Revert: r.journal.at.Plan.Reverse})
+	return r.journal.clear()
+}

@@ -1,0 +1,73 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package transaction
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
+	"github.com/nmstate/kubernetes-nmstate/test/netns"
+)
+
+// TestMain gives the tests a network of their own, and is the worker when one is started.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == WorkerCommand {
+		if err := RunWorker(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	netns.Main(m)
+}
+
+// TestAWorkerEndsWithItsAgent, rather than by a signal to both.
+func TestAWorkerEndsWithItsAgent(t *testing.T) {
+	w, err := startWorker(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	for range 2 {
+		if _, err := w.do(workerRequest{Op: opRetrieve, Flags: nmstate.KernelOnly}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.process.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestAWorkerThatIsStuckIsKilled where it has touched nothing.
+func TestAWorkerThatIsStuckIsKilled(t *testing.T) {
+	w, err := startWorker(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.within(0)()
+	for !w.late.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := w.do(workerRequest{Op: opRetrieve}); err == nil || !strings.Contains(err.Error(), "took too long") {
+		t.Errorf("the worker ended with %v", err)
+	}
+}
