@@ -32,6 +32,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/probe"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
@@ -151,8 +152,8 @@ func (h *Host) transactions() transaction.Config {
 		Kernel:    h.kernel,
 		Owner:     owner{h},
 		Confirmer: h.config.Confirmer,
-		Probe:     func(context.Context, []v1alpha1.Probe, map[string][]string) []transaction.Attempt { return nil },
-		Gateway:   func(context.Context) (there, answers bool) { return false, false },
+		Probe:     probe.Run,
+		Gateway:   gateway,
 		Impossible: func(desired, current []byte) (field.ErrorList, error) {
 			return impossible(desired, current, kernelMakes)
 		},
@@ -164,6 +165,12 @@ func (h *Host) transactions() transaction.Config {
 		h.config.adjust(&config)
 	}
 	return config
+}
+
+// gateway tells whether there is a default gateway, and whether it answers.
+func gateway(ctx context.Context) (there, answers bool) {
+	_, err := probe.Gateway(ctx)
+	return !errors.Is(err, probe.ErrNoGateway), err == nil
 }
 
 // toValidate returns the desired state as nmstate is to validate it.

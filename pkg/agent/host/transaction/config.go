@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/probe"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -41,7 +42,7 @@ type Config struct {
 	// Confirmer is asked whether the node can be reached. If it is nil, only changes of mode None can be made.
 	Confirmer agent.Confirmer
 	// Probe tries probes in parallel, and returns how that went in the same order.
-	Probe func(ctx context.Context, probes []v1alpha1.Probe, addresses map[string][]string) []Attempt
+	Probe func(ctx context.Context, probes []v1alpha1.Probe, addresses map[string][]string) []probe.Attempt
 	// Gateway tells whether the node has a default gateway, and whether it answers.
 	Gateway func(ctx context.Context) (there, answers bool)
 	// ToValidate returns a desired state as nmstate is to validate it.

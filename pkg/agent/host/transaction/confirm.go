@@ -29,6 +29,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/probe"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -39,13 +40,6 @@ const (
 	// firstPause and lastPause are the pauses between questions.
 	firstPause, lastPause = 50 * time.Millisecond, time.Second
 )
-
-// Attempt is how one try of a probe went.
-type Attempt struct {
-	Passed  bool
-	Took    time.Duration
-	Message string
-}
 
 // rehearsal is what could be reached before the change.
 type rehearsal struct {
@@ -65,8 +59,8 @@ func (t *transaction) rehearse(ctx context.Context) error {
 	defer cancel()
 	there, answers := t.config.Gateway(ctx)
 	t.rehearsed.gateway = answers
-	if len(t.change.Probes) == 0 && there {
-		t.change.Probes = []v1alpha1.Probe{{Name: "default-gateway", Ping: &v1alpha1.PingProbe{}}}
+	if there {
+		t.change.Probes = probe.OrDefault(t.change.Probes)
 	}
 	var group errgroup.Group
 	group.Go(func() error {
@@ -239,51 +233,46 @@ func (t *transaction) awaitUser(ctx, timed context.Context) error {
 
 // probeBefore runs the probes before the change.
 func (t *transaction) probeBefore(ctx context.Context) {
-	if len(t.change.Probes) == 0 {
-		return
+	if len(t.change.Probes) > 0 {
+		t.before = t.config.Probe(ctx, t.change.Probes, t.change.Addresses)
+		t.probes = probe.Merge(t.before, nil, t.change.Probes)
 	}
-	for i, attempt := range t.config.Probe(ctx, t.change.Probes, t.change.Addresses) {
-		probe := t.change.Probes[i]
-		t.probes = append(t.probes, v1alpha1.ProbeResult{
-			Name: probe.Name, Before: outcome(attempt), Required: attempt.Passed && (probe.Required == nil || *probe.Required),
-			Milliseconds: attempt.Took.Milliseconds(), Message: attempt.Message,
-		})
-	}
-}
-
-func outcome(attempt Attempt) v1alpha1.ProbeOutcome {
-	if attempt.Passed {
-		return v1alpha1.ProbePassed
-	}
-	return v1alpha1.ProbeFailed
 }
 
 // probeAfter runs the probes until those that are required have passed. The others are tried once.
 func (t *transaction) probeAfter(ctx context.Context) error {
-	due := make([]int, len(t.probes))
-	for i := range t.probes {
+	if len(t.probes) == 0 {
+		return nil
+	}
+	after := make([]probe.Attempt, len(t.change.Probes))
+	due := make([]int, len(after))
+	for i := range due {
 		due[i] = i
 	}
-	for pause := firstPause; len(due) > 0; pause = min(2*pause, lastPause) {
-		var probes []v1alpha1.Probe
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		var tried []v1alpha1.Probe
 		for _, i := range due {
-			probes = append(probes, t.change.Probes[i])
+			tried = append(tried, t.change.Probes[i])
 		}
+		for n, attempt := range t.config.Probe(ctx, tried, t.change.Addresses) {
+			after[due[n]] = attempt
+		}
+		t.probes = probe.Merge(t.before, after, t.change.Probes)
+		due = nil
 		var failed []string
-		var again []int
-		for n, attempt := range t.config.Probe(ctx, probes, t.change.Addresses) {
-			result := &t.probes[due[n]]
-			result.After, result.Milliseconds, result.Message = outcome(attempt), attempt.Took.Milliseconds(), attempt.Message
-			if result.Required && !attempt.Passed {
-				again = append(again, due[n])
-				failed = append(failed, fmt.Sprintf("probe %s failed: %s", result.Name, attempt.Message))
+		for i, result := range t.probes {
+			if result.Required && !after[i].Passed {
+				due = append(due, i)
+				failed = append(failed, fmt.Sprintf("probe %s failed: %s", result.Name, result.Message))
 			}
 		}
-		if due = again; len(due) > 0 && !sleep(ctx, pause) {
+		if len(due) == 0 {
+			return nil
+		}
+		if !sleep(ctx, pause) {
 			return errors.New(strings.Join(failed, "; "))
 		}
 	}
-	return nil
 }
 
 // sleep waits, and returns false if ctx ends first.

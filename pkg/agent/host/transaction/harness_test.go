@@ -30,6 +30,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/probe"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
@@ -119,10 +120,9 @@ func (b *bench) open() (r *Runner, pending bool) {
 	r, pending, err := Open(Config{
 		Dir: b.dir, Kernel: b.kernelID, Owner: b, Confirmer: b, Limits: b.limits(),
 		Gateway: func(context.Context) (there, answers bool) { return b.gateway() },
-		Probe: func(_ context.Context, probes []v1alpha1.Probe, _ map[string][]string) []Attempt {
-			var attempts []Attempt
-			for _, probe := range probes {
-				attempts = append(attempts, Attempt{Passed: b.probe != nil && b.probe(probe), Took: time.Millisecond, Message: "asked"})
+		Probe: func(_ context.Context, probes []v1alpha1.Probe, _ map[string][]string) (attempts []probe.Attempt) {
+			for _, one := range probes {
+				attempts = append(attempts, probe.Attempt{Name: one.Name, Passed: b.probe != nil && b.probe(one), Took: time.Millisecond, Message: "asked"})
 			}
 			return attempts
 		},

@@ -27,6 +27,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/probe"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -42,7 +43,8 @@ type transaction struct {
 	desired []byte
 	// rehearsed is what could be reached before the change.
 	rehearsed rehearsal
-	// probes is how the probes went.
+	// before is how the probes went before the change, probes is how they went in all.
+	before []probe.Attempt
 	probes []v1alpha1.ProbeResult
 	// story is how the change went so far.
 	story      v1alpha1.LastApply
