@@ -137,6 +137,7 @@ func New(config Config) (*Host, error) {
 		}
 	} else {
 		h.store.sweep()
+		h.store.unstage()
 	}
 	h.view.record, h.view.damage = h.store.load()
 	if !h.pending {
@@ -194,20 +195,23 @@ func holds(desired, current []byte) (bool, error) {
 
 // recover ends what an earlier agent has left.
 func (h *Host) recover(ctx context.Context) error {
+	h.mu.Lock()
+	left := h.view.change
+	h.mu.Unlock()
 	err := h.runner.Recover(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	h.mu.Lock()
-	h.store.sweep()
 	if err != nil {
 		klog.FromContext(ctx).Error(err, "Ending what an earlier agent has left")
 		h.view.damage = err.Error()
 	}
-	if h.view.change != nil { // there was nothing to end
+	if h.view.change == left { // there was nothing to end
 		h.end()
+		h.store.unstage()
+		h.interrupt()
 	}
-	h.interrupt()
 	h.mu.Unlock()
 	return h.round(ctx)
 }

@@ -64,6 +64,14 @@ type owner struct{ *Host }
 
 var _ transaction.Owner = owner{}
 
+// Reload implements transaction.Owner.
+func (o owner) Reload() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.store.sweep()
+	o.view.record, o.view.damage = o.store.load()
+}
+
 // Started implements transaction.Owner.
 func (o owner) Started(story v1alpha1.LastApply) error {
 	o.mu.Lock()

@@ -229,7 +229,6 @@ func newStore(dir string) *store { return &store{path: filepath.Join(dir, "recor
 
 // sweep removes the temporary files that a crash during save has left. They have secrets.
 func (s *store) sweep() {
-	s.unstage()
 	if err := errors.Join(atomicfile.Sweep(s.path), atomicfile.Sweep(s.staged())); err != nil {
 		klog.Background().Error(err, "A part of the agent's record, with its secrets, may be left beside it")
 	}

@@ -59,6 +59,9 @@ type Config struct {
 
 // Owner is who owns the node's record and shows its object.
 type Owner interface {
+	// Reload is called when no other agent of the node is at work any more. The record may be another one
+	// since it was read.
+	Reload()
 	// Started is called when the journal has the change, before the network is touched.
 	// An error, such as an object that cannot be shown, refuses the change.
 	Started(story v1alpha1.LastApply) error

@@ -18,6 +18,7 @@ package transaction
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -38,7 +39,7 @@ func (g guard) agentEnded() error {
 		return nil
 	}
 	j, err := readJournal(g.dir)
-	if err != nil || j.at.State != Prepared && j.at.State != Applied {
+	if err != nil || j.at.State != Prepared && j.at.State != Applied || j.at.Plan.Worker != os.Getpid() {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), g.limits.Undo)

@@ -243,6 +243,8 @@ func (b *bench) resume(context.Context, *plan, string) (bool, error) {
 
 // The bench is an owner.
 
+func (b *bench) Reload() { b.calls = append(b.calls, "reload") }
+
 func (b *bench) Started(v1alpha1.LastApply) error { return b.fails("started") }
 
 func (b *bench) Awaiting(_ json.RawMessage, story v1alpha1.LastApply) { b.awaits <- story.ID }

@@ -35,6 +35,8 @@ import (
 // Recover waits until no other agent, and no worker of one, is at work. Then it ends the change
 // that they have left, and tells the owner. It returns ctx's error, or one that makes changes impossible.
 func (r *Runner) Recover(ctx context.Context) error {
+	r.one.Lock()
+	defer r.one.Unlock()
 	for {
 		taken, err := r.lock.await(ctx, r.config.Limits.Lock)
 		if err != nil || ctx.Err() != nil {
@@ -45,6 +47,7 @@ func (r *Runner) Recover(ctx context.Context) error {
 		}
 		r.killWorker(ctx)
 	}
+	r.config.Owner.Reload()
 	var err error
 	if r.journal, err = readJournal(r.config.Dir); err != nil {
 		return r.setAside(err)

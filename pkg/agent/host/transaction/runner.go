@@ -27,10 +27,12 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
-// Runner carries out the changes of a node, one at a time. Its methods but Decide, Stop, History and
-// Remember are called by one goroutine at a time.
+// Runner carries out the changes of a node, one at a time.
 type Runner struct {
-	config   Config
+	config Config
+	// one is held while a change is carried out or recovered: the owner is told of its end a moment before its last entry
+	// is written.
+	one      sync.Mutex
 	lock     lock
 	journal  *journal
 	backends map[v1alpha1.Backend]backend
@@ -145,7 +147,10 @@ func (r *Runner) conclude(ctx context.Context, end ending) {
 }
 
 // finish writes down what could not be written before.
-func (r *Runner) finish(context.Context) error {
+func (r *Runner) finish() error {
+	if r.journal == nil {
+		return &agent.Error{Kind: agent.Busy, Message: "another agent of this node is at work, or has left a change that is not ended yet: nothing was changed; try again"}
+	}
 	if r.owed == nil {
 		return nil
 	}

@@ -89,12 +89,14 @@ func (r *Runner) Check(ctx context.Context, c Change) error {
 // An error has the change's id.
 func (r *Runner) Run(ctx context.Context, c Change) (begun bool, err error) {
 	t := r.transaction(c)
+	r.one.Lock()
+	defer r.one.Unlock()
 	defer func() {
 		err = named(err, c.Story.ID)
 		t.err = err
 		close(t.ended)
 	}()
-	if err := r.finish(ctx); err != nil {
+	if err := r.finish(); err != nil {
 		return false, err
 	}
 	if t.worker, err = startLastingWorker(&r.lock); err != nil {
@@ -149,14 +151,15 @@ func (t *transaction) prepare(ctx context.Context) error {
 		return t.plan.translate(fmt.Errorf("noting the state before: %w", err))
 	}
 	t.plan.Worker = t.worker.process.Process.Pid
+	if _, err = t.worker.do(workerRequest{Op: opGuard, Dir: t.config.Dir, Limits: t.config.Limits}); err != nil {
+		return t.plan.translate(err)
+	}
 	t.at(BeforePrepared)
 	if err := t.journal.append(entry{State: Prepared, Plan: &t.plan}); err != nil {
 		return notWritable(err)
 	}
 	t.at(AfterPrepared)
-	if _, err = t.worker.do(workerRequest{Op: opGuard, Dir: t.config.Dir, Limits: t.config.Limits}); err == nil {
-		err = t.config.Owner.Started(t.story)
-	}
+	err = t.config.Owner.Started(t.story)
 	if err != nil {
 		return t.plan.translate(errors.Join(err, t.journal.clear()))
 	}
