@@ -21,6 +21,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -46,7 +47,7 @@ func (h *Host) Decide(ctx context.Context, decision agent.Decision) (*v1alpha1.N
 	}
 	return h.inBackground(ctx, func(ctx context.Context, answer func(error)) {
 		err := h.runner.Decide(ctx, decision)
-		if readErr := h.round(ctx); err == nil && readErr != nil {
+		if readErr := h.show(ctx); err == nil && readErr != nil {
 			err = failed(readErr)
 		}
 		answer(err)
@@ -129,10 +130,29 @@ func (h *Host) apply(ctx context.Context, change agent.Change, byItself bool, aw
 		h.refuse(planned.Story, err, byItself)
 		return err
 	}
-	if readErr := h.round(ctx); readErr != nil && err == nil {
+	if readErr := h.show(ctx); readErr != nil && err == nil {
 		err = failed(readErr)
 	}
 	return err
+}
+
+// showLimit is how long a change that has ended waits for the network to be read.
+const showLimit = 30 * time.Second
+
+// show publishes how a change has ended, with the network as it is. If that cannot be read because NetworkManager has stopped
+// to answer in the midst of a read, the outcome is published without it.
+func (h *Host) show(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, h.showLimit)
+	defer cancel()
+	err := h.round(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.view.state, h.view.readError = nil, "reading the network takes longer than "+h.showLimit.String()
+	h.known = h.ended
+	return h.publish()
 }
 
 // begin checks that a change may be made, and claims the node for it. A change

@@ -40,11 +40,14 @@ type backend struct {
 	// away tells that NetworkManager was the backend until a moment ago: the
 	// network can be read without it, and must not be changed yet.
 	away bool
+	// silent tells that NetworkManager is there and does not answer: libnmstate would wait
+	// for it without end.
+	silent bool
 }
 
-// flags are those that libnmstate takes for the backend.
+// flags are those with which libnmstate reads the network.
 func (b backend) flags() nmstate.Flags {
-	if b.name == v1alpha1.BackendKernel {
+	if b.name == v1alpha1.BackendKernel || b.silent {
 		return nmstate.KernelOnly
 	}
 	return 0
@@ -98,7 +101,8 @@ func (d *detector) detect() backend {
 	} else if d.choice == BackendAuto && !saysNothing(err) {
 		return backend{name: v1alpha1.BackendKernel, away: time.Since(d.seen) < absence}
 	}
-	return backend{name: v1alpha1.BackendNetworkManager, version: version}
+	silent := errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil
+	return backend{name: v1alpha1.BackendNetworkManager, version: version, silent: silent}
 }
 
 // networkManager returns the version of NetworkManager, an error if it does not

@@ -216,7 +216,12 @@ func TestManagedKilledAtEachStep(t *testing.T) {
 	if os.Getenv(onNode) == "" {
 		t.Skip("TestOnANodeWithNetworkManager runs it on a node")
 	}
-	for i, moment := range append([]transaction.Moment{awaitingMoment}, committedMoments...) {
+	moments := []transaction.Moment{awaitingMoment, transaction.AfterPrepared, transaction.AfterApplied, transaction.AfterConfirmed, transaction.AfterCommit}
+	if os.Getenv(allFaults) != "" {
+		moments = append([]transaction.Moment{awaitingMoment}, committedMoments...)
+	}
+	t.Cleanup(func() { forgetProfiles(t) })
+	for i, moment := range moments {
 		for _, victim := range []string{agentDies, bothDie, workerDies} {
 			if victim == workerDies && moment != transaction.AfterPrepared && moment != transaction.AfterApplied {
 				continue
@@ -228,16 +233,23 @@ func TestManagedKilledAtEachStep(t *testing.T) {
 				if moment == awaitingMoment {
 					mode = v1alpha1.ConfirmManually
 				}
-				state := fmt.Sprintf(`{"interfaces":[{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.%d","prefix-length":24}]}}]}`, 100+i)
 				before := picture(t)
-				crash(t, dir, BackendNetworkManager, state, moment, victim, mode)
+				crash(t, dir, BackendNetworkManager, address(100+i), moment, victim, mode)
 				h := newManagedHost(t, dir)
 				obj := recovered(t, h)
-				oldOrNew(t, obj, before, picture(t), state)
-				if _, err := h.Apply(t.Context(), desire(t, h, managedState(1))); err != nil {
+				oldOrNew(t, obj, before, picture(t), address(100+i))
+				if _, err := h.Apply(t.Context(), desire(t, h, address(99))); err != nil {
 					t.Errorf("the next change ended with %v", err)
 				}
 			})
 		}
 	}
+}
+
+// allFaults, in the environment, has the tests with NetworkManager kill at each step, instead of some.
+const allFaults = "NMSTATE_TEST_ALL_FAULTS"
+
+// address is a state with one address.
+func address(n int) string {
+	return fmt.Sprintf(`{"interfaces":[{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.%d","prefix-length":24}]}}]}`, n)
 }

@@ -78,6 +78,8 @@ type Host struct {
 	pending bool
 	// kernel identifies the running kernel and network namespace.
 	kernel string
+	// showLimit is how long a change that has ended waits for the network to be read.
+	showLimit time.Duration
 	// published tells reapplies that an object was published.
 	published chan struct{}
 
@@ -120,6 +122,7 @@ func New(config Config) (*Host, error) {
 		witness:    witness,
 		dryRuns:    semaphore.NewWeighted(maxDryRuns),
 		dryRunWait: dryRunWait,
+		showLimit:  showLimit,
 		published:  make(chan struct{}, 1),
 	}
 	h.rounds = agent.NewRounds(h.read)
@@ -149,12 +152,13 @@ func New(config Config) (*Host, error) {
 // transactions says how changes are carried out.
 func (h *Host) transactions() transaction.Config {
 	config := transaction.Config{
-		Dir:       h.config.StateDir,
-		Kernel:    h.kernel,
-		Owner:     owner{h},
-		Confirmer: h.config.Confirmer,
-		Probe:     probe.Run,
-		Gateway:   gateway,
+		Dir:        h.config.StateDir,
+		Kernel:     h.kernel,
+		Owner:      owner{h},
+		Confirmer:  h.config.Confirmer,
+		Probe:      probe.Run,
+		HasGateway: hasGateway,
+		Gateway:    gatewayAnswers,
 		Impossible: func(desired, current []byte) (field.ErrorList, error) {
 			return impossible(desired, current, kernelMakes)
 		},
@@ -168,10 +172,16 @@ func (h *Host) transactions() transaction.Config {
 	return config
 }
 
-// gateway tells whether there is a default gateway, and whether it answers.
-func gateway(ctx context.Context) (there, answers bool) {
+// hasGateway tells whether there is a default gateway. What is not known is no reason to do without it.
+func hasGateway() bool {
+	has, err := probe.HasGateway()
+	return has || err != nil
+}
+
+// gatewayAnswers tells whether the default gateway answers.
+func gatewayAnswers(ctx context.Context) bool {
 	_, err := probe.Gateway(ctx)
-	return !errors.Is(err, probe.ErrNoGateway), err == nil
+	return err == nil
 }
 
 // toValidate returns the desired state as nmstate is to validate it.

@@ -17,6 +17,7 @@ limitations under the License.
 package host
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,6 +39,9 @@ const onNode = "NMSTATE_TEST_NODE"
 
 // busyboxPath is, in the environment, where busybox is, which has a DHCP server.
 const busyboxPath = "NMSTATE_TEST_BUSYBOX"
+
+// managedTests, in the environment, is which tests are run on the node; all of them if it is empty.
+const managedTests = "NMSTATE_TEST_MANAGED"
 
 // TestOnANodeWithNetworkManager runs the tests of this file on such a node.
 func TestOnANodeWithNetworkManager(t *testing.T) {
@@ -74,7 +78,7 @@ func TestOnANodeWithNetworkManager(t *testing.T) {
 	t.Cleanup(func() { must("node.sh", "down", "nm") })
 	must("hub.sh", "up")
 	must("node.sh", "up", "nm", "1", "networkmanager")
-	out, err := script("node.sh", "exec", "nm", self, "-test.run=^TestManaged", "-test.v", "-test.timeout=8m")
+	out, err := script("node.sh", "exec", "nm", self, "-test.run="+cmp.Or(os.Getenv(managedTests), "^TestManaged"), "-test.v", "-test.timeout=8m")
 	t.Logf("%s", out)
 	if err != nil {
 		t.Error(err)

@@ -105,6 +105,9 @@ func (v view) unfit() error {
 		return &agent.Error{Kind: agent.Failed, Reason: "NetworkManagerAway",
 			Message: "NetworkManager, which answered on this node until a moment ago, does not: try again; " +
 				"when it is gone for longer than " + absence.String() + ", changes are made without it"}
+	case v.backend.silent:
+		return &agent.Error{Kind: agent.Failed, Reason: "NetworkManagerAway",
+			Message: "NetworkManager does not answer on this node: nothing was changed; try again when it works"}
 	}
 	return nil
 }

@@ -97,7 +97,7 @@ func (o owner) Awaiting(_ json.RawMessage, story v1alpha1.LastApply) {
 	change.phase, change.story = awaiting, story
 	o.stale()
 	o.mu.Unlock()
-	if err := o.round(context.Background()); err != nil {
+	if err := o.show(context.Background()); err != nil {
 		klog.Background().Error(err, "Showing a change that waits for a user", "change", story.ID)
 	}
 	if change.awaits != nil {

@@ -43,8 +43,9 @@ type Config struct {
 	Confirmer agent.Confirmer
 	// Probe tries probes in parallel, and returns how that went in the same order.
 	Probe func(ctx context.Context, probes []v1alpha1.Probe, addresses map[string][]string) []probe.Attempt
-	// Gateway tells whether the node has a default gateway, and whether it answers.
-	Gateway func(ctx context.Context) (there, answers bool)
+	// HasGateway tells whether the node has a default gateway, Gateway whether it answers.
+	HasGateway func() bool
+	Gateway    func(ctx context.Context) bool
 	// ToValidate returns a desired state as nmstate is to validate it.
 	ToValidate func(desired, current []byte) ([]byte, error)
 	// Impossible returns what of a desired state this node's kernel is known to refuse.

@@ -39,14 +39,17 @@ const (
 	askTimeout = 5 * time.Second
 	// firstPause and lastPause are the pauses between questions.
 	firstPause, lastPause = 50 * time.Millisecond, time.Second
+	// defaultProbeTimeout is how long the default gateway may take to answer where the spec has no probes. Many gateways
+	// never do, and that must not hold each change up.
+	defaultProbeTimeout = time.Second
 )
 
 // rehearsal is what could be reached before the change.
 type rehearsal struct {
 	// witness is what has answered; empty if nobody was asked, or nobody answered.
 	witness v1alpha1.Witness
-	// gateway tells whether there was a default gateway that answered.
-	gateway bool
+	// byDefault tells that the spec has no probes, and that the one that counts then is run.
+	byDefault bool
 }
 
 // rehearse finds out what can be reached before the change: what cannot be reached then is not
@@ -57,10 +60,10 @@ func (t *transaction) rehearse(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.config.Limits.Rehearsal)
 	defer cancel()
-	there, answers := t.config.Gateway(ctx)
-	t.rehearsed.gateway = answers
-	if there {
-		t.change.Probes = probe.OrDefault(t.change.Probes)
+	if len(t.change.Probes) == 0 && t.config.HasGateway() {
+		t.rehearsed.byDefault = true
+		t.change.Probes = probe.OrDefault(nil)
+		t.change.Probes[0].Timeout = &metav1.Duration{Duration: defaultProbeTimeout}
 	}
 	var group errgroup.Group
 	group.Go(func() error {
@@ -121,11 +124,12 @@ func (t *transaction) ask(ctx context.Context, rehearsal bool) (v1alpha1.Witness
 	case testimony.Outside != "":
 		return v1alpha1.WitnessKubeAPIServer, nil
 	}
-	if _, answers := t.config.Gateway(asking); answers {
+	if t.config.Gateway(asking) {
 		return v1alpha1.WitnessGateway, nil
 	}
-	// Nothing outside of the node could be asked before the change either.
-	if rehearsal || !t.rehearsed.gateway && (t.rehearsed.witness == v1alpha1.WitnessNothing || t.rehearsed.witness == "") {
+	// Nothing outside of the node could be asked before the change either, or there is nothing.
+	before := t.rehearsed.witness
+	if rehearsal || before == v1alpha1.WitnessNothing || before == "" && !t.config.HasGateway() {
 		return v1alpha1.WitnessNothing, nil
 	}
 	return "", errors.New("the API server runs on this node itself, and nothing outside of the node answers")
@@ -241,7 +245,7 @@ func (t *transaction) probeBefore(ctx context.Context) {
 
 // probeAfter runs the probes until those that are required have passed. The others are tried once.
 func (t *transaction) probeAfter(ctx context.Context) error {
-	if len(t.probes) == 0 {
+	if len(t.probes) == 0 || t.rehearsed.byDefault && !t.probes[0].Required {
 		return nil
 	}
 	after := make([]probe.Attempt, len(t.change.Probes))

@@ -119,7 +119,8 @@ func (b *bench) open() (r *Runner, pending bool) {
 	b.t.Helper()
 	r, pending, err := Open(Config{
 		Dir: b.dir, Kernel: b.kernelID, Owner: b, Confirmer: b, Limits: b.limits(),
-		Gateway: func(context.Context) (there, answers bool) { return b.gateway() },
+		HasGateway: func() bool { there, _ := b.gateway(); return there },
+		Gateway:    func(context.Context) bool { _, answers := b.gateway(); return answers },
 		Probe: func(_ context.Context, probes []v1alpha1.Probe, _ map[string][]string) (attempts []probe.Attempt) {
 			for _, one := range probes {
 				attempts = append(attempts, probe.Attempt{Name: one.Name, Passed: b.probe != nil && b.probe(one), Took: time.Millisecond, Message: "asked"})
