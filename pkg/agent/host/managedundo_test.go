@@ -17,6 +17,8 @@ limitations under the License.
 package host
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -51,6 +53,23 @@ func forgetProfiles(t *testing.T) {
 		if uuid, is := strings.CutPrefix(strings.TrimSpace(line), "uuid="); is {
 			netns.Run(t, "nmcli", "connection", "delete", "uuid", uuid)
 		}
+	}
+}
+
+// TestManagedRollbackTakesScriptsAway: no checkpoint covers dispatch scripts.
+func TestManagedRollbackTakesScriptsAway(t *testing.T) {
+	h := newManagedHost(t, t.TempDir())
+	forgetProfiles(t)
+	t.Cleanup(func() { forgetProfiles(t) })
+	if err := os.MkdirAll("/etc/NetworkManager/dispatcher.d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, err := h.Apply(t.Context(), desire(t, h, managedFailing(`{"name":"eth1","type":"ethernet","state":"up","dispatch":{"post-activation":"true"}}`)))
+	if agent.KindOf(err) != agent.Failed || strings.Contains(err.Error(), "could not be put back") {
+		t.Errorf("the apply ended with %v", err)
+	}
+	if files, err := filepath.Glob("/etc/NetworkManager/dispatcher.d/nmstate-*"); err != nil || len(files) > 0 {
+		t.Errorf("left are %q, %v", files, err)
 	}
 }
 

@@ -19,7 +19,11 @@ package undo
 import (
 	"context"
 	"errors"
+	"reflect"
+	"strings"
 	"time"
+
+	"k8s.io/klog/v2"
 )
 
 // Request says of which change the network is to be noted.
@@ -39,9 +43,12 @@ type Apply func(ctx context.Context, state []byte) error
 // Before is what a change may alter, as it was before the change. It has secrets.
 type Before struct {
 	was *snapshot
-	// Manager is the part of NetworkManager's state that its checkpoints don't cover. It
-	// is empty if NetworkManager does not carry the change out.
+	// Manager is NetworkManager's part. It is empty if NetworkManager does not carry the
+	// change out.
 	Manager Manager
+	// databases is the state that makes Open vSwitch's database what it was, nil if the
+	// change does not touch it.
+	databases []byte
 }
 
 // Note notes what a change may alter, as it is now, and begins to watch what happens
@@ -54,9 +61,15 @@ func Note(ctx context.Context, in Request) (*Before, error) {
 		if within, err = scopeOf(in.Desired, in.Current, in.Managed); err != nil {
 			return nil, err
 		}
+		if b.databases, err = databasesBefore(in.Desired, in.Current); err != nil {
+			return nil, err
+		}
 	}
 	if within.managed = in.Managed; in.Managed {
-		if b.Manager, err = ReadManager(ctx); err != nil {
+		if b.Manager, err = ReadManager(ctx); err == nil {
+			err = b.Manager.noteProfiles(ctx, within)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -64,6 +77,7 @@ func Note(ctx context.Context, in Request) (*Before, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.was.uncovered = append(b.was.uncovered, b.Manager.uncovered()...)
 	return b, nil
 }
 
@@ -88,27 +102,53 @@ func (b *Before) Close() {
 }
 
 // Restore makes the network what it was. It returns what could not be put back, "" if
-// nothing. Where NetworkManager carries changes out, AwaitRollback comes first.
+// nothing. Where NetworkManager carries changes out and has a checkpoint, that is rolled back
+// first, and AwaitRollback waits for it. Without a checkpoint, Restore puts the profiles back.
 func (b *Before) Restore(ctx context.Context, apply Apply) (leftover string) {
-	return b.was.restore(ctx, apply)
+	if b.was.scope.managed {
+		if err := errors.Join(b.was.mendHostname(ctx, apply), b.mendManager(ctx)); err != nil {
+			// The comparison below finds and reports what this has left.
+			klog.FromContext(ctx).Error(b.was.withoutSecrets(err), "Putting NetworkManager's part back")
+		}
+		b.was.settle(ctx)
+	}
+	b.was.restore(ctx, apply)
+	left, err := b.Differences(ctx)
+	if err != nil {
+		left = append(left, b.was.withoutSecrets(err).Error())
+	}
+	if b.databases != nil {
+		// Nothing here reads the database: nmstate verifies it.
+		if err := apply(ctx, b.databases); err != nil {
+			left = append(left, "Open vSwitch's database: "+b.was.withoutSecrets(err).Error())
+		}
+	}
+	return strings.Join(left, "; ")
 }
 
 // Differences tells what of the network is not as it was, and is to be put back.
-func (b *Before) Differences(context.Context) ([]string, error) {
+func (b *Before) Differences(ctx context.Context) ([]string, error) {
 	now, err := b.was.lookAgain()
 	if err != nil {
 		return nil, err
 	}
-	return b.was.differences(now), nil
+	found := b.was.differences(now)
+	if !b.was.scope.managed {
+		return found, nil
+	}
+	manager, err := b.readManagerNow(ctx)
+	if err != nil {
+		return found, err
+	}
+	if b.was.scope.dns && !reflect.DeepEqual(manager.GlobalDNS, b.Manager.GlobalDNS) {
+		found = append(found, "NetworkManager's global DNS is different")
+	}
+	return append(found, b.Manager.differences(manager)...), nil
 }
 
 // AwaitRollback waits until NetworkManager has rolled the change back, by order or by
 // itself: at most the timeout until it has no checkpoint of ours any more, and
-// SettleTime until it has finished with the devices. Then it puts the global DNS back.
+// SettleTime until it has finished with the devices.
 func (b *Before) AwaitRollback(ctx context.Context, timeout time.Duration) error {
-	err := errors.Join(b.Manager.AwaitCheckpoints(ctx, timeout), awaitDevices(ctx, SettleTime, b.was.scope))
-	if b.was.scope.dns {
-		err = errors.Join(err, b.Manager.RestoreDNS(ctx))
-	}
-	return err
+	return errors.Join(b.Manager.AwaitCheckpoints(ctx, timeout), awaitDevices(ctx, SettleTime, b.was.scope))
 }

@@ -76,6 +76,9 @@ func (s *scope) noteFiles(wanted map[string]any) {
 		if aliases {
 			s.files = append(s.files, filepath.Join(linkFiles, linkFilePrefix+link+".link"))
 		}
+		if s.managed && s.meant[link] {
+			s.files = append(s.files, sysctlsOf(link)...)
+		}
 		if scripts && s.managed {
 			for _, action := range []string{"-up.sh", "-down.sh"} {
 				s.files = append(s.files, filepath.Join(scriptFiles, scriptPrefix+link+action))
@@ -142,7 +145,7 @@ func (f file) write(name string) error {
 			err = os.WriteFile(name, f.Content, f.Mode)
 		}
 	}
-	if err == nil {
+	if info, gone := os.Stat(name); err == nil && gone == nil && info.Mode().Perm() != f.Mode {
 		err = os.Chmod(name, f.Mode)
 	}
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
@@ -46,6 +47,7 @@ type beforeJSON struct {
 	Files       map[string]file      `json:"files,omitempty"`
 	Hostname    string               `json:"hostname,omitempty"`
 	Uncovered   []string             `json:"uncovered,omitempty"`
+	Databases   json.RawMessage      `json:"databases,omitempty"`
 	Manager     *Manager             `json:"manager,omitempty"`
 }
 
@@ -75,7 +77,7 @@ func (b *Before) MarshalJSON() ([]byte, error) {
 			DNS: s.scope.dns, Hostname: s.scope.hostname, Files: s.scope.files, Managed: s.scope.managed,
 		},
 		Current: s.full, Links: s.links, Indexes: s.indexes, Controllers: s.controllers, Addresses: s.addresses,
-		Routes: s.routes, Rules: s.rules, Files: s.files, Hostname: s.hostname, Uncovered: s.uncovered,
+		Routes: s.routes, Rules: s.rules, Files: s.files, Hostname: s.hostname, Uncovered: s.uncovered, Databases: b.databases,
 	}
 	if s.scope.managed {
 		document.Manager = &b.Manager
@@ -118,7 +120,7 @@ func (b *Before) UnmarshalJSON(raw []byte) error {
 	fill(&s.rules, document.Rules)
 	fill(&s.files, document.Files)
 	s.hostname, s.uncovered = document.Hostname, document.Uncovered
-	*b = Before{was: s}
+	*b = Before{was: s, databases: document.Databases}
 	if document.Manager != nil {
 		b.Manager = *document.Manager
 	}
@@ -136,6 +138,9 @@ func fill[T any](to *map[string]T, from map[string]T) {
 // whatever it has read.
 func isWritten(name string) bool {
 	folder, base := filepath.Split(name)
+	if link := filepath.Base(folder); folder != "" && slices.Contains(sysctlsOf(link), name) {
+		return true
+	}
 	switch folder {
 	case linkFiles + "/":
 		return strings.HasPrefix(base, linkFilePrefix)
@@ -148,13 +153,16 @@ func isWritten(name string) bool {
 // managerJSON is what a Manager is in JSON.
 type managerJSON struct {
 	// GlobalDNS is written as GVariant's text.
-	GlobalDNS   string            `json:"globalDNS,omitempty"`
-	Checkpoints []dbus.ObjectPath `json:"checkpoints,omitempty"`
+	GlobalDNS   string             `json:"globalDNS,omitempty"`
+	Checkpoints []dbus.ObjectPath  `json:"checkpoints,omitempty"`
+	Profiles    map[string]profile `json:"profiles,omitempty"`
+	Devices     map[string]device  `json:"devices,omitempty"`
+	Known       []string           `json:"known,omitempty"`
 }
 
 // MarshalJSON writes what UnmarshalJSON reads.
 func (m Manager) MarshalJSON() ([]byte, error) {
-	document := managerJSON{Checkpoints: m.Checkpoints}
+	document := managerJSON{Checkpoints: m.Checkpoints, Profiles: m.profiles, Devices: m.devices, Known: m.known}
 	if len(m.GlobalDNS) > 0 {
 		document.GlobalDNS = dbus.MakeVariant(m.GlobalDNS).String()
 		back, err := parseVariants(document.GlobalDNS)
@@ -174,7 +182,15 @@ func (m *Manager) UnmarshalJSON(raw []byte) error {
 	if err := json.Unmarshal(raw, &document); err != nil {
 		return err
 	}
-	*m = Manager{GlobalDNS: map[string]dbus.Variant{}, Checkpoints: document.Checkpoints}
+	*m = Manager{
+		GlobalDNS: map[string]dbus.Variant{}, Checkpoints: document.Checkpoints,
+		profiles: document.Profiles, devices: document.Devices, known: document.Known,
+	}
+	for _, one := range m.profiles {
+		if one.Content != nil && !slices.Contains(profileFolders, filepath.Dir(one.File)) {
+			return fmt.Errorf("NetworkManager keeps no profile in %s", one.File)
+		}
+	}
 	if document.GlobalDNS == "" {
 		return nil
 	}

@@ -36,7 +36,8 @@ const (
 	deviceInterface    = NetworkManagerName + ".Device"
 )
 
-// Manager is the part of NetworkManager's state that its checkpoints don't cover.
+// Manager is NetworkManager's part of the network: what its checkpoints don't cover, and what
+// they cover, for when there is none any more.
 type Manager struct {
 	// GlobalDNS is where nmstate keeps DNS. Checkpoints cover it from
 	// NetworkManager 1.47 on. It is put back as it is: through nmstate an
@@ -44,6 +45,11 @@ type Manager struct {
 	GlobalDNS map[string]dbus.Variant
 	// Checkpoints are the open checkpoints of other programs.
 	Checkpoints []dbus.ObjectPath
+	// profiles are those of the links in the scope, by their UUIDs, and devices what
+	// NetworkManager does with these links, by their names. known are the UUIDs of all profiles.
+	profiles map[string]profile
+	devices  map[string]device
+	known    []string
 }
 
 // managerTimeout is how long NetworkManager may take to return or set a property.
@@ -60,7 +66,7 @@ func askNetworkManager(ctx context.Context, ask func(*dbus.Conn, dbus.BusObject)
 	return ask(bus, bus.Object(NetworkManagerName, NetworkManagerPath))
 }
 
-// ReadManager returns what NetworkManager has now.
+// ReadManager returns what NetworkManager has now, without profiles and devices.
 func ReadManager(ctx context.Context) (Manager, error) {
 	ctx, cancel := context.WithTimeout(ctx, managerTimeout)
 	defer cancel()

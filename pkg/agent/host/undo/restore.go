@@ -39,34 +39,22 @@ import (
 // its checkpoint started; it says nothing when it has.
 const SettleTime = 5 * time.Second
 
-// restore makes the network what it was when the snapshot was taken. It returns what
-// could not be put back, "" if nothing. Without NetworkManager libnmstate cannot undo
-// a change. With it, libnmstate restores only what NetworkManager has configured.
-func (s *snapshot) restore(ctx context.Context, apply Apply) string {
-	logger := klog.FromContext(ctx)
-	if s.scope.managed {
-		if err := s.mendHostname(ctx, apply); err != nil {
-			logger.Error(s.withoutSecrets(err), "Putting the hostname back")
-		}
-		s.settle(ctx)
-	}
+// restore makes the network what it was when the snapshot was taken, as far as the kernel
+// has it. Without NetworkManager libnmstate cannot undo a change. With it, libnmstate
+// restores only what NetworkManager has configured.
+func (s *snapshot) restore(ctx context.Context, apply Apply) {
 	for _, step := range []func(context.Context, *snapshot, Apply) error{
-		s.removeLinks, s.makeLinks, s.mendLinks, s.mendAddresses, s.mendRoutes, s.mendRules, s.mendFiles,
+		s.removeLinks, s.makeLinks, s.mendLinks, s.mendFiles, s.mendAddresses, s.mendRoutes, s.mendRules,
 	} {
 		now, err := s.lookAgain()
 		if err == nil {
 			err = step(ctx, now, apply)
 		}
 		if err != nil {
-			// The comparison below finds and reports what this step has left.
-			logger.Error(s.withoutSecrets(err), "Putting the network back")
+			// The comparison that follows finds and reports what this step has left.
+			klog.FromContext(ctx).Error(s.withoutSecrets(err), "Putting the network back")
 		}
 	}
-	now, err := s.lookAgain()
-	if err != nil {
-		return err.Error()
-	}
-	return strings.Join(s.differences(now), "; ")
 }
 
 // lookAgain returns the network as it is now, and takes note of what happened to
