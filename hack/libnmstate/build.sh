@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Provides libnmstate to cgo: _output/libnmstate/ with libnmstate.a, include/nmstate.h and nmstate.pc, built from crates.io.
+# Provides libnmstate to cgo: _output/libnmstate/ with libnmstate.a, nmstate.pc and, in include/, nmstate.h
+# and nmstate_revert.h, built from crates.io.
 #
 # NMSTATE=system   use the system's library, fail if there is none
 # NMSTATE=bundled  build it, whatever the system has
@@ -16,22 +17,22 @@ system_library() {
 
 build() {
 	cd "$here"
-	CARGO_TARGET_DIR=$out/target cargo build --release --locked
-	# The C library is built again by name: only then has it a plain file name.
-	archive=$(find "$out/target/release/deps" -name 'libnmstate-*.a' -printf '%T@ %p\n' | sort -rn | head -n 1 | cut -d' ' -f2)
-	source=$(cargo metadata --locked --format-version 1 |
-		jq -r '.packages[] | select(.name == "nmstate-clib") | .manifest_path' | xargs dirname)
-	version=$(cargo metadata --locked --format-version 1 | jq -r '.packages[] | select(.name == "nmstate-clib") | .version')
+	# The library is made of the sources of this crate, see lib.rs.
+	crate=$(cargo metadata --locked --format-version 1 | jq '.packages[] | select(.name == "nmstate-clib")')
+	source=$(jq -r .manifest_path <<<"$crate" | xargs dirname)
+	version=$(jq -r .version <<<"$crate")
+	NMSTATE_CLIB=$source CARGO_TARGET_DIR=$out/target cargo build --release --locked
 	IFS=. read -r major minor micro <<<"$version"
 	mkdir -p "$out/include"
-	cp "$archive" "$out/libnmstate.a"
+	cp "$out/target/release/libkubernetes_nmstate.a" "$out/libnmstate.a"
 	sed -e "s/@_VERSION_MAJOR@/$major/" -e "s/@_VERSION_MINOR@/$minor/" -e "s/@_VERSION_MICRO@/$micro/" \
 		"$source/nmstate.h.in" >"$out/include/nmstate.h"
+	cp nmstate_revert.h "$out/include/"
 	cat >"$out/nmstate.pc" <<-PC
 		Name: nmstate
 		Description: declarative network API, linked statically
 		Version: $version
-		Cflags: -I$out/include
+		Cflags: -I$out/include -DNMSTATE_HAS_REVERT
 		Libs: $out/libnmstate.a -lm -ldl -lpthread -lgcc_s
 	PC
 }
@@ -56,7 +57,7 @@ bundled) ;;
 esac
 
 # The place counts too: nmstate.pc names it.
-stamp=$(cat "$here"/{Cargo.toml,Cargo.lock,lib.rs,build.sh} <(echo "$out") | sha256sum)
+stamp=$(cat "$here"/{Cargo.toml,Cargo.lock,lib.rs,gen_revert.rs,nmstate_revert.h,build.sh} <(echo "$out") | sha256sum)
 [[ -f $out/stamp && $(<"$out/stamp") == "$stamp" ]] && exit 0
 echo "libnmstate: building it from crates.io (3 to 6 minutes on two cores)"
 build

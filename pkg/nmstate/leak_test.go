@@ -67,7 +67,7 @@ func calls(t *testing.T) map[string]func() error {
 	result := func(_ []byte, _ string, err error) error { return err }
 	noLog := func(_ []byte, err error) error { return err }
 	onlyLog := func(_ string, err error) error { return err }
-	return map[string]func() error{
+	all := map[string]func() error{
 		"RetrieveNetState":             func() error { return result(RetrieveNetState(KernelOnly)) },
 		"RetrieveNetState/fails":       func() error { return result(RetrieveNetState(0)) },
 		"ApplyNetState":                func() error { return onlyLog(ApplyNetState(KernelOnly, state, 0)) },
@@ -83,7 +83,14 @@ func calls(t *testing.T) map[string]func() error {
 		"GenerateDifferences/fails":    func() error { return noLog(GenerateDifferences(bad, current)) },
 		"FormatNetState":               func() error { return noLog(FormatNetState(state)) },
 		"FormatNetState/fails":         func() error { return noLog(FormatNetState(bad)) },
+		"GenerateRevert":               func() error { return noLog(GenerateRevert([]byte(veth), current)) },
+		"GenerateRevert/fails":         func() error { return noLog(GenerateRevert(bad, current)) },
+		"GenerateRevert/refused/fails": func() error { return noLog(GenerateRevert(refused, current)) },
 	}
+	if !CanGenerateRevert() {
+		delete(all, "GenerateRevert") // it always fails
+	}
+	return all
 }
 
 // TestAStateThatCannotBeReadDoesNotKeepTheLog: all later calls would leak theirs.

@@ -24,6 +24,19 @@ package nmstate
 #if NMSTATE_VERSION < 20250
 #error "libnmstate 2.2.50 or later is needed, for nmstate_validate"
 #endif
+
+// Only the library that hack/libnmstate builds has nmstate_generate_revert; its nmstate.pc says so.
+#ifdef NMSTATE_HAS_REVERT
+#include <nmstate_revert.h>
+#define HAS_REVERT 1
+#else
+#define HAS_REVERT 0
+static int nmstate_generate_revert(const char *desired, const char *current,
+				   char **revert, char **err_kind, char **err_msg)
+{
+	return NMSTATE_FAIL;
+}
+#endif
 */
 import "C"
 
@@ -178,6 +191,36 @@ func GenerateDifferences(newState, oldState []byte) ([]byte, error) {
 	out, _, err := call.result(C.nmstate_generate_differences(inNew, inOld, &call.out, &call.kind, &call.msg))
 	return out, err
 }
+
+// GenerateRevert returns the state that undoes desired, as JSON, when it is applied after
+// desired. current is the network before, with its secrets. It does not touch the network.
+//
+// A system's libnmstate does not have the function, see hack/libnmstate. With such a library
+// the error is of the kind DependencyError; CanGenerateRevert tells beforehand.
+//
+//	int nmstate_generate_revert(const char *desired, const char *current,
+//	                            char **revert, char **err_kind, char **err_msg);
+func GenerateRevert(desired, current []byte) ([]byte, error) {
+	call := begin("nmstate_generate_revert")
+	defer call.end()
+	if !CanGenerateRevert() {
+		return nil, &Error{Op: call.op, Kind: DependencyError, Msg: "this program was built with a libnmstate that has no such function"}
+	}
+	inDesired, err := call.input("desired state", desired)
+	if err != nil {
+		return nil, err
+	}
+	inCurrent, err := call.input("current state", current)
+	if err != nil {
+		return nil, err
+	}
+	out, _, err := call.result(C.nmstate_generate_revert(inDesired, inCurrent, &call.out, &call.kind, &call.msg))
+	return out, err
+}
+
+// CanGenerateRevert tells whether the library that this program was built with has what
+// GenerateRevert calls.
+func CanGenerateRevert() bool { return C.HAS_REVERT != 0 }
 
 // FormatNetState returns state in nmstate's own order and layout.
 //

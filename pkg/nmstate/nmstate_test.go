@@ -146,6 +146,60 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
+// TestRevert undoes a change: applied after it, the revert makes the network what it was.
+func TestRevert(t *testing.T) {
+	if !CanGenerateRevert() {
+		_, err := GenerateRevert([]byte(veth), retrieve(t))
+		wantKind(t, err, DependencyError)
+		return
+	}
+	apply(t, veth)
+	defer apply(t, noVeth)
+	before := netns.Run(t, "ip", "-4", "-o", "addr", "show", "dev", "t1")
+	desired := `{"interfaces":[{"name":"t1","type":"veth","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.9","prefix-length":24}]}},
+		{"name":"br1","type":"linux-bridge","state":"up","bridge":{"port":[]}}]}`
+	revert, err := GenerateRevert([]byte(desired), retrieve(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, desired)
+	if now := netns.Run(t, "ip", "-4", "-o", "addr", "show", "dev", "t1"); now == before {
+		t.Fatalf("nothing has changed: %s", now)
+	}
+	apply(t, string(revert))
+	if now := netns.Run(t, "ip", "-4", "-o", "addr", "show", "dev", "t1"); now != before {
+		t.Errorf("t1 has\n%s\nand had\n%s", now, before)
+	}
+	if names := netns.Run(t, "ip", "link"); strings.Contains(names, "br1") {
+		t.Errorf("the bridge is left: %s", names)
+	}
+}
+
+// TestRevertOfSectionsThatAreNotHere: without Open vSwitch, the text says what the revert does.
+func TestRevertOfSectionsThatAreNotHere(t *testing.T) {
+	if !CanGenerateRevert() {
+		t.Skip("this libnmstate has no such function")
+	}
+	const current = `{"ovs-db":{"external_ids":{"a":"1"},"other_config":{"b":"2"}},
+		"ovn":{"bridge-mappings":[{"localnet":"net1","bridge":"br1"}]},"interfaces":[{"name":"br1","type":"ovs-bridge","state":"up"},
+		{"name":"br2","type":"ovs-bridge","state":"up"},{"name":"br9","type":"ovs-bridge","state":"up"}]}`
+	revert, err := GenerateRevert([]byte(`{"ovs-db":{"external_ids":{"a":"9","c":"3"}},
+		"ovn":{"bridge-mappings":[{"localnet":"net1","bridge":"br9"},{"localnet":"net2","bridge":"br2"}]}}`), []byte(current))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s", revert)
+	// Applying an empty map would remove all that is there.
+	if strings.Contains(string(revert), "other_config") {
+		t.Errorf("what is not changed is in %s", revert)
+	}
+	for _, want := range []string{`"a":"1"`, `"c":null`, `{"localnet":"net1","bridge":"br1"}`, `"localnet":"net2"`} {
+		if !strings.Contains(string(revert), want) {
+			t.Errorf("%s is not in %s", want, revert)
+		}
+	}
+}
+
 func TestFormat(t *testing.T) {
 	out, err := FormatNetState([]byte(`{"interfaces":[{"state":"up","type":"ethernet","name":"eth1"}]}`))
 	if err != nil || !strings.HasPrefix(string(out), `{"interfaces":[{"name":"eth1"`) {
