@@ -308,6 +308,9 @@ func shortened[T ~string](text T) T {
 	return printable(text, maxText, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' })
 }
 
+// Word returns a text that came from the other end, as one word that can be shown.
+func Word(text string) string { return word(text) }
+
 // word is shortened for a text that is one word or a version. Tables show it in a column.
 func word[T ~string](text T) T { return printable(text, maxWord, unicode.IsControl) }
 

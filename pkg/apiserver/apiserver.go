@@ -78,6 +78,11 @@ type Config struct {
 	// Directory says who is a node, Authenticator who is an agent.
 	Directory     fleet.Directory
 	Authenticator fleet.Authenticator
+	// Self is who this server is. Anew, if set, is the Authenticator of agents that ask whether
+	// their node can be reached, and Outside finds what lies outside of the server's own node.
+	Self    fleet.Self
+	Anew    fleet.Authenticator
+	Outside fleet.Outside
 	// Reads say how long readers wait for agents, and how often agents read for them.
 	Reads fleet.Reads
 	// Observe, if set, wraps the sink of the nodes' objects, to see each object.
@@ -137,6 +142,7 @@ func New(config Config) (*Server, error) {
 	s.nodesKnown = directory.delivered
 	s.fleet = fleet.New(fleet.Config{
 		Directory: directory, Authenticator: config.Authenticator, Sink: sink, Reads: config.Reads,
+		Self: config.Self, Anew: config.Anew, Outside: config.Outside,
 	})
 	if err := s.fleet.RegisterMetrics(legacyregistry.Register); err != nil {
 		return nil, fmt.Errorf("registering the fleet's metrics: %w", err)

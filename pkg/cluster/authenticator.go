@@ -79,11 +79,14 @@ func (a *Authenticator) Authenticate(ctx context.Context) (*fleet.Identity, erro
 	if err != nil {
 		return nil, err
 	}
-	return &fleet.Identity{Name: node, Claim: func(_ context.Context, hello *agentpb.Hello) error {
-		if hello.GetNode() != node {
-			return fmt.Errorf("the token is that of an agent on node %q, it does not speak for node %q", node, hello.GetNode())
+	speaks := func(name string) error {
+		if name != node {
+			return fmt.Errorf("the token is that of an agent on node %q, it does not speak for node %q", node, name)
 		}
 		return nil
+	}
+	return &fleet.Identity{Name: node, Speaks: speaks, Claim: func(_ context.Context, hello *agentpb.Hello) error {
+		return speaks(hello.GetNode())
 	}}, nil
 }
 

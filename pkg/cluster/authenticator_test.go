@@ -79,6 +79,9 @@ func TestATokenSpeaksForItsNodeAlone(t *testing.T) {
 	if err := identity.Claim(t.Context(), &agentpb.Hello{Node: "node01"}); err != nil {
 		t.Errorf("its own node: %v", err)
 	}
+	if own, other := identity.Speaks("node01"), identity.Speaks("node02"); own != nil || other == nil {
+		t.Errorf("it speaks for its own node: %v; and for another one: %v", own, other)
+	}
 	err = identity.Claim(t.Context(), &agentpb.Hello{Node: "node02"})
 	if err == nil || !strings.Contains(err.Error(), "node01") || !strings.Contains(err.Error(), "node02") {
 		t.Errorf("another node: %v", err)

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -183,6 +184,11 @@ func essence(obj any) (any, error) {
 	kept := &corev1.Node{ObjectMeta: metav1.ObjectMeta{
 		Name: node.Name, UID: node.UID, Labels: node.Labels, CreationTimestamp: node.CreationTimestamp, ResourceVersion: node.ResourceVersion,
 	}}
+	for _, address := range node.Status.Addresses {
+		if address.Type == corev1.NodeInternalIP || address.Type == corev1.NodeExternalIP {
+			kept.Status.Addresses = append(kept.Status.Addresses, address)
+		}
+	}
 	for _, condition := range node.Status.Conditions {
 		if condition.Type == corev1.NodeReady {
 			kept.Status.Conditions = []corev1.NodeCondition{{
@@ -194,7 +200,29 @@ func essence(obj any) (any, error) {
 }
 
 func same(a, b *corev1.Node) bool {
-	return a.UID == b.UID && maps.Equal(a.Labels, b.Labels) && notReady(a) == notReady(b)
+	return a.UID == b.UID && maps.Equal(a.Labels, b.Labels) && notReady(a) == notReady(b) &&
+		slices.Equal(a.Status.Addresses, b.Status.Addresses)
+}
+
+// addressesOf returns the node's addresses of one of the types.
+func addressesOf(node *corev1.Node, types ...corev1.NodeAddressType) []string {
+	var addresses []string
+	for _, address := range node.Status.Addresses {
+		if _, err := netip.ParseAddr(address.Address); err == nil && slices.Contains(types, address.Type) {
+			addresses = append(addresses, address.Address)
+		}
+	}
+	return addresses
+}
+
+// Addresses returns all IP addresses that the cluster knows of a node, none if it does not know
+// the node.
+func (d *Directory) Addresses(name string) []string {
+	node, err := d.lister.Get(name)
+	if err != nil {
+		return nil
+	}
+	return addressesOf(node, corev1.NodeInternalIP, corev1.NodeExternalIP)
 }
 
 // infoOf returns a Node as the fleet sees it.
@@ -207,7 +235,8 @@ func infoOf(node *corev1.Node) fleet.Node {
 		Owner: &metav1.OwnerReference{
 			APIVersion: corev1.SchemeGroupVersion.String(), Kind: "Node", Name: node.Name, UID: node.UID,
 		},
-		NotReady: notReady(node),
+		Addresses: addressesOf(node, corev1.NodeInternalIP),
+		NotReady:  notReady(node),
 	}
 }
 

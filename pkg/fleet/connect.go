@@ -31,6 +31,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/klog/v2"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
 
@@ -52,13 +53,15 @@ func (f *Fleet) Connect(stream agentpb.Fleet_ConnectServer) error {
 	defer admitOn(door)()
 	logger = logger.WithValues("node", m.name)
 	s := newSession(m, stream, logger)
+	s.speaker = speakerOf(stream.Context(), hello)
 	m.enter(s)
 	defer m.detach(s)
-	if err := stream.Send(&agentpb.ServerMessage{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{ObjectHash: m.lastHash()}}}); err != nil {
+	welcome := &agentpb.Welcome{ObjectHash: m.lastHash(), Protocol: agent.Protocol, Host: f.config.Self.Host}
+	if err := stream.Send(&agentpb.ServerMessage{Message: &agentpb.ServerMessage_Welcome{Welcome: welcome}}); err != nil {
 		return err
 	}
 	f.metrics.event(eventConnected)
-	logger.Info("Agent connected", "agentVersion", brief(hello.GetAgentVersion()))
+	logger.Info("Agent connected", "agentVersion", s.speaker.version, "protocol", s.speaker.protocol)
 	err = s.run()
 	f.metrics.event(eventLost)
 	logger.Info("Agent lost", "err", err)
@@ -73,7 +76,7 @@ func (f *Fleet) Connect(stream agentpb.Fleet_ConnectServer) error {
 func (f *Fleet) admit(stream agentpb.Fleet_ConnectServer) (*member, *agentpb.Hello, error) {
 	ctx, cancel := context.WithTimeout(stream.Context(), f.config.HelloTimeout)
 	defer cancel()
-	identity, err := f.authenticate(ctx)
+	identity, err := f.authenticate(ctx, f.config.Authenticator)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,15 +96,15 @@ func (f *Fleet) admit(stream agentpb.Fleet_ConnectServer) (*member, *agentpb.Hel
 	return m, hello, nil
 }
 
-// authenticate returns who the agent is. The error is sent to the agent.
-func (f *Fleet) authenticate(ctx context.Context) (*Identity, error) {
+// authenticate returns who the agent is, as by says. The error is sent to the agent.
+func (f *Fleet) authenticate(ctx context.Context, by Authenticator) (*Identity, error) {
 	source := sourceOf(ctx)
 	ctx, leave := f.strangers.enter(ctx, source)
 	defer leave()
 	if err := f.attempts.wait(ctx, source); err != nil {
 		return nil, err
 	}
-	identity, err := f.config.Authenticator.Authenticate(ctx)
+	identity, err := by.Authenticate(ctx)
 	if err != nil {
 		return nil, pushedOut(ctx, withCode(codes.Unauthenticated, err))
 	}
@@ -113,32 +116,44 @@ const maxHello = 64 << 10
 
 // receiveHello returns the first message, which must be a Hello and come before ctx ends.
 func receiveHello(ctx context.Context, stream agentpb.Fleet_ConnectServer) (*agentpb.Hello, error) {
+	message, err := receiveFirst(ctx, stream.Recv)
+	if err != nil {
+		return nil, err
+	}
+	hello := message.GetHello()
+	if hello.GetNode() == "" {
+		return nil, status.Error(codes.InvalidArgument, "the first message is no Hello that names a node")
+	}
+	return hello, checkGreeting(hello, hello.GetNode())
+}
+
+// receiveFirst returns the first message of a stream, which must come before ctx ends.
+func receiveFirst[M any](ctx context.Context, receive func() (M, error)) (M, error) {
 	type first struct {
-		message *agentpb.AgentMessage
+		message M
 		err     error
 	}
 	received := make(chan first, 1)
 	go func() {
-		message, err := stream.Recv()
+		message, err := receive()
 		received <- first{message, err}
 	}()
 	select {
 	case r := <-received:
-		if r.err != nil {
-			return nil, r.err
-		}
-		hello := r.message.GetHello()
-		if hello.GetNode() == "" {
-			return nil, status.Error(codes.InvalidArgument, "the first message is no Hello that names a node")
-		}
-		if len(hello.GetNode()) > validation.DNS1123SubdomainMaxLength || proto.Size(hello) > maxHello {
-			return nil, status.Errorf(codes.InvalidArgument, "the Hello has %d bytes, %d of them the node's name: more than %d and %d are not taken",
-				proto.Size(hello), len(hello.GetNode()), maxHello, validation.DNS1123SubdomainMaxLength)
-		}
-		return hello, nil
+		return r.message, r.err
 	case <-ctx.Done():
-		return nil, status.Error(codes.DeadlineExceeded, "no Hello came in time")
+		var none M
+		return none, status.Error(codes.DeadlineExceeded, "the first message did not come in time")
 	}
+}
+
+// checkGreeting refuses a first message that is too large, or that names a node by a name that is.
+func checkGreeting(greeting proto.Message, node string) error {
+	if size := proto.Size(greeting); len(node) > validation.DNS1123SubdomainMaxLength || size > maxHello {
+		return status.Errorf(codes.InvalidArgument, "the first message has %d bytes, %d of them the node's name: more than %d and %d are not taken",
+			size, len(node), maxHello, validation.DNS1123SubdomainMaxLength)
+	}
+	return nil
 }
 
 // withCode returns a gRPC status error of that code, unless err has a status of its own.

@@ -38,6 +38,8 @@ type Node struct {
 	CreationTimestamp metav1.Time
 	// Owner is what owns the node's object, if anything does.
 	Owner *metav1.OwnerReference
+	// Addresses are the node's InternalIPs, as the directory knows them.
+	Addresses []string
 	// NotReady says why the node cannot be expected to answer; empty if it can.
 	NotReady string
 }
@@ -65,7 +67,26 @@ type Identity struct {
 	Name string
 	// Claim says which node the agent may speak for.
 	Claim Claim
+	// Speaks says whether the agent may speak for the node of that name as things are. Unlike
+	// Claim it changes nothing: nobody joins by it. An error is PermissionDenied.
+	Speaks func(node string) error
 }
+
+// Self is who this server is, as it tells agents.
+type Self struct {
+	// Name is the name of the server, as in the Lease.
+	Name string
+	// Host is the kernel and the network namespace that the server runs in, see
+	// hostid.Current; empty if that is not known.
+	Host string
+	// Node is the name of the Node that the server runs on; empty if it runs on none.
+	Node string
+}
+
+// Outside looks for something that does not run on the node and answers this server over a
+// new connection. It returns what it has found, such as an address; an error says that
+// nothing outside of the node has answered.
+type Outside func(ctx context.Context, node Node) (string, error)
 
 // Claim says whether an authenticated agent may speak for the node that its
 // Hello names. An error is PermissionDenied.

@@ -47,6 +47,15 @@ type Config struct {
 	Authenticator Authenticator
 	Sink          Sink
 
+	// Self is who this server is.
+	Self Self
+	// Anew authenticates agents that ask whether their node can be reached. It must reuse
+	// nothing of an earlier authentication. Default: Authenticator.
+	Anew Authenticator
+	// Outside is asked when the server itself runs on the node of such an agent. Default: there is
+	// nothing outside.
+	Outside Outside
+
 	// BarrierTimeout is how long an agent may be silent that is asked for a barrier;
 	// after that it is unreachable. Default 2 s.
 	BarrierTimeout time.Duration
@@ -80,8 +89,10 @@ type Fleet struct {
 	// greeters those that are not admitted yet, by who the agent is.
 	strangers, greeters *crowd
 	attempts            *attempts
-	// stopped is set once the server shuts down: that streams end then is no news of the nodes.
-	stopped atomic.Bool
+	// stopped is set once the server shuts down: that streams end then is no news of the
+	// nodes. stopping is closed with it.
+	stopped  atomic.Bool
+	stopping chan struct{}
 
 	mu      sync.RWMutex
 	members map[string]*member
@@ -94,6 +105,12 @@ func New(config Config) *Fleet {
 	defaults := DefaultReads()
 	config.Reads.Timeout = cmp.Or(config.Reads.Timeout, defaults.Timeout)
 	config.Reads.ListTimeout = cmp.Or(config.Reads.ListTimeout, defaults.ListTimeout)
+	if config.Anew == nil {
+		config.Anew = config.Authenticator
+	}
+	if config.Outside == nil {
+		config.Outside = nothingOutside
+	}
 	config.BarrierTimeout = cmp.Or(config.BarrierTimeout, 2*time.Second)
 	config.BarrierGrace = cmp.Or(config.BarrierGrace, 20*time.Millisecond)
 	config.ApplyTimeout = cmp.Or(config.ApplyTimeout, 30*time.Second)
@@ -107,6 +124,7 @@ func New(config Config) *Fleet {
 		strangers: newCrowd(config.MaxGreetings),
 		greeters:  newCrowd(config.MaxGreetings),
 		attempts:  newAttempts(config.MaxGreetings),
+		stopping:  make(chan struct{}),
 		members:   map[string]*member{},
 		moved:     make(chan struct{}),
 	}
@@ -147,11 +165,13 @@ func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credential
 		}),
 		grpc.StreamInterceptor(withLogger(klog.FromContext(ctx))),
 	)
-	agentpb.RegisterFleetServer(server, f)
+	server.RegisterService(description(), f)
 	// No connection may be closed before it is known that the server ends.
 	open, closeAll := context.WithCancel(context.WithoutCancel(ctx))
 	stop := func() {
-		f.stopped.Store(true)
+		if !f.stopped.Swap(true) {
+			close(f.stopping)
+		}
 		closeAll()
 		server.Stop()
 	}

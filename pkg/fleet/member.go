@@ -39,6 +39,8 @@ type member struct {
 	budget *rate.Limiter
 	// reads is how often its agent may read for readers; nil if there is no limit.
 	reads *rate.Limiter
+	// looks is how often this server looks for something outside of the node.
+	looks *rate.Limiter
 
 	mu   sync.Mutex
 	info Node
@@ -46,10 +48,8 @@ type member struct {
 	session *session
 	// candidate is the newest stream that has not sent an object yet, nil if there is none.
 	candidate *session
-	// own is the object that the agent sent last, hash its hash and size its size in bytes.
-	own  *v1alpha1.NodeNetworkState
-	hash []byte
-	size int
+	// known is what the agent sent last.
+	known
 	// standing says whether own is shown as what is now, and since is since when.
 	standing standing
 	since    time.Time
@@ -59,6 +59,19 @@ type member struct {
 	removed bool
 	// moved is closed, and replaced, whenever session, standing or removed changes.
 	moved chan struct{}
+	// told is closed, and forgotten, when the agent sends an object or the node is removed; nil if
+	// nobody waits for that.
+	told chan struct{}
+}
+
+// known is an object that an agent has sent.
+type known struct {
+	own *v1alpha1.NodeNetworkState
+	// base is the agent's token for the durable part of the object, hash the object's hash and
+	// size its size in bytes.
+	base string
+	hash []byte
+	size int
 }
 
 // newMember returns a member that was never heard of, and shows it so.
@@ -66,6 +79,7 @@ func newMember(f *Fleet, info Node) *member {
 	m := &member{
 		fleet: f, name: info.Name, info: info, since: time.Now(), moved: make(chan struct{}),
 		budget: rate.NewLimiter(talk, agent.MaxMessageSize),
+		looks:  rate.NewLimiter(looksPerNode, 2*looksPerNode),
 	}
 	if often := f.config.Reads.MaxPerNode; often > 0 {
 		m.reads = rate.NewLimiter(rate.Limit(often), 2*often)
@@ -108,6 +122,7 @@ func (m *member) remove() {
 	}
 	m.fleet.config.Sink.Delete(m.name)
 	m.wake()
+	m.tell()
 }
 
 // lastHash returns the hash of what the agent sent last, nil if it sent nothing.
@@ -119,14 +134,14 @@ func (m *member) lastHash() []byte {
 
 // unchanged records that the object of a new session is the one that the agent
 // sent last. It returns false if the hash is another.
-func (m *member) unchanged(s *session, hash []byte) bool {
+func (m *member) unchanged(s *session, hash []byte, base string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.own == nil || !bytes.Equal(m.hash, hash) {
 		return false
 	}
 	m.fleet.metrics.event(eventUnchanged)
-	m.take(s, m.own, hash, m.size)
+	m.take(s, known{own: m.own, base: base, hash: hash, size: m.size})
 	return true
 }
 
@@ -149,15 +164,15 @@ func (m *member) enter(s *session) {
 
 // object records an object that the agent sent. A session that has sent one speaks
 // for the node, in place of an older session.
-func (m *member) object(s *session, own *v1alpha1.NodeNetworkState, hash []byte, size int) {
+func (m *member) object(s *session, sent known) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fleet.metrics.event(eventObject)
-	m.take(s, own, hash, size)
+	m.take(s, sent)
 }
 
 // take is object. The caller holds the lock.
-func (m *member) take(s *session, own *v1alpha1.NodeNetworkState, hash []byte, size int) {
+func (m *member) take(s *session, sent known) {
 	if m.removed {
 		s.end(errNodeRemoved)
 	}
@@ -177,10 +192,11 @@ func (m *member) take(s *session, own *v1alpha1.NodeNetworkState, hash []byte, s
 		m.fleet.metrics.connected.Inc()
 		m.fleet.metrics.stateBytes.Add(float64(m.size))
 	}
-	m.fleet.metrics.stateBytes.Add(float64(size - m.size))
-	m.own, m.hash, m.size = own, hash, size
+	m.fleet.metrics.stateBytes.Add(float64(sent.size - m.size))
+	m.known = sent
 	m.setStanding(live, time.Now())
 	m.show()
+	m.tell()
 }
 
 // detach records that the session has ended.

@@ -34,6 +34,7 @@ const (
 	eventReading     = "reading"
 	eventObject      = "object"
 	eventUnchanged   = "unchanged"
+	eventConfirmed   = "confirmed"
 )
 
 // fleetMetrics are what a Fleet measures. They count nothing until they are registered.
@@ -74,7 +75,7 @@ func newMetrics() *fleetMetrics {
 		}, []string{"outcome"}),
 		events: metrics.NewCounterVec(&metrics.CounterOpts{
 			Name:           "nmstate_agent_events_total",
-			Help:           "What happened to agents' streams, by kind: connected, replaced, lost, refused, unreachable, reading, object, unchanged; and no-greeting, a connection that ended without becoming one.",
+			Help:           "What happened to agents' streams, by kind: connected, replaced, lost, refused, unreachable, reading, object, unchanged, confirmed; and no-greeting, a connection that ended without becoming one.",
 			StabilityLevel: metrics.ALPHA,
 		}, []string{"event"}),
 		reads: metrics.NewCounter(&metrics.CounterOpts{

@@ -91,6 +91,29 @@ func (s *server) admitted(name string) *raw {
 	return r
 }
 
+// admittedAs is admitted, for an agent that says more of itself. Each of its objects has a base.
+func (s *server) admittedAs(hello *agentpb.Hello) (*raw, *agentpb.Welcome) {
+	s.t.Helper()
+	r := s.raw(token)
+	r.say(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Hello{Hello: hello}})
+	first, err := r.Recv()
+	if err != nil || first.GetWelcome() == nil {
+		s.t.Fatalf("the first message is %v, %v, not a Welcome", first, err)
+	}
+	return r, first.GetWelcome()
+}
+
+// modern is the Hello of an agent of today.
+func modern(name string) *agentpb.Hello {
+	return &agentpb.Hello{Node: name, AgentVersion: "v9", Protocol: agent.Protocol, Capabilities: agent.Capabilities()}
+}
+
+// based sends an object with a base.
+func (r *raw) based(text, base string) {
+	r.t.Helper()
+	r.say(&agentpb.AgentMessage{Base: base, Message: &agentpb.AgentMessage_Object{Object: []byte(text)}})
+}
+
 // say sends a message; that the server hung up is for the next Recv to tell.
 func (r *raw) say(message *agentpb.AgentMessage) {
 	r.t.Helper()
@@ -124,6 +147,18 @@ func (r *raw) request() *agentpb.Request {
 		}
 		if message.GetRequest().GetPing() == nil {
 			return message.GetRequest()
+		}
+		r.reply(&agentpb.Reply{Id: message.GetRequest().Id})
+	}
+}
+
+// pongs answers so many pings, which must be all that comes.
+func (r *raw) pongs(count int) {
+	for range count {
+		message, err := r.Recv()
+		if err != nil || message.GetRequest().GetPing() == nil {
+			r.t.Errorf("got %v, %v, not a ping", message, err)
+			return
 		}
 		r.reply(&agentpb.Reply{Id: message.GetRequest().Id})
 	}

@@ -119,11 +119,14 @@ func (authenticator) Authenticate(ctx context.Context) (*Identity, error) {
 	if len(got) != 1 || !strings.HasPrefix(got[0], "Bearer "+token) {
 		return nil, errors.New("the token is wrong")
 	}
-	return &Identity{Name: got[0], Claim: func(_ context.Context, hello *agentpb.Hello) error {
-		if hello.Node == "forbidden" {
+	speaks := func(node string) error {
+		if node == "forbidden" {
 			return errors.New("this agent may not speak for node forbidden")
 		}
 		return nil
+	}
+	return &Identity{Name: got[0], Speaks: speaks, Claim: func(_ context.Context, hello *agentpb.Hello) error {
+		return speaks(hello.Node)
 	}}, nil
 }
 

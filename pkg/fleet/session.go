@@ -49,6 +49,8 @@ type session struct {
 	member *member
 	stream agentpb.Fleet_ConnectServer
 	logger klog.Logger
+	// speaker is who is at the other end.
+	speaker speaker
 	// out has what is to be sent. It has no buffer: once it has taken a message,
 	// the message is being sent.
 	out chan *agentpb.ServerMessage
@@ -153,15 +155,18 @@ func (s *session) receive() error {
 		if err := s.member.budget.WaitN(s.stream.Context(), cost(message)); err != nil {
 			return err
 		}
+		if base := message.GetBase(); len(base) > agent.MaxBase {
+			return status.Errorf(codes.InvalidArgument, "the base has %d bytes, and may have at most %d", len(base), agent.MaxBase)
+		}
 		switch m := message.Message.(type) {
 		case *agentpb.AgentMessage_Object:
 			own, err := agent.DecodeObject(m.Object, s.member.name)
 			if err != nil {
 				return status.Error(codes.InvalidArgument, err.Error())
 			}
-			s.member.object(s, own, agent.HashObject(m.Object), len(m.Object))
+			s.member.object(s, known{own: own, base: message.GetBase(), hash: agent.HashObject(m.Object), size: len(m.Object)})
 		case *agentpb.AgentMessage_Unchanged:
-			if !s.member.unchanged(s, m.Unchanged) {
+			if !s.member.unchanged(s, m.Unchanged, message.GetBase()) {
 				return status.Error(codes.FailedPrecondition, "the server has another object of the node than the agent thinks: connect again")
 			}
 		case *agentpb.AgentMessage_Reply:

@@ -147,7 +147,7 @@ func slowSite(t *testing.T, takes time.Duration, edit func(*Config, *slow)) *sit
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.member("node01").object(session, own, agent.HashObject([]byte(text)), len(text))
+	s.member("node01").object(session, known{own: own, hash: agent.HashObject([]byte(text)), size: len(text)})
 	t.Cleanup(func() { close(s.node.ended) })
 	return s
 }
@@ -315,9 +315,13 @@ func TestWriteWhileTheAgentReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := slowSite(t, time.Hour, nil)
 		s.wantRead("a list", s.list, 10*time.Second, v1alpha1.ReasonReading)
-		change := agent.Change{Object: s.sink.last("node01").DeepCopy(), User: "tester"}
+		base, err := agent.Fingerprint(s.sink.last("node01"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		change := agent.Change{Object: s.sink.last("node01").DeepCopy(), Base: base, User: "tester"}
 		// The answer, which has no object, does not matter here.
-		_, err := s.Apply(t.Context(), "node01", change)
+		_, err = s.Apply(t.Context(), "node01", change)
 		wantKind(t, err, agent.Failed, "not valid")
 		s.node.freeze()
 		begin := time.Now()

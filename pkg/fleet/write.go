@@ -17,10 +17,13 @@ limitations under the License.
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -29,16 +32,37 @@ import (
 
 // Apply is agent.Agent's for a node; the sink has the object that came of it
 // before it returns. It waits for the outcome for Config.ApplyTimeout at most,
-// after which the error is of kind InProgress. The caller must not change the object.
+// after which the error is of kind InProgress. If the stream to the agent ends meanwhile, it
+// waits for the agent to come back and to tell the outcome. The caller must not change the object.
 func (f *Fleet) Apply(ctx context.Context, name string, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
+	change.ID = cmp.Or(change.ID, uuid.NewString())
 	wire, err := agent.EncodeChange(change)
 	if err != nil {
 		return nil, &agent.Error{Kind: agent.Invalid, Message: err.Error()}
 	}
-	obj, err := f.askForObject(ctx, name, &agentpb.Request{Request: &agentpb.Request_Apply{Apply: wire}})
-	return obj, f.explain(name, err, agent.InProgress, fmt.Sprintf(
-		"the change of node %s is still being applied: it goes on, status.lastApply tells how it ends "+
-			"(kubectl get nodenetworkstates %s -o yaml)", name, name))
+	ctx, cancel := context.WithTimeout(ctx, f.config.ApplyTimeout)
+	defer cancel()
+	s, err := f.reach(ctx, name)
+	if err != nil {
+		return nil, f.explain(name, err, agent.Unreachable, "")
+	}
+	err = s.address(wire, change)
+	if s.speaker.protocol == 0 {
+		wire.Id = ""
+	}
+	var reply *agentpb.Reply
+	if err == nil {
+		reply, err = s.request(ctx, &agentpb.Request{Request: &agentpb.Request_Apply{Apply: wire}})
+	}
+	switch {
+	case err == nil:
+		return f.object(name, reply)
+	case lostMidway(err) && wire.Id == "":
+		return nil, &agent.Error{Kind: agent.Lost, Message: lostMessage(name, "")}
+	case lostMidway(err):
+		return s.member.outcome(ctx, wire.Id, nil)
+	}
+	return nil, f.explain(name, err, agent.InProgress, stillApplied(name, wire.Id))
 }
 
 // Validate is agent.Agent's for a node. If there is no answer within
@@ -48,29 +72,67 @@ func (f *Fleet) Validate(ctx context.Context, name string, change agent.Change) 
 	if err != nil {
 		return nil, &agent.Error{Kind: agent.Invalid, Message: err.Error()}
 	}
-	var plan agent.Plan
-	reply, err := f.ask(ctx, name, &agentpb.Request{Request: &agentpb.Request_Validate{Validate: wire}})
-	if err == nil {
-		plan.Warnings = agent.WarningsFromWire(reply.GetWarnings())
-		plan.Object, err = f.object(name, reply)
-	}
-	if err != nil {
-		return nil, f.explain(name, err, agent.Lost, fmt.Sprintf(
-			"the agent of node %s did not answer in time; nothing was changed", name))
-	}
-	return &plan, nil
+	plan, err := f.plan(ctx, name, change, wire)
+	return plan, f.explain(name, err, agent.Lost, fmt.Sprintf("the agent of node %s did not answer in time; nothing was changed", name))
 }
 
-// Decide is agent.Agent's for a node.
+// plan asks the node's agent what the change would do.
+func (f *Fleet) plan(ctx context.Context, name string, change agent.Change, wire *agentpb.Change) (*agent.Plan, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.config.ApplyTimeout)
+	defer cancel()
+	s, err := f.reach(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.address(wire, change); err != nil {
+		return nil, err
+	}
+	reply, err := s.request(ctx, &agentpb.Request{Request: &agentpb.Request_Validate{Validate: wire}})
+	if err != nil {
+		return nil, err
+	}
+	object, err := f.object(name, reply)
+	if err != nil {
+		return nil, err
+	}
+	return &agent.Plan{Object: object, Warnings: append(s.warnings(), agent.WarningsFromWire(reply.GetWarnings())...)}, nil
+}
+
+// Decide is agent.Agent's for a node. Like Apply it waits for an agent that is lost meanwhile:
+// to roll a change back may move the address that the agent connects from.
 func (f *Fleet) Decide(ctx context.Context, name string, decision agent.Decision) (*v1alpha1.NodeNetworkState, error) {
-	obj, err := f.askForObject(ctx, name, &agentpb.Request{Request: &agentpb.Request_Decide{Decide: agent.EncodeDecision(decision)}})
-	return obj, f.explain(name, err, agent.InProgress, fmt.Sprintf(
-		"node %s was told to end the change; status.lastApply tells how it ends", name))
+	late := fmt.Sprintf("node %s was told to end change %s; status.lastApply tells how it ends", name, decision.Transaction)
+	ctx, cancel := context.WithTimeout(ctx, f.config.ApplyTimeout)
+	defer cancel()
+	s, err := f.reach(ctx, name)
+	if err == nil {
+		err = s.require(agent.CapabilityConfirmation, "the confirmation of changes")
+	}
+	var reply *agentpb.Reply
+	if err == nil {
+		reply, err = s.request(ctx, &agentpb.Request{Request: &agentpb.Request_Decide{Decide: agent.EncodeDecision(decision)}})
+	}
+	switch {
+	case err == nil:
+		return f.object(name, reply)
+	case lostMidway(err):
+		return s.member.outcome(ctx, decision.Transaction, &decision.Commit)
+	}
+	return nil, f.explain(name, err, agent.InProgress, late)
 }
 
 // History is agent.Agent's for a node.
 func (f *Fleet) History(ctx context.Context, name string) (*v1alpha1.NodeNetworkStateHistory, error) {
-	reply, err := f.ask(ctx, name, &agentpb.Request{Request: &agentpb.Request_History{History: &agentpb.HistoryRequest{}}})
+	ctx, cancel := context.WithTimeout(ctx, f.config.ApplyTimeout)
+	defer cancel()
+	s, err := f.reach(ctx, name)
+	if err == nil {
+		err = s.require(agent.CapabilityHistory, "the history of changes")
+	}
+	var reply *agentpb.Reply
+	if err == nil {
+		reply, err = s.request(ctx, &agentpb.Request{Request: &agentpb.Request_History{History: &agentpb.HistoryRequest{}}})
+	}
 	if err != nil {
 		return nil, f.explain(name, err, agent.Lost, fmt.Sprintf("the agent of node %s did not answer in time", name))
 	}
@@ -81,27 +143,17 @@ func (f *Fleet) History(ctx context.Context, name string) (*v1alpha1.NodeNetwork
 	return history, nil
 }
 
-// askForObject sends a request to a node's agent and returns the object that it answers with, as it is served.
-func (f *Fleet) askForObject(ctx context.Context, name string, request *agentpb.Request) (*v1alpha1.NodeNetworkState, error) {
-	reply, err := f.ask(ctx, name, request)
-	if err != nil {
-		return nil, err
-	}
-	return f.object(name, reply)
-}
-
-// ask sends a request to a node's agent and returns its reply, which has no error.
-func (f *Fleet) ask(ctx context.Context, name string, request *agentpb.Request) (*agentpb.Reply, error) {
+// reach returns the session of a node's agent, which is alive; see member.reach.
+func (f *Fleet) reach(ctx context.Context, name string) (*session, error) {
 	m := f.member(name)
 	if m == nil {
 		return nil, &agent.Error{Kind: agent.Unreachable, Message: fmt.Sprintf("there is no node %s", name)}
 	}
-	s, err := m.reach(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, f.config.ApplyTimeout)
-	defer cancel()
+	return m.reach(ctx)
+}
+
+// request sends a request and returns the reply, which has no error.
+func (s *session) request(ctx context.Context, request *agentpb.Request) (*agentpb.Reply, error) {
 	reply, err := s.ask(ctx, request)
 	if err != nil {
 		return nil, err
@@ -136,7 +188,7 @@ func (f *Fleet) explain(name string, err error, late agent.ErrorKind, message st
 			"the agent of node %s could not be reached; nothing was sent to it", name)}
 	case errors.Is(err, errEnded):
 		return &agent.Error{Kind: agent.Lost, Message: fmt.Sprintf(
-			"the agent of node %s was lost after it was asked; once it is back, status.lastApply tells the outcome", name)}
+			"the agent of node %s was lost after it was asked", name)}
 	default:
 		return &agent.Error{Kind: late, Message: message}
 	}
@@ -179,6 +231,26 @@ func (m *member) speaker(pinged *session, at time.Time) (*session, error) {
 		return nil, &agent.Error{Kind: agent.Unreachable, Message: unreachableMessage(m.info, m.own != nil, m.since)}
 	}
 	return m.session, nil
+}
+
+// token returns the agent's own token for the object whose fingerprint it is. The error is
+// of kind Conflict if the agent has sent another object since, or errNotSent if the session
+// does not speak for the node any more.
+func (m *member) token(s *session, fingerprint string) (string, error) {
+	m.mu.Lock()
+	last, speaks := m.known, m.session == s
+	m.mu.Unlock()
+	if !speaks {
+		return "", errors.Join(errNotSent, errEnded)
+	}
+	own, err := agent.Fingerprint(last.own)
+	if err != nil {
+		return "", err
+	}
+	if own != fingerprint {
+		return "", &agent.Error{Kind: agent.Conflict, Message: "the object was changed since it was read"}
+	}
+	return last.base, nil
 }
 
 // served returns an object of the agent's as it is served.

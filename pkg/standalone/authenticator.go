@@ -70,7 +70,8 @@ func (a *Authenticator) Authenticate(ctx context.Context) (*fleet.Identity, erro
 	if applicant.token, tokenErr = a.token(ctx, md); tokenErr != nil && !known {
 		return nil, tokenErr
 	}
-	return &fleet.Identity{Name: applicant.identity(known), Claim: func(ctx context.Context, hello *agentpb.Hello) error {
+	speaks := func(node string) error { return a.nodes.speaks(node, applicant.keyHash) }
+	return &fleet.Identity{Name: applicant.identity(known), Speaks: speaks, Claim: func(ctx context.Context, hello *agentpb.Hello) error {
 		if problems := validation.IsDNS1123Subdomain(hello.GetNode()); len(problems) > 0 {
 			return fmt.Errorf("%q is no name for a node: %s", hello.GetNode(), strings.Join(problems, "; "))
 		}

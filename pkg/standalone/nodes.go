@@ -207,6 +207,7 @@ func (n *Nodes) now() ([]fleet.Node, <-chan struct{}) {
 // Why an agent may not speak for a node. The agent is told so.
 var (
 	errOtherKey    = errors.New("the node has joined with another key: if its agent's state was lost, remove the node's file from the server's state folder")
+	errNotJoined   = errors.New("the node has not joined")
 	errRelabelled  = errors.New("the node's labels change too often: let its agent keep them as they were, or try again in a minute")
 	errNotRecorded = errors.New("the server cannot record the node: see its log")
 )
@@ -221,6 +222,20 @@ func (n *Nodes) knowsKey(keyHash string) bool {
 		}
 	}
 	return false
+}
+
+// speaks returns an error unless the node has joined with the key. It changes nothing.
+func (n *Nodes) speaks(name, keyHash string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	one, known := n.joined[name]
+	switch {
+	case !known:
+		return errNotJoined
+	case !sameHash(one.KeyHash, keyHash):
+		return errOtherKey
+	}
+	return nil
 }
 
 // readmit tells whether the node has joined with the key; if so, it sets the node's labels.

@@ -125,8 +125,10 @@ func awaitAPI(ctx context.Context, client rest.Interface) error {
 }
 
 // elect sets who is the active server.
-func (f *clusterForm) elect(context.Context) error {
-	f.config.Elector = election.New(election.Config{Client: f.client, Namespace: f.Namespace, PodName: f.PodName})
+func (f *clusterForm) elect(ctx context.Context) error {
+	elector := election.New(election.Config{Client: f.client, Namespace: f.Namespace, PodName: f.PodName})
+	f.config.Elector = elector
+	f.config.Self = self(ctx, elector.Identity(), f.NodeName)
 	return nil
 }
 
@@ -270,6 +272,8 @@ func (f *clusterForm) follow(context.Context) error {
 	}
 	f.config.Directory = directory
 	f.config.Authenticator = cluster.NewAuthenticator(f.client.AuthenticationV1().TokenReviews(), f.Namespace, f.AgentServiceAccount)
+	f.config.Anew = cluster.NewAuthenticator(cluster.NewReviewsAnew(f.config.Generic.ClientConfig), f.Namespace, f.AgentServiceAccount)
+	f.config.Outside = cluster.NewOutside(f.config.Generic.ClientConfig, directory).Find
 	broadcaster := events.NewBroadcaster(&events.EventSinkImpl{Interface: f.client.EventsV1()})
 	recorder := broadcaster.NewRecorder(scheme.Scheme, "nmstate-apiserver")
 	f.config.Observe = func(sink fleet.Sink) fleet.Sink { return cluster.NewEventSink(sink, recorder) }

@@ -68,8 +68,8 @@ type Options struct {
 	// HistoryBytes is how many bytes of past states the server holds for watches.
 	HistoryBytes resource.QuantityValue
 
-	// Namespace, PodName and ServiceName are the server's own in a cluster.
-	Namespace, PodName, ServiceName string
+	// Namespace, PodName, NodeName and ServiceName are the server's own in a cluster.
+	Namespace, PodName, NodeName, ServiceName string
 	// AgentServiceAccount is that of the agents, in the same namespace.
 	AgentServiceAccount string
 	// CertMode is one of the modes above, CertTimes are those of the first.
@@ -168,6 +168,7 @@ func (o *Options) addClusterFlags(flags *pflag.FlagSet) {
 	o.CoreAPI.AddFlags(flags)
 	flags.StringVar(&o.Namespace, "namespace", o.Namespace, "Namespace of this server, where its Lease, its certificates and its agents' service account are.")
 	flags.StringVar(&o.PodName, "pod-name", o.PodName, "Name of this server's pod, which is labelled while it is the active one; empty if it runs in none.")
+	flags.StringVar(&o.NodeName, "node-name", o.NodeName, "Name of the Node that this server's pod runs on; empty if it runs on none. A change of that node's network is confirmed only by what lies outside of the node.")
 	flags.StringVar(&o.ServiceName, "service-name", o.ServiceName, "Name of the Service by which kube-apiserver and agents reach this server.")
 	flags.StringVar(&o.AgentServiceAccount, "agent-service-account", o.AgentServiceAccount, "Name of the service account that agents run as.")
 	flags.StringVar(&o.CertMode, "cert-mode", o.CertMode, fmt.Sprintf("Where the server's certificate comes from: %q, made, published and rotated by the server itself, or %q, those of --tls-cert-file and --tls-private-key-file, read again when they change.", certModeSelfSigned, certModeFiles))

@@ -20,8 +20,11 @@ import (
 	"context"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apiserver"
+	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
+	"github.com/nmstate/kubernetes-nmstate/pkg/hostid"
 )
 
 // Run runs the API server until ctx ends.
@@ -44,6 +47,16 @@ func (o *Options) Run(ctx context.Context) error {
 		group.Go(func() error { return task(ctx) })
 	}
 	return group.Wait()
+}
+
+// self returns who this server is, by the given name and on the Node of that name. A server
+// that does not know its host is told apart from the agents' by the Node alone.
+func self(ctx context.Context, name, node string) fleet.Self {
+	host, err := hostid.Current()
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "This server does not know which host it runs on: the agent of that host will take it for one elsewhere, unless --node-name tells")
+	}
+	return fleet.Self{Name: name, Host: host, Node: node}
 }
 
 // config turns the options into the server's configuration, and what has to run beside it.

@@ -83,6 +83,11 @@ func (o *Options) standaloneConfig(ctx context.Context) (*apiserver.Config, erro
 		return nil, err
 	}
 	config.Elector = standalone.Sole(term)
+	name, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	config.Self = self(ctx, name, "")
 	go serving.Run(ctx)
 	go tokens.Run(ctx)
 	return config, o.writeKubeconfig(ctx, ca)

@@ -83,14 +83,6 @@ func newWorker() *cobra.Command {
 
 // Run runs the agent until ctx ends.
 func (o *Options) Run(ctx context.Context) error {
-	agent, err := host.New(host.Config{
-		StateDir:           o.StateDir,
-		Backend:            host.BackendChoice(o.Backend),
-		KeepUnmanagedVeths: o.IncludeUnmanagedVeths,
-	})
-	if err != nil {
-		return err
-	}
 	credentials, err := o.credentials()
 	if err != nil {
 		return err
@@ -103,8 +95,17 @@ func (o *Options) Run(ctx context.Context) error {
 		Node:        o.NodeName,
 		Labels:      o.NodeLabels,
 		Version:     version.Version,
-		Agent:       agent,
 	})
+	agent, err := host.New(host.Config{
+		StateDir:           o.StateDir,
+		Backend:            host.BackendChoice(o.Backend),
+		KeepUnmanagedVeths: o.IncludeUnmanagedVeths,
+		Confirmer:          link,
+	})
+	if err != nil {
+		return err
+	}
+	link.Serve(agent)
 	klog.FromContext(ctx).Info("Starting", "node", o.NodeName, "version", version.Version)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return agent.Run(ctx) })

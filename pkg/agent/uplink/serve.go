@@ -42,16 +42,22 @@ type served struct {
 	// known is the hash of the object that the server has of the node already,
 	// nil once an object was sent.
 	known []byte
+	// protocol is the server's.
+	protocol uint32
 	// end ends the stream because of an error.
 	end context.CancelCauseFunc
 	// sending is held while a message is sent: the stream takes one at a time.
 	sending sync.Mutex
+
+	mu sync.Mutex
+	// last is the object that was delivered last.
+	last *v1alpha1.NodeNetworkState
 }
 
 // serve answers requests and sends objects until the stream ends; it always returns an
 // error. The function end ends the stream. What the agent is doing then goes on without it.
-func serve(ctx context.Context, end context.CancelCauseFunc, stream agentpb.Fleet_ConnectClient, known []byte, config Config) error {
-	s := &served{stream: stream, agent: config.Agent, node: config.Node, known: known, end: end}
+func serve(ctx context.Context, end context.CancelCauseFunc, stream agentpb.Fleet_ConnectClient, welcome *agentpb.Welcome, config Config) error {
+	s := &served{stream: stream, agent: config.Agent, node: config.Node, known: welcome.GetObjectHash(), protocol: welcome.GetProtocol(), end: end}
 	var tasks sync.WaitGroup
 	tasks.Go(func() {
 		err := s.agent.Watch(ctx, s.deliver)
@@ -78,20 +84,40 @@ func (s *served) receive(ctx context.Context, tasks *sync.WaitGroup) error {
 	}
 }
 
-// deliver sends an object, or that it is what the server has already.
+// deliver sends an object, or that it is what the server has already, and by which token
+// the server is to name it as the base of a change.
 func (s *served) deliver(obj *v1alpha1.NodeNetworkState) {
 	text, err := agent.EncodeFitting(obj)
 	if err != nil {
 		s.end(err)
 		return
 	}
+	base, err := agent.Fingerprint(obj)
+	if err != nil {
+		s.end(err)
+		return
+	}
+	s.mu.Lock()
+	s.last = obj
+	s.mu.Unlock()
 	hash := agent.HashObject(text)
 	if bytes.Equal(hash, s.known) {
-		s.send(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Unchanged{Unchanged: hash}})
+		s.send(&agentpb.AgentMessage{Base: base, Message: &agentpb.AgentMessage_Unchanged{Unchanged: hash}})
 	} else {
-		s.send(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Object{Object: text}})
+		s.send(&agentpb.AgentMessage{Base: base, Message: &agentpb.AgentMessage_Object{Object: text}})
 	}
 	s.known = nil
+}
+
+// change returns a change that came from the server, as the agent takes it.
+func (s *served) change(wire *agentpb.Change) (agent.Change, error) {
+	change, err := agent.DecodeChange(wire, s.node)
+	if err != nil || s.protocol > 0 {
+		return change, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return change, translate(&change, s.last)
 }
 
 // answer carries out a request and sends the reply.
@@ -123,7 +149,7 @@ func (s *served) carryOut(ctx context.Context, request *agentpb.Request, reply *
 		wire = kind.Validate
 	case *agentpb.Request_Apply:
 		wire = kind.Apply
-		logger.Info("Applying a change", "user", wire.GetUser())
+		logger.Info("Applying a change", "user", wire.GetUser(), "transaction", wire.GetId())
 	case *agentpb.Request_Decide:
 		return s.agent.Decide(ctx, agent.DecodeDecision(kind.Decide))
 	case *agentpb.Request_History:
@@ -135,7 +161,7 @@ func (s *served) carryOut(ctx context.Context, request *agentpb.Request, reply *
 	default:
 		return nil, &agent.Error{Kind: agent.Failed, Reason: "UnknownRequest", Message: "this agent does not know the request"}
 	}
-	change, err := agent.DecodeChange(wire, s.node)
+	change, err := s.change(wire)
 	if err != nil {
 		return nil, err
 	}

@@ -16,14 +16,15 @@ limitations under the License.
 
 // Package uplink is the agent's side of the stream to the API server: it dials
 // out, says which node it speaks for, and serves an agent.Agent to whoever is
-// at the other end, for as long as it runs.
+// at the other end, for as long as it runs. It is also the agent's Confirmer: it finds out
+// whether the API server can be reached over a new connection.
 package uplink
 
 import (
 	"cmp"
 	"context"
 	"errors"
-	"net"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -53,7 +54,7 @@ type Config struct {
 	Labels map[string]string
 	// Version is the agent's.
 	Version string
-	// Agent is what is served.
+	// Agent is what is served. If it needs the Uplink as its Confirmer, Serve sets it.
 	Agent agent.Agent
 
 	// KeepaliveTime is how long the connection may be silent before the server
@@ -80,7 +81,26 @@ const (
 )
 
 // Uplink is the agent's side of the stream.
-type Uplink struct{ config Config }
+type Uplink struct {
+	config Config
+
+	mu sync.Mutex
+	// link is the stream that is up, nil if there is none.
+	link *link
+	// welcome is the last Welcome of a server, nil if there was none.
+	welcome *agentpb.Welcome
+}
+
+// link is a stream and the connection that it is on.
+type link struct {
+	conn *grpc.ClientConn
+	// ends are the connection's own addresses on this node.
+	ends *ends
+	// end ends the stream because of an error.
+	end context.CancelCauseFunc
+	// checking is held while it is found out whether the stream is alive.
+	checking sync.Mutex
+}
 
 // New returns an Uplink that Run keeps up.
 func New(config Config) *Uplink {
@@ -93,6 +113,9 @@ func New(config Config) *Uplink {
 	return &Uplink{config: config}
 }
 
+// Serve sets the agent that is served. It is called before Run.
+func (u *Uplink) Serve(a agent.Agent) { u.config.Agent = a }
+
 // Run keeps a stream to the API server up until ctx ends; it returns ctx's error.
 func (u *Uplink) Run(ctx context.Context) error {
 	logger := klog.FromContext(ctx).WithValues("node", u.config.Node, "server", u.config.Server)
@@ -102,6 +125,10 @@ func (u *Uplink) Run(ctx context.Context) error {
 		served, err := u.connect(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if errors.Is(err, errStale) {
+			logger.Info("The stream to the API server did not outlive a change of the network; connecting anew", "err", err)
+			continue
 		}
 		pause := pauses.next(served, err)
 		if refused(err) {
@@ -124,7 +151,8 @@ func (u *Uplink) connect(ctx context.Context) (served time.Duration, err error) 
 		cancel(errors.New("no welcome from the API server within " + dialTimeout.String()))
 	})
 	defer timer.Stop()
-	conn, err := u.dial()
+	ends := &ends{}
+	conn, err := u.dial(ends)
 	if err != nil {
 		return 0, err
 	}
@@ -138,10 +166,19 @@ func (u *Uplink) connect(ctx context.Context) (served time.Duration, err error) 
 		return 0, causeOf(ctx, err)
 	}
 	timer.Stop()
-	klog.FromContext(ctx).Info("Connected to the API server")
+	klog.FromContext(ctx).Info("Connected to the API server", "protocol", welcome.GetProtocol())
 	begin := time.Now()
-	err = serve(ctx, cancel, stream, welcome.GetObjectHash(), u.config)
+	u.setLink(&link{conn: conn, ends: ends, end: cancel}, welcome)
+	err = serve(ctx, cancel, stream, welcome, u.config)
+	u.setLink(nil, welcome)
 	return time.Since(begin), causeOf(ctx, err)
+}
+
+// setLink records the stream that is up, nil for none, and the last Welcome.
+func (u *Uplink) setLink(l *link, welcome *agentpb.Welcome) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.link, u.welcome = l, welcome
 }
 
 // causeOf returns why ctx was cancelled, if it was, rather than what came of that.
@@ -152,8 +189,10 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-// dial returns a connection that is made when it is first used.
-func (u *Uplink) dial() (*grpc.ClientConn, error) {
+// dial returns a connection that is made when it is first used. Nothing of it is shared with
+// another one: CA and credentials are read again, and no TLS session is resumed. ends
+// gets to know the connection's addresses on this node.
+func (u *Uplink) dial(ends *ends) (*grpc.ClientConn, error) {
 	tls, err := clientTLS(u.config)
 	if err != nil {
 		return nil, err
@@ -161,9 +200,7 @@ func (u *Uplink) dial() (*grpc.ClientConn, error) {
 	return grpc.NewClient(u.config.Server,
 		grpc.WithTransportCredentials(tls),
 		grpc.WithPerRPCCredentials(u.config.Credentials),
-		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, "tcp", address)
-		}),
+		grpc.WithContextDialer(ends.dial),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: u.config.KeepaliveTime, Timeout: u.config.KeepaliveTimeout, PermitWithoutStream: true,
 		}),
@@ -178,6 +215,7 @@ func (u *Uplink) dial() (*grpc.ClientConn, error) {
 func hello(stream agentpb.Fleet_ConnectClient, config Config) (*agentpb.Welcome, error) {
 	err := stream.Send(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Hello{Hello: &agentpb.Hello{
 		Node: config.Node, Labels: config.Labels, AgentVersion: config.Version,
+		Protocol: agent.Protocol, Capabilities: agent.Capabilities(),
 	}}})
 	// When Send fails, why is what Recv returns.
 	first, recvErr := stream.Recv()
