@@ -30,6 +30,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -56,6 +57,17 @@ type server struct {
 	address string
 	// streams gets each stream; the test answers on done how it ends.
 	streams chan stream
+	// confirm answers questions; without it the server is one of protocol 0.
+	confirm func(ctx context.Context, question *agentpb.ConfirmRequest) (*agentpb.ConfirmResponse, error)
+	// protocol is the one that the server says it speaks.
+	protocol uint32
+}
+
+func (s *server) Confirm(ctx context.Context, question *agentpb.ConfirmRequest) (*agentpb.ConfirmResponse, error) {
+	if s.confirm == nil {
+		return s.UnimplementedFleetServer.Confirm(ctx, question)
+	}
+	return s.confirm(ctx, question)
 }
 
 type stream struct {
@@ -124,7 +136,7 @@ func (s *server) welcome() stream {
 	if err != nil || message.GetHello().GetNode() != "node01" {
 		s.t.Fatalf("the first message is %v, %v, not a Hello", message, err)
 	}
-	s.send(st, &agentpb.ServerMessage{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{}}})
+	s.send(st, &agentpb.ServerMessage{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{Protocol: s.protocol}}})
 	return st
 }
 
@@ -153,6 +165,13 @@ func (s *server) receive(st stream) *agentpb.AgentMessage {
 // start starts an uplink to the server; the channel gets what Run returns, stop ends it.
 func (s *server) start(a agent.Agent, edit func(*Config)) (stop func() error) {
 	s.t.Helper()
+	_, stop = s.launch(a, edit)
+	return stop
+}
+
+// launch is start, and returns the uplink, too.
+func (s *server) launch(a agent.Agent, edit func(*Config)) (up *Uplink, stop func() error) {
+	s.t.Helper()
 	config := Config{
 		Server: s.address, ServerName: "localhost", CAFile: filepath.Join(s.folder, "cert.pem"),
 		Credentials: Files{Token: filepath.Join(s.folder, "token")},
@@ -165,13 +184,14 @@ func (s *server) start(a agent.Agent, edit func(*Config)) (stop func() error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- New(config).Run(ctx) }()
+	up = New(config)
+	go func() { ended <- up.Run(ctx) }()
 	stop = sync.OnceValue(func() error {
 		cancel()
 		return <-ended
 	})
 	s.t.Cleanup(func() { _ = stop() })
-	return stop
+	return up, stop
 }
 
 // secrets makes a folder with a certificate for localhost, its own CA, and a token.
@@ -221,12 +241,18 @@ func TestIntroductionAndObjects(t *testing.T) {
 		t.Errorf("the token came as %q", got)
 	}
 	hello := s.receive(st).GetHello()
-	if hello.GetNode() != "node01" || hello.GetLabels()["a"] != "b" || hello.GetAgentVersion() != "v9" {
+	if hello.GetNode() != "node01" || hello.GetLabels()["a"] != "b" || hello.GetAgentVersion() != "v9" ||
+		hello.GetProtocol() != agent.Protocol || !slices.Equal(hello.GetCapabilities(), agent.Capabilities()) {
 		t.Errorf("the agent says %v", hello)
 	}
 	s.send(st, &agentpb.ServerMessage{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{}}})
-	if obj, err := agent.DecodeObject(s.receive(st).GetObject(), "node01"); err != nil || obj.Status.CurrentState == nil {
-		t.Errorf("the first object is %v, %v", obj, err)
+	first := s.receive(st)
+	obj, err := agent.DecodeObject(first.GetObject(), "node01")
+	if err != nil || obj.Status.CurrentState == nil {
+		t.Fatalf("the first object is %v, %v", obj, err)
+	}
+	if base, err := agent.Fingerprint(obj); err != nil || first.GetBase() != base {
+		t.Errorf("the first object comes with the base %q, not %q (%v)", first.GetBase(), base, err)
 	}
 	if err := node.SetState(`{"hostname":"changed"}`); err != nil {
 		t.Fatal(err)
