@@ -91,7 +91,7 @@ test-builds:
 	@$(MAKE) --no-print-directory -j2 libnmstate cluster-components
 
 .PHONY: test
-test: test-builds verify test-unit test-integration test-e2e test-release ## Run all tests; this is what CI runs.
+test: test-builds verify test-unit test-integration test-e2e test-skew test-release ## Run all tests; this is what CI runs.
 	$(MAKE) test-cluster $(TEST_CLUSTER) && result=0 || result=$$?; $(MAKE) cluster-down $(TEST_CLUSTER) && exit $$result
 
 .PHONY: test-unit
@@ -107,6 +107,11 @@ test-integration: build ## Run the server with agents in memory against client-g
 .PHONY: test-e2e
 test-e2e: build kubectl ## Run the real binaries on nodes of their own, driven by kubectl.
 	$(GO_TEST) -count=1 -timeout 30m ./test/e2e/...
+
+.PHONY: test-skew
+test-skew: build ## Run the agent and the server of the protocol before against those of now.
+	LDFLAGS='$(LDFLAGS)' hack/skew/build.sh
+	$(GO_TEST) -count=1 -timeout 15m ./test/skew
 
 .PHONY: test-clients
 test-clients: build kubectl ## Run the examples of docs/clients.md on nodes of their own.

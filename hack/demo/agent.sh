@@ -22,7 +22,7 @@ start() {
 	if ! alive "$pidfile"; then
 		# It enters the node's processes by a fork: what is noted is the agent's parent, and they are a session.
 		launch "$pidfile" "$DEMO_DIR/agent-$name.log" "$root/hack/nodes/node.sh" exec "$name" \
-			"$bin/node-agent" --node-name "$name" --server "192.0.2.1:$AGENT_PORT" \
+			"$NODE_AGENT" --node-name "$name" --server "192.0.2.1:$AGENT_PORT" \
 			--ca-file "$DEMO_DIR/state/ca.crt" --join-token-file "$DEMO_DIR/state/join-token" \
 			--state-dir /var/lib/nmstate-agent --backend "$backend" \
 			--node-labels "kubernetes.io/hostname=$name,node-role.kubernetes.io/worker=,$labels"

@@ -27,7 +27,7 @@ ready_or_ended() { ready || ! alive "$pidfile"; }
 start() {
 	if ! alive "$pidfile"; then
 		check
-		launch "$pidfile" "$DEMO_DIR/server.log" "$bin/apiserver" --standalone \
+		launch "$pidfile" "$DEMO_DIR/server.log" "$APISERVER" --standalone \
 			--state-dir "$DEMO_DIR/state" --kubeconfig-out "$kubeconfig" --bind-address 127.0.0.1 --secure-port "$DEMO_PORT" \
 			--agent-bind-address 127.0.0.1 --agent-port "$AGENT_PORT" --agent-san 192.0.2.1
 	fi

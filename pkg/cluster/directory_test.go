@@ -18,6 +18,7 @@ package cluster
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +98,14 @@ func TestDirectoryFollowsTheNodes(t *testing.T) {
 		n.Status.Conditions[0] = corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, Reason: "NodeStatusUnknown", Message: "Kubelet stopped"}
 	})
 	until("not ready", func(n []fleet.Node) bool { return strings.Contains(n[0].NotReady, "Kubelet stopped") })
+	edit(func(n *corev1.Node) {
+		n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "node01"}, {Type: corev1.NodeExternalIP, Address: "203.0.113.1"},
+			{Type: corev1.NodeInternalIP, Address: "192.0.2.1"}, {Type: corev1.NodeInternalIP, Address: "2001:db8::1"}, {Type: corev1.NodeInternalIP, Address: "bad"}}
+	})
+	until("with its InternalIPs", func(n []fleet.Node) bool { return slices.Equal(n[0].Addresses, []string{"192.0.2.1", "2001:db8::1"}) })
+	if got, none := directory.Addresses("node01"), directory.Addresses("node99"); !slices.Equal(got, []string{"203.0.113.1", "192.0.2.1", "2001:db8::1"}) || none != nil {
+		t.Errorf("all addresses are %q, those of a node that is not there %q", got, none)
+	}
 	if err := nodes.Delete(ctx, "node02", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -113,6 +113,41 @@ func (d *door) expect(t *testing.T, says string, k knock) {
 	}
 }
 
+// speaks tells whether an agent may speak for a node, without joining.
+func (d *door) speaks(t *testing.T, k knock) error {
+	t.Helper()
+	md := metadata.Pairs(agent.NodeKey, strings.Repeat(k.key, minKey), agent.TokenKey, "Bearer "+k.token)
+	identity, err := d.Authenticate(metadata.NewIncomingContext(t.Context(), md))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return identity.Speaks(k.node)
+}
+
+// TestSpeaking changes nothing: neither does a node join by it, nor do its labels change.
+func TestSpeaking(t *testing.T) {
+	d := newDoor(t, t.TempDir(), clock.RealClock{}, unlimited)
+	if err := d.speaks(t, knock{token: shared, key: "a", node: "node01"}); !errors.Is(err, errNotJoined) {
+		t.Errorf("before it has joined: %v", err)
+	}
+	if nodes, _ := d.nodes.now(); len(nodes) != 0 {
+		t.Errorf("there are the nodes %v", nodes)
+	}
+	d.expect(t, "", knock{token: shared, key: "a", node: "node01"})
+	if err := d.speaks(t, knock{token: shared, key: "b", node: "node01"}); !errors.Is(err, errOtherKey) {
+		t.Errorf("with another key: %v", err)
+	}
+	if err := d.speaks(t, knock{token: "expired", key: "a", node: "node01"}); err != nil {
+		t.Errorf("with its key: %v", err)
+	}
+	if err := d.speaks(t, knock{token: shared, key: "a", node: "node02"}); err == nil {
+		t.Error("it speaks for another node")
+	}
+	if nodes, _ := d.nodes.now(); len(nodes) != 1 || nodes[0].Labels["a"] != "b" {
+		t.Errorf("the nodes became %+v", nodes)
+	}
+}
+
 func TestANameBelongsToTheFirstThatJoins(t *testing.T) {
 	dir := t.TempDir()
 	d := newDoor(t, dir, clock.RealClock{}, unlimited)
