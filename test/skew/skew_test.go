@@ -162,9 +162,10 @@ func available(obj *v1alpha1.NodeNetworkState) bool {
 	return apimeta.IsStatusConditionTrue(obj.Status.Conditions, v1alpha1.ConditionAvailable)
 }
 
-// desired returns the state of a dummy interface with that MTU.
-func desired(name string, mtu int) *v1alpha1.State {
-	return v1alpha1.NewState(fmt.Appendf(nil, `{"interfaces":[{"name":%q,"type":"dummy","state":"up","mtu":%d}]}`, name, mtu))
+// desired returns the state of a bridge with that address.
+func desired(name, address string) *v1alpha1.State {
+	return v1alpha1.NewState(fmt.Appendf(nil, `{"interfaces":[{"name":%q,"type":"linux-bridge","state":"up","bridge":{"port":[]},
+		"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":%q,"prefix-length":24}]}}]}`, name, address))
 }
 
 // specs are what every pair can do.
@@ -178,21 +179,21 @@ func (p *pair) specs() {
 		p.t.Fatalf("watching: %v", err)
 	}
 	defer watch.Stop()
-	p.on("ip", "link", "add", "seen0", "type", "dummy")
+	p.on("ip", "link", "add", "seen0", "type", "bridge")
 	p.seen(watch.ResultChan(), "seen0")
 	p.until("read again", func(obj *v1alpha1.NodeNetworkState) bool { return shows(obj, "seen0") })
 
-	for _, mtu := range []int{1400, 1300} {
-		p.write(mtu)
+	for _, address := range []string{"198.51.100.1", "198.51.100.2"} {
+		p.write(address)
 	}
 	stale := obj.DeepCopy()
-	stale.Spec.DesiredState = desired("skew0", 1200)
+	stale.Spec.DesiredState = desired("skew0", "198.51.100.3")
 	if _, err := p.states.Update(ctx, stale, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
 		p.t.Errorf("a write of a stale object got %v, not a conflict", err)
 	}
 
 	obj = p.until("available", available)
-	obj.Spec.DesiredState = desired("planned0", 1400)
+	obj.Spec.DesiredState = desired("planned0", "203.0.113.1")
 	planned, err := p.states.Update(ctx, obj, metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil || planned.Status.Difference == nil || !strings.Contains(string(planned.Status.Difference.Raw), "planned0") {
 		p.t.Errorf("a dry run got %+v, %v", planned, err)
@@ -207,11 +208,11 @@ func (p *pair) specs() {
 	}
 }
 
-// write makes the node have the interface skew0 with that MTU.
-func (p *pair) write(mtu int) {
+// write makes the node have the bridge skew0 with that address.
+func (p *pair) write(address string) {
 	p.t.Helper()
 	obj := p.until("available", available)
-	obj.Spec.DesiredState = desired("skew0", mtu)
+	obj.Spec.DesiredState = desired("skew0", address)
 	written, err := p.states.Update(p.t.Context(), obj, metav1.UpdateOptions{FieldManager: "skew"})
 	if err != nil {
 		p.t.Fatalf("a write: %v", err)
@@ -219,7 +220,7 @@ func (p *pair) write(mtu int) {
 	if last := written.Status.LastApply; last == nil || last.Outcome != v1alpha1.ApplyCommitted || written.Generation <= obj.Generation {
 		p.t.Errorf("the write was answered with generation %d, %+v", written.Generation, last)
 	}
-	if link := p.on("ip", "link", "show", "skew0"); !strings.Contains(link, fmt.Sprintf("mtu %d", mtu)) {
+	if link := p.on("ip", "addr", "show", "skew0"); !strings.Contains(link, address+"/24") {
 		p.t.Errorf("the node has\n%s", link)
 	}
 }

@@ -20,6 +20,8 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -121,6 +123,9 @@ func (o *Options) Run(ctx context.Context) error {
 func (o *Options) credentials() (uplink.Files, error) {
 	if o.TokenFile != "" {
 		return uplink.Files{Token: o.TokenFile}, nil
+	}
+	if err := os.MkdirAll(o.StateDir, 0o700); err != nil {
+		return uplink.Files{}, fmt.Errorf("making the agent's state folder: %w", err)
 	}
 	key := filepath.Join(o.StateDir, "node-key")
 	return uplink.Files{Token: o.JoinTokenFile, NodeKey: key}, secretfile.Ensure(key)

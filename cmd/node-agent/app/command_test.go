@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -94,4 +95,17 @@ func parse(options *Options, args []string) error {
 	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	options.AddFlags(flags)
 	return flags.Parse(args)
+}
+
+// TestFirstStart: the state folder is made for the agent's own key, too.
+func TestFirstStart(t *testing.T) {
+	options := NewOptions()
+	options.JoinTokenFile, options.StateDir = "token", filepath.Join(t.TempDir(), "a", "b")
+	files, err := options.credentials()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(files.NodeKey); err != nil {
+		t.Error(err)
+	}
 }
