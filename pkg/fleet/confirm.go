@@ -85,7 +85,7 @@ func (f *Fleet) testify(ctx context.Context, stream grpc.ServerStream) (*agentpb
 	}
 	ctx, leave := f.greeters.enter(ctx, identity.Name)
 	defer leave()
-	question, err := receiveFirst(ctx, func() (*agentpb.ConfirmRequest, error) {
+	question, err := receiveFirst(ctx, "question", func() (*agentpb.ConfirmRequest, error) {
 		question := &agentpb.ConfirmRequest{}
 		return question, stream.RecvMsg(question)
 	})

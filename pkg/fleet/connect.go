@@ -116,7 +116,7 @@ const maxHello = 64 << 10
 
 // receiveHello returns the first message, which must be a Hello and come before ctx ends.
 func receiveHello(ctx context.Context, stream agentpb.Fleet_ConnectServer) (*agentpb.Hello, error) {
-	message, err := receiveFirst(ctx, stream.Recv)
+	message, err := receiveFirst(ctx, "Hello", stream.Recv)
 	if err != nil {
 		return nil, err
 	}
@@ -127,8 +127,8 @@ func receiveHello(ctx context.Context, stream agentpb.Fleet_ConnectServer) (*age
 	return hello, checkGreeting(hello, hello.GetNode())
 }
 
-// receiveFirst returns the first message of a stream, which must come before ctx ends.
-func receiveFirst[M any](ctx context.Context, receive func() (M, error)) (M, error) {
+// receiveFirst returns the first message of a stream, which must come before ctx ends. what is what it is called.
+func receiveFirst[M any](ctx context.Context, what string, receive func() (M, error)) (M, error) {
 	type first struct {
 		message M
 		err     error
@@ -143,7 +143,7 @@ func receiveFirst[M any](ctx context.Context, receive func() (M, error)) (M, err
 		return r.message, r.err
 	case <-ctx.Done():
 		var none M
-		return none, status.Error(codes.DeadlineExceeded, "the first message did not come in time")
+		return none, status.Errorf(codes.DeadlineExceeded, "no %s came in time", what)
 	}
 }
 
