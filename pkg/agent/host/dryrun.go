@@ -76,7 +76,7 @@ func (h *Host) Validate(ctx context.Context, change agent.Change) (*agent.Plan, 
 	if err != nil {
 		return nil, failed(err)
 	}
-	return &agent.Plan{Object: obj}, nil
+	return &agent.Plan{Object: obj, Warnings: h.warnings(ctx, change, planned, nil)}, nil
 }
 
 // awaitTurn returns once this dry run may go on; the caller then releases

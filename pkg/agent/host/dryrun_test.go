@@ -21,6 +21,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -93,5 +94,36 @@ func TestADryRunThatWaitsInVainIsBusy(t *testing.T) {
 	h.dryRunWait = dryRunWait
 	if _, err := h.Validate(t.Context(), desire(t, h, veth(0))); err != nil {
 		t.Errorf("the next dry run ended with %v", err)
+	}
+}
+
+// TestADryRunWarnsOfWhatItCutsOff: of the way to the API server and of the node's address,
+// also where the state only makes the interface another one's port.
+func TestADryRunWarnsOfWhatItCutsOff(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
+		t.Fatal(err)
+	}
+	h.config.Server = "198.51.100.200:6444"
+	for name, test := range map[string]struct {
+		state string
+		want  []string
+	}{
+		"something else": {state: veth(1)},
+		"nothing":        {state: veth(0)},
+		"a bridge's port": {
+			state: `{"interfaces":[{"name":"v9br","type":"linux-bridge","state":"up","bridge":{"port":[{"name":"v0a"}]}}]}`,
+			want: []string{
+				"v0a becomes a port of v9br: it carries the way to the API server at 198.51.100.200:6444",
+				"198.51.100.1 goes, which is an InternalIP of this node: v0a becomes a port of v9br",
+			},
+		},
+	} {
+		change := desire(t, h, test.state)
+		change.Addresses = map[string][]string{"node1": {"198.51.100.1"}, "node2": {"198.51.100.2"}}
+		plan, err := h.Validate(t.Context(), change)
+		if err != nil || !slices.Equal(plan.Warnings, test.want) {
+			t.Errorf("%s: %v, warnings %q", name, err, plan.Warnings)
+		}
 	}
 }

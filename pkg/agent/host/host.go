@@ -54,6 +54,9 @@ type Config struct {
 	KeepUnmanagedVeths bool
 	// Confirmer is asked whether this node can be reached through a network that was changed.
 	Confirmer agent.Confirmer
+	// Server is the API server's address for agents, HOST:PORT. A dry run warns of what a
+	// change does to the way there; it does not if the address is empty.
+	Server string
 
 	// adjust lets tests change how transactions are made.
 	adjust func(*transaction.Config)
