@@ -100,9 +100,11 @@ func (c *change) goes(name string, address netip.Addr, entry map[string]any) str
 		return fmt.Sprintf("%s of %s is disabled", family, name)
 	case addressOf(c.wanted[name], address) != nil:
 		return ""
+	case !given: // also without DHCP: nmstate then makes a lease a static address
+		return ""
 	case automatic && (section["dhcp"] == false || section["autoconf"] == false && section["dhcp"] != true):
 		return fmt.Sprintf("%s gets no addresses from others any more", name)
-	case automatic || !given:
+	case automatic:
 		return ""
 	case len(list) == 0:
 		return fmt.Sprintf("%s keeps no configured address", name)

@@ -18,6 +18,7 @@ package impact
 
 import (
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,8 @@ const node = `{"interfaces": [
 const (
 	carries = ": it carries the way to the API server at 192.0.2.100:6444"
 	server  = "192.0.2.100:6444"
+	// nothingOutside is the warning that a change cannot be confirmed.
+	nothingOutside = "the change cannot be confirmed from elsewhere: the API server runs on this node, nothing outside of it answers, and there is no default gateway"
 )
 
 func over(iface string) *Way {
@@ -64,6 +67,7 @@ func over(iface string) *Way {
 }
 
 func TestWarnings(t *testing.T) {
+	told := map[string]bool{nothingOutside: true}
 	for name, test := range map[string]struct {
 		way *Way
 		// desired is the desired state, and difference too unless that is given.
@@ -157,6 +161,14 @@ func TestWarnings(t *testing.T) {
 			desired: `{"interfaces": [{"name": "eth0", "state": "up", "ipv4": {"enabled": true, "address": [{"ip": "192.0.2.2", "prefix-length": 24}, {"ip": "192.0.2.3", "prefix-length": 24}]}}]}`,
 			want:    []string{"eth0 changes (ipv4)" + carries},
 		},
+		"IPv4 is disabled": {
+			desired: `{"interfaces": [{"name": "eth0", "state": "up", "ipv4": {"enabled": false}}]}`,
+			want: []string{
+				"eth0 changes (ipv4)" + carries,
+				"the IPv4 default route via 192.0.2.1 over eth0 goes: ipv4 of eth0 is disabled",
+				"192.0.2.2 goes, which is an InternalIP of this node: ipv4 of eth0 is disabled",
+			},
+		},
 		"IPv6 is disabled": {
 			desired: `{"interfaces": [{"name": "eth0", "state": "up", "ipv6": {"enabled": false}}]}`,
 			want: []string{
@@ -170,6 +182,10 @@ func TestWarnings(t *testing.T) {
 				"the default route and the DNS servers can change: dhcp of eth4 in ipv4 becomes false",
 				"203.0.113.9 goes, which is an InternalIP of this node: eth4 gets no addresses from others any more",
 			},
+		},
+		"a lease without DHCP": { // nmstate makes it a static address
+			desired: `{"interfaces": [{"name": "eth4", "state": "up", "ipv4": {"enabled": true, "dhcp": false}}]}`,
+			want:    []string{"the default route and the DNS servers can change: dhcp of eth4 in ipv4 becomes false"},
 		},
 		"a lease becomes static": {
 			desired: `{"interfaces": [{"name": "eth4", "state": "up", "ipv4": {"enabled": true, "dhcp": false, "address": [{"ip": "203.0.113.9", "prefix-length": 24}]}}]}`,
@@ -229,12 +245,38 @@ func TestWarnings(t *testing.T) {
 			if err != nil || !slices.Equal(got, test.want) {
 				t.Errorf("error %v, got:\n%s\nwant:\n%s", err, strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 			}
+			for _, warning := range got {
+				told[warning] = true
+			}
 		})
+	}
+	for _, example := range examplesOfTheGuide(t) {
+		if !told[example] {
+			t.Errorf("the guide has a warning that was not given here: %s", example)
+		}
 	}
 }
 
+// examplesOfTheGuide returns the warnings that the user guide shows.
+func examplesOfTheGuide(t *testing.T) []string {
+	guide, err := os.ReadFile("../../../../docs/user-guide/probes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(guide), "## What a dry run warns of")
+	var examples []string
+	for line := range strings.Lines(section) {
+		if cells := strings.Split(line, "|"); len(cells) == 4 && strings.Contains(cells[2], "`") {
+			examples = append(examples, strings.Trim(cells[2], "` "))
+		}
+	}
+	if len(examples) == 0 {
+		t.Error("the guide shows no warnings")
+	}
+	return examples
+}
+
 func TestWarnsThatNothingOutsideCanConfirm(t *testing.T) {
-	const want = "the change cannot be confirmed from elsewhere: the API server runs on this node, nothing outside of it answers, and there is no default gateway"
 	for name, test := range map[string]struct {
 		testimony *agent.Testimony
 		gateway   bool
@@ -248,7 +290,7 @@ func TestWarnsThatNothingOutsideCanConfirm(t *testing.T) {
 	} {
 		state := []byte(`{"interfaces": [{"name": "eth3", "state": "up", "mtu": 9000}]}`)
 		got, err := Warnings(Input{Desired: state, Difference: state, Current: []byte(node), Testimony: test.testimony, HasGateway: test.gateway})
-		if err != nil || slices.Contains(got, want) != test.warns || len(got) > 1 {
+		if err != nil || slices.Contains(got, nothingOutside) != test.warns || len(got) > 1 {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
 	}
