@@ -161,9 +161,28 @@ func (c *change) hasPods(controller string) bool {
 	return false
 }
 
-// isPod tells whether an interface is the host's end of a pod's veth: the other end is
-// not in this network namespace, or NetworkManager leaves it alone.
+// isPod tells whether an interface is the host's end of a pod's veth: NetworkManager
+// leaves it alone, or its other end is not in this network namespace and a bridge or a
+// route to a single address uses it. The node itself may be a container: then its own
+// interfaces are such veths, too, but not used like that.
 func (c *change) isPod(name string) bool {
 	iface := c.there[name]
-	return iface["type"] == "veth" && (iface["state"] == "ignore" || tree.StringAt(tree.Object(iface["veth"]), "peer") == "")
+	switch {
+	case iface["type"] != "veth":
+		return false
+	case iface["state"] == "ignore":
+		return true
+	case tree.StringAt(tree.Object(iface["veth"]), "peer") != "":
+		return false
+	}
+	return c.controllers[name] != "" || c.hasHostRoute(name)
+}
+
+// hasHostRoute tells whether a route to a single address leads over an interface.
+func (c *change) hasHostRoute(name string) bool {
+	return slices.ContainsFunc(tree.List(tree.Object(c.current["routes"]), "running"), func(item any) bool {
+		route := tree.Object(item)
+		prefix, err := netip.ParsePrefix(tree.StringAt(route, "destination"))
+		return err == nil && prefix.IsSingleIP() && tree.StringAt(route, "next-hop-interface") == name
+	})
 }
