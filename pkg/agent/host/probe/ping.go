@@ -26,6 +26,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/icmp"
@@ -71,22 +73,28 @@ func echo(ctx context.Context, target netip.Addr) error {
 	return fmt.Errorf("no echo reply from %s within %s", target, elapsed(start))
 }
 
-// echoConn is a raw ICMP socket that is connected to one target.
+// echoConn is an ICMP socket that is connected to one target.
 type echoConn struct {
-	conn *net.IPConn
-	// message is the request. Its identifier and data are random, so that the answer to
-	// another program's ping is not taken for its answer.
+	conn connectedSocket
+	// message is the request. Its data are random, so that the answer to another
+	// program's ping is not taken for its answer.
 	message  icmp.Message
 	request  icmp.Echo
 	protocol int
 	reply    icmp.Type
 }
 
+// connectedSocket is a socket that is connected, and receives whole packets.
+type connectedSocket interface {
+	net.PacketConn
+	syscall.Conn
+	Write(packet []byte) (int, error)
+}
+
 // newEcho opens a socket for pings of a target.
 //
-// The socket is a raw one: the kernel's ping sockets are only for the groups in
-// net.ipv4.ping_group_range, in which root need not be. It is connected, and has the
-// option RECVERR, so that the kernel reports when the target cannot be reached.
+// The socket is connected, and has the option RECVERR, so that the kernel reports when
+// the target cannot be reached.
 func newEcho(target netip.Addr) (*echoConn, error) {
 	e := &echoConn{protocol: unix.IPPROTO_ICMP, reply: ipv4.ICMPTypeEchoReply}
 	network, level, option := "ip4:icmp", unix.IPPROTO_IP, unix.IP_RECVERR
@@ -95,7 +103,12 @@ func newEcho(target netip.Addr) (*echoConn, error) {
 		e.protocol, e.reply, e.message.Type = unix.IPPROTO_ICMPV6, ipv6.ICMPTypeEchoReply, ipv6.ICMPTypeEchoRequest
 		network, level, option = "ip6:ipv6-icmp", unix.IPPROTO_IPV6, unix.IPV6_RECVERR
 	}
-	conn, err := net.DialIP(network, nil, &net.IPAddr{IP: target.AsSlice(), Zone: zoneIndex(target).Zone()})
+	target = zoneIndex(target)
+	var conn connectedSocket
+	conn, err := net.DialIP(network, nil, &net.IPAddr{IP: target.AsSlice(), Zone: target.Zone()})
+	if errors.Is(err, unix.EPERM) {
+		conn, err = dialPing(target, e.protocol)
+	}
 	if err != nil {
 		return nil, errnoOf(err)
 	}
@@ -111,8 +124,37 @@ func newEcho(target netip.Addr) (*echoConn, error) {
 	return e, nil
 }
 
+// dialPing opens one of the kernel's ping sockets, which need no CAP_NET_RAW, unlike raw
+// ones, but a group in net.ipv4.ping_group_range. The zone of the target is an index.
+func dialPing(target netip.Addr, protocol int) (connectedSocket, error) {
+	family, address := unix.AF_INET6, unix.Sockaddr(nil)
+	if target.Is4() {
+		family, address = unix.AF_INET, &unix.SockaddrInet4{Addr: target.As4()}
+	} else {
+		zone, _ := strconv.ParseUint(target.Zone(), 10, 32) // 0 if there is none
+		address = &unix.SockaddrInet6{Addr: target.As16(), ZoneId: uint32(zone)}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+	if errors.Is(err, unix.EACCES) {
+		return nil, errors.New("the agent has neither CAP_NET_RAW nor a group in net.ipv4.ping_group_range")
+	}
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), "ping")
+	defer file.Close() // FilePacketConn makes a copy
+	if err := unix.Connect(fd, address); err != nil {
+		return nil, err
+	}
+	conn, err := net.FilePacketConn(file)
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UDPConn), nil
+}
+
 // setOption switches an option of a socket on.
-func setOption(conn *net.IPConn, level, option int) error {
+func setOption(conn syscall.Conn, level, option int) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return err
@@ -154,14 +196,15 @@ func (e *echoConn) receive(ctx context.Context, deadline time.Time) error {
 	}
 }
 
-// answeredBy tells whether a packet is the answer to a request.
+// answeredBy tells whether a packet is the answer to a request. The identifier does not
+// matter: a ping socket has one of its own.
 func (e *echoConn) answeredBy(packet []byte) bool {
 	message, err := icmp.ParseMessage(e.protocol, packet)
 	if err != nil || message.Type != e.reply {
 		return false
 	}
 	body, ok := message.Body.(*icmp.Echo)
-	return ok && body.ID == e.request.ID && bytes.Equal(body.Data, e.request.Data)
+	return ok && bytes.Equal(body.Data, e.request.Data)
 }
 
 // errnoOf returns the kernel's error in err, without what Go says around it.

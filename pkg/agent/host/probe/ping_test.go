@@ -19,9 +19,12 @@ package probe
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
@@ -66,6 +69,51 @@ func TestPing(t *testing.T) {
 func sameButTime(got, want string) bool {
 	cut := func(text string) string { before, _, _ := strings.Cut(text, " within "); return before }
 	return cut(got) == cut(want)
+}
+
+// A container need not have CAP_NET_RAW: the kernel's ping sockets do without, if the
+// node lets this group use them.
+func TestPingWithoutRawSockets(t *testing.T) {
+	newNeighbourHost(t)
+	unprivileged(t, func() {
+		err := ping(within(t, patience), "192.0.2.1")
+		if err == nil || !strings.Contains(err.Error(), "CAP_NET_RAW") {
+			t.Errorf("no ping sockets for this group: got %v", err)
+		}
+	})
+	sysctl(t, "net/ipv4/ping_group_range", "0 0")
+	unprivileged(t, func() {
+		for _, address := range []string{"192.0.2.1", "2001:db8::1", "fe80::1%up0"} {
+			if err := ping(within(t, patience), address); err != nil {
+				t.Errorf("ping %s: %v", address, err)
+			}
+		}
+		if err := ping(within(t, time.Minute), "192.0.2.77"); err == nil || err.Error() != "cannot ping 192.0.2.77: no route to host" {
+			t.Errorf("an absent host: got %v", err)
+		}
+	})
+}
+
+// unprivileged runs a test on a thread without CAP_NET_RAW.
+func unprivileged(t *testing.T, run func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // for ever
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var sets [2]unix.CapUserData
+		if err := unix.Capget(&header, &sets[0]); err != nil {
+			t.Error(err)
+			return
+		}
+		sets[0].Effective &^= 1 << unix.CAP_NET_RAW
+		if err := unix.Capset(&header, &sets[0]); err != nil {
+			t.Error(err)
+			return
+		}
+		run()
+	}()
+	<-done
 }
 
 // A host that is not there is found out before the timeout: the kernel's ARP gives up first.
