@@ -87,7 +87,8 @@ func (strategy) PrepareForUpdate(_ context.Context, updated, current runtime.Obj
 }
 
 // ValidateUpdate implements rest.RESTUpdateStrategy. It bounds what would make the node's
-// object too large. What is wrong within desiredState nmstate tells, on the node.
+// object too large, and tells what is wrong with the spec but for what is within desiredState:
+// that nmstate tells, on the node.
 func (strategy) ValidateUpdate(_ context.Context, updated, current runtime.Object) field.ErrorList {
 	now, before := updated.(*v1alpha1.NodeNetworkState), current.(*v1alpha1.NodeNetworkState)
 	var errs field.ErrorList
@@ -105,7 +106,7 @@ func (strategy) ValidateUpdate(_ context.Context, updated, current runtime.Objec
 		errs = append(errs, field.Forbidden(field.NewPath("status"), "it is read-only: it shows what the node is"))
 	}
 	errs = append(errs, v1alpha1.ValidateManagedFields(now.ManagedFields, metadata.Child("managedFields"))...)
-	return append(errs, v1alpha1.ValidateState(now.Spec.DesiredState, field.NewPath("spec", "desiredState"))...)
+	return append(errs, v1alpha1.ValidateSpec(&now.Spec, field.NewPath("spec"))...)
 }
 
 // WarningsOnUpdate implements rest.RESTUpdateStrategy.

@@ -77,16 +77,20 @@ func TestWhatMayBeChanged(t *testing.T) {
 		change func(*v1alpha1.NodeNetworkState)
 		field  string
 	}{
-		"nothing":         {func(*v1alpha1.NodeNetworkState) {}, ""},
-		"annotations":     {func(n *v1alpha1.NodeNetworkState) { n.Annotations = map[string]string{"a": "b"} }, ""},
-		"spec":            {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = v1alpha1.NewState([]byte(`{"b":2}`)) }, ""},
-		"no spec":         {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = nil }, ""},
-		"no object":       {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = v1alpha1.NewState([]byte(`7`)) }, "spec.desiredState"},
-		"labels":          {func(n *v1alpha1.NodeNetworkState) { n.Labels = nil }, "metadata.labels"},
-		"owner":           {func(n *v1alpha1.NodeNetworkState) { n.OwnerReferences = []metav1.OwnerReference{{}} }, "metadata.ownerReferences"},
-		"finalizers":      {func(n *v1alpha1.NodeNetworkState) { n.Finalizers = []string{"a/b"} }, "metadata.finalizers"},
-		"status":          {func(n *v1alpha1.NodeNetworkState) { n.Status.Backend = "x" }, "status"},
-		"current state":   {func(n *v1alpha1.NodeNetworkState) { n.Status.CurrentState = nil }, "status"},
+		"nothing":       {func(*v1alpha1.NodeNetworkState) {}, ""},
+		"annotations":   {func(n *v1alpha1.NodeNetworkState) { n.Annotations = map[string]string{"a": "b"} }, ""},
+		"spec":          {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = v1alpha1.NewState([]byte(`{"b":2}`)) }, ""},
+		"no spec":       {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = nil }, ""},
+		"no object":     {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = v1alpha1.NewState([]byte(`7`)) }, "spec.desiredState"},
+		"labels":        {func(n *v1alpha1.NodeNetworkState) { n.Labels = nil }, "metadata.labels"},
+		"owner":         {func(n *v1alpha1.NodeNetworkState) { n.OwnerReferences = []metav1.OwnerReference{{}} }, "metadata.ownerReferences"},
+		"finalizers":    {func(n *v1alpha1.NodeNetworkState) { n.Finalizers = []string{"a/b"} }, "metadata.finalizers"},
+		"status":        {func(n *v1alpha1.NodeNetworkState) { n.Status.Backend = "x" }, "status"},
+		"current state": {func(n *v1alpha1.NodeNetworkState) { n.Status.CurrentState = nil }, "status"},
+		"probes, wrong": {func(n *v1alpha1.NodeNetworkState) { n.Spec.Probes = []v1alpha1.Probe{{Name: "a"}} }, "spec.probes[0]"},
+		"probes": {func(n *v1alpha1.NodeNetworkState) {
+			n.Spec.Probes = []v1alpha1.Probe{{Name: "a", Ping: &v1alpha1.PingProbe{}}}
+		}, ""},
 		"spec, too large": {func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState = described("<", v1alpha1.MaxDesiredState) }, "spec.desiredState"},
 		"spec, as large as may be": {func(n *v1alpha1.NodeNetworkState) {
 			n.Spec.DesiredState = described("<", v1alpha1.MaxDesiredState-len(`{"description":""}`))
@@ -130,6 +134,33 @@ func TestTable(t *testing.T) {
 			"Default Route": "192.0.2.1%eth0", "Last Apply": "<none>", "Joined": "2026-02-03T04:05:06Z", "Addresses": "192.0.2.7/24,2001:db8::7/64", "Backend": "Kernel"}[column.Name]
 		if cell := got.Rows[0].Cells[i]; want != nil && cell != want {
 			t.Errorf("%s is %v, want %v", column.Name, cell, want)
+		}
+	}
+}
+
+// TestTableOfChanges: how the last change went, and until when it can be confirmed.
+func TestTableOfChanges(t *testing.T) {
+	until := metav1.NewTime(time.Date(2026, 2, 3, 5, 5, 6, 0, time.FixedZone("", 3600)))
+	ended := metav1.NewTime(time.Now().Add(-5 * time.Minute))
+	for _, test := range []struct {
+		last              v1alpha1.LastApply
+		column, confirmed string
+	}{
+		{v1alpha1.LastApply{Outcome: v1alpha1.ApplyInProgress, ConfirmBefore: &until}, "AwaitingConfirmation until 2026-02-03T04:05:06Z", "<none>"},
+		{v1alpha1.LastApply{Outcome: v1alpha1.ApplyCommitted, ConfirmBefore: &until, FinishTime: &ended, ConfirmedBy: v1alpha1.WitnessUser}, "Committed (5m ago)", "User"},
+		{v1alpha1.LastApply{Outcome: v1alpha1.ApplyInProgress, StartTime: ended}, "InProgress (5m ago)", "<none>"},
+	} {
+		n := node()
+		n.Status.LastApply = &test.last
+		got, err := table{}.ConvertToTable(t.Context(), n, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, column := range got.ColumnDefinitions {
+			want := map[string]any{"Last Apply": test.column, "Confirmed By": test.confirmed}[column.Name]
+			if cell := got.Rows[0].Cells[i]; want != nil && cell != want {
+				t.Errorf("%s is %v, want %v", column.Name, cell, want)
+			}
 		}
 	}
 }

@@ -45,7 +45,7 @@ var columns = []metav1.TableColumnDefinition{
 	{Name: "In Sync", Type: "string", Description: "Whether all of spec.desiredState holds: True, False or Unknown."},
 	{Name: "Interfaces", Type: "string", Description: "How many interfaces are up, of all."},
 	{Name: "Default Route", Type: "string", Description: "Next hop and interface of the IPv4 default route, or else of the IPv6 one."},
-	{Name: "Last Apply", Type: "string", Description: "How the last change ended, and how long ago."},
+	{Name: "Last Apply", Type: "string", Description: "How the last change ended, and how long ago; or until when it waits for a manual confirmation."},
 	{Name: "Age", Type: "string", Description: "Time since the node was made known."},
 	{Name: "Joined", Type: "string", Priority: wide, Description: "When the node joined the standalone server; in a cluster, when its Node was made."},
 	{Name: "Addresses", Type: "string", Priority: wide, Description: "Addresses of the node's interfaces that are up, without link-local and loopback ones."},
@@ -53,6 +53,7 @@ var columns = []metav1.TableColumnDefinition{
 	{Name: "Agent", Type: "string", Priority: wide, Description: "Version of the node's agent."},
 	{Name: "NMState", Type: "string", Priority: wide, Description: "Version of libnmstate in the node's agent."},
 	{Name: "NetworkManager", Type: "string", Priority: wide, Description: "Version of NetworkManager on the node."},
+	{Name: "Confirmed By", Type: "string", Priority: wide, Description: "What has confirmed the last change: it answered through the changed network, or is the user who decided."},
 }
 
 // ConvertToTable implements rest.TableConvertor.
@@ -100,6 +101,7 @@ func row(n *v1alpha1.NodeNetworkState) metav1.TableRow {
 			orNone(n.Status.AgentVersion),
 			orNone(n.Status.NmstateVersion),
 			orNone(n.Status.NetworkManagerVersion),
+			confirmedBy(n.Status.LastApply),
 		},
 	}
 }
@@ -122,11 +124,26 @@ func lastApply(last *v1alpha1.LastApply) string {
 	if last == nil {
 		return "<none>"
 	}
+	if waits(last) {
+		return fmt.Sprintf("%s until %s", v1alpha1.ReasonAwaitingConfirmation, at(last.ConfirmBefore.Time))
+	}
 	when := last.StartTime.Time
 	if last.FinishTime != nil {
 		when = last.FinishTime.Time
 	}
 	return fmt.Sprintf("%s (%s ago)", last.Outcome, age(when))
+}
+
+// waits tells whether a change waits for a manual confirmation.
+func waits(last *v1alpha1.LastApply) bool {
+	return last != nil && last.Outcome == v1alpha1.ApplyInProgress && last.ConfirmBefore != nil
+}
+
+func confirmedBy(last *v1alpha1.LastApply) string {
+	if last == nil {
+		return "<none>"
+	}
+	return orNone(string(last.ConfirmedBy))
 }
 
 func age(since time.Time) string {

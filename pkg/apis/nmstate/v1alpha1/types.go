@@ -24,6 +24,9 @@ import (
 // +genclient:nonNamespaced
 // +genclient:onlyVerbs=get,list,watch,update,patch,apply
 // +genclient:noStatus
+// +genclient:method=Confirm,verb=create,subresource=confirm,input=TransactionReference,result=NodeNetworkState
+// +genclient:method=Rollback,verb=create,subresource=rollback,input=TransactionReference,result=NodeNetworkState
+// +genclient:method=GetHistory,verb=get,subresource=history,result=NodeNetworkStateHistory
 // +kubebuilder:object:root=true
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
@@ -417,6 +420,31 @@ const (
 	ReasonRecordNotWritable = "RecordNotWritable"
 	// ReasonNoFailure: Failing is False.
 	ReasonNoFailure = "NoFailure"
+)
+
+// Reasons of a change that was not committed, in status.lastApply.reason and in the
+// answer to whoever asked for it, beside nmstate's own error kinds.
+const (
+	// ReasonNotReachable: the node could not reach the API server over a new connection, before the change or after it.
+	ReasonNotReachable = "NotReachable"
+	// ReasonProbeFailed: a probe that passed before the change fails after it, and is required.
+	ReasonProbeFailed = "ProbeFailed"
+	// ReasonNotConfirmed: nobody has confirmed the change in time.
+	ReasonNotConfirmed = "NotConfirmed"
+	// ReasonRolledBackByUser: a user has rolled the change back, by the subresource "rollback".
+	ReasonRolledBackByUser = "RolledBackByUser"
+	// ReasonTimedOut: nmstate or NetworkManager took longer than it may.
+	ReasonTimedOut = "TimedOut"
+	// ReasonAgentStopped: the node's agent was stopped before the change was confirmed.
+	ReasonAgentStopped = "AgentStopped"
+	// ReasonAgentDied: the node's agent died before the change was confirmed; the process that applied the change has undone it.
+	ReasonAgentDied = "AgentDied"
+	// ReasonAgentRestarted: the node's agent died before the change was confirmed; the next agent has undone it.
+	ReasonAgentRestarted = "AgentRestarted"
+	// ReasonRebooted: the node was rebooted before the change was confirmed.
+	ReasonRebooted = "Rebooted"
+	// ReasonCommitLost: NetworkManager has rolled the change back before it was told to commit it.
+	ReasonCommitLost = "CommitLost"
 )
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
