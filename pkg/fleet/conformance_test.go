@@ -32,11 +32,17 @@ import (
 // TestConformance runs the suite on an agent at the other end of a stream: TLS,
 // the uplink, and the fleet with its sink.
 func TestConformance(t *testing.T) {
-	conformance.Run(t, func(t *testing.T) conformance.Harness {
-		s := startServer(t, nil, "node01")
-		node := s.join("node01")
-		return &harness{fake.NewHarness(node), &remote{fleet: s.Fleet, feed: s.sink.feed("node01")}}
-	})
+	conformance.Run(t, newHarness)
+}
+
+func TestTransactions(t *testing.T) {
+	conformance.RunTransactions(t, newHarness)
+}
+
+func newHarness(t *testing.T) conformance.Harness {
+	s := startServer(t, nil, "node01")
+	node := s.join("node01")
+	return &harness{fake.NewHarness(node), &remote{fleet: s.Fleet, feed: s.sink.feed("node01")}}
 }
 
 // harness is the fake node's, seen through the stream.
@@ -71,7 +77,11 @@ func (r *remote) Validate(ctx context.Context, change agent.Change) (*agent.Plan
 }
 
 func (r *remote) Decide(ctx context.Context, decision agent.Decision) (*v1alpha1.NodeNetworkState, error) {
-	return r.fleet.Decide(ctx, "node01", decision)
+	obj, err := r.fleet.Decide(ctx, "node01", decision)
+	if settled := r.feed.Settled(ctx); err == nil {
+		err = settled
+	}
+	return obj, err
 }
 
 func (r *remote) History(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory, error) {

@@ -17,7 +17,6 @@ limitations under the License.
 package fake
 
 import (
-	"cmp"
 	"context"
 	"maps"
 
@@ -42,20 +41,10 @@ func (a *Agent) Validate(ctx context.Context, change agent.Change) (*agent.Plan,
 	if err != nil {
 		return nil, err
 	}
-	obj := compose(a.record.with(change), a.network, a.applying, a.feed.Last())
+	obj := compose(a.record.with(change), a.network, a.progress(), a.feed.Last())
 	obj.Status.Difference = a.network.missing(wanted)
 	obj.Status.LastSuccessfulUpdateTime = a.feed.Last().Status.LastSuccessfulUpdateTime
 	return &agent.Plan{Object: obj}, nil
-}
-
-// Decide implements agent.Agent.
-func (a *Agent) Decide(ctx context.Context, _ agent.Decision) (*v1alpha1.NodeNetworkState, error) {
-	return nil, cmp.Or(ctx.Err(), error(agent.NothingAwaits("")))
-}
-
-// History implements agent.Agent.
-func (a *Agent) History(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory, error) {
-	return &v1alpha1.NodeNetworkStateHistory{}, ctx.Err()
 }
 
 // Apply implements agent.Agent.
@@ -81,46 +70,52 @@ func (a *Agent) Apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeN
 	}
 }
 
-// apply carries the change out, to its end.
+// apply carries the change out, to its end or until it waits for a manual confirmation.
 func (a *Agent) apply(change agent.Change) (*v1alpha1.NodeNetworkState, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.applying {
+	if a.applying || a.waiting != nil {
 		return nil, agent.BusyWith(a.record.lastApply)
 	}
 	if err := a.checkBase(change); err != nil {
 		return nil, err
 	}
-	after := a.record.with(change)
-	current, err := parse(a.record.desired)
+	before, after := a.record, a.record.with(change)
+	current, err := parse(before.spec.DesiredState)
 	if err != nil {
 		return nil, err
 	}
-	specChanges := after.generation != a.record.generation
-	again := sameMetadata(a.record, after) && (a.network.missing(current) != nil || agent.ApplyFailed(a.record.lastApply))
+	specChanges := after.generation != before.generation
+	again := sameMetadata(before, after) && (a.network.missing(current) != nil || agent.ApplyFailed(before.lastApply))
 	if !specChanges && !again {
 		a.record = after
 		a.publish()
 		return a.feed.Last(), nil
 	}
-	story := v1alpha1.LastApply{
-		Generation: after.generation,
-		User:       change.User,
-		StartTime:  now(),
-		Outcome:    v1alpha1.ApplyInProgress,
-	}
+	t := a.begin(change, before, after)
 	wanted, err := a.checkState(change)
-	if err == nil {
-		err = a.carryOut(change, story, wanted)
+	switch {
+	case err != nil || specChanges && sameMeaning(before.spec.DesiredState, after.spec.DesiredState):
+		// It is refused, or asks nothing of the network.
+	default:
+		t.entry.Difference = a.network.missing(wanted)
+		t.entry.Revert = a.network.revert(wanted)
+		err = a.carryOut(change, t, wanted)
+		if err == nil && len(wanted) > 0 {
+			if t.confirmation() == v1alpha1.ConfirmManually {
+				return a.await(t), nil
+			}
+			t.witness()
+		}
 	}
-	return a.finish(after, story, err)
+	return a.finish(t, err)
 }
 
 // carryOut changes the network; the lock is released while the hook runs.
-func (a *Agent) carryOut(change agent.Change, story v1alpha1.LastApply, wanted network) error {
+func (a *Agent) carryOut(change agent.Change, t *waiting, wanted network) error {
 	a.applying = true
 	a.counts.Applies++
-	a.record.lastApply = &story
+	a.record.lastApply = t.entry.LastApply.DeepCopy()
 	a.publish()
 	hook := a.hooks.Apply
 	a.mu.Unlock()
@@ -131,32 +126,10 @@ func (a *Agent) carryOut(change agent.Change, story v1alpha1.LastApply, wanted n
 	a.mu.Lock()
 	a.applying = false
 	if err == nil {
+		t.network = a.network
 		a.network = a.network.merged(wanted)
 	}
 	return err
-}
-
-// finish records how the apply ended, and answers.
-func (a *Agent) finish(after record, story v1alpha1.LastApply, err error) (*v1alpha1.NodeNetworkState, error) {
-	finished := now()
-	story.FinishTime = &finished
-	if err == nil {
-		story.Outcome = v1alpha1.ApplyCommitted
-		a.record = after
-	} else {
-		story.Outcome = v1alpha1.ApplyRolledBack
-		if agent.KindOf(err) == agent.Invalid {
-			story.Outcome = v1alpha1.ApplyRejected
-		}
-		wire := agent.ErrorToWire(err)
-		story.Reason, story.Message = wire.Reason, wire.Message
-	}
-	a.record.lastApply = &story
-	a.publish()
-	if err != nil {
-		return nil, err
-	}
-	return a.feed.Last(), nil
 }
 
 // checkBase returns an error of kind Conflict if the change starts from another object.
@@ -187,11 +160,20 @@ func (r record) with(change agent.Change) record {
 	for _, entry := range change.Object.ManagedFields {
 		r.managedFields = append(r.managedFields, *entry.DeepCopy())
 	}
-	if !sameMeaning(r.desired, change.Object.Spec.DesiredState) {
-		r.desired = change.Object.Spec.DesiredState.DeepCopy()
+	if !sameSpec(r.spec, change.Object.Spec) {
+		r.spec = *change.Object.Spec.DeepCopy()
 		r.generation++
 	}
 	return r
+}
+
+// sameSpec tells whether two specs mean the same.
+func sameSpec(a, b v1alpha1.NodeNetworkStateSpec) bool {
+	if !sameMeaning(a.DesiredState, b.DesiredState) {
+		return false
+	}
+	a.DesiredState, b.DesiredState = nil, nil
+	return equality.Semantic.DeepEqual(a, b)
 }
 
 // sameMetadata tells whether the annotations and managed fields of two records are the same.

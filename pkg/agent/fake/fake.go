@@ -63,6 +63,10 @@ type Agent struct {
 	record  record
 	// applying is whether an apply is under way.
 	applying bool
+	// waiting is the change that waits for a manual confirmation, nil if none does.
+	waiting *waiting
+	// history has the last changes, the newest first.
+	history []v1alpha1.HistoryEntry
 }
 
 // record is the durable part of the object.
@@ -70,7 +74,7 @@ type record struct {
 	annotations   map[string]string
 	managedFields []metav1.ManagedFieldsEntry
 	generation    int64
-	desired       *v1alpha1.State
+	spec          v1alpha1.NodeNetworkStateSpec
 	lastApply     *v1alpha1.LastApply
 }
 
@@ -169,13 +173,24 @@ func (a *Agent) barrier() (read bool, err error) {
 func (a *Agent) publish() {
 	a.counts.Reads++
 	last := a.feed.Last()
-	next := compose(a.record, a.network, a.applying, last)
+	next := compose(a.record, a.network, a.progress(), last)
 	if last != nil && sameObject(last, next) {
 		return
 	}
 	read := now()
 	next.Status.LastSuccessfulUpdateTime = &read
 	a.feed.Publish(next)
+}
+
+// progress returns the reason why Progressing is True, nothing if it is not. The caller holds the lock.
+func (a *Agent) progress() string {
+	switch {
+	case a.applying:
+		return v1alpha1.ReasonApplying
+	case a.waiting != nil:
+		return v1alpha1.ReasonAwaitingConfirmation
+	}
+	return ""
 }
 
 // now returns the time as it is after it was in a JSON text.

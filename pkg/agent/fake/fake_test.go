@@ -25,3 +25,7 @@ import (
 func TestConformance(t *testing.T) {
 	conformance.Run(t, func(t *testing.T) conformance.Harness { return NewHarness(New()) })
 }
+
+func TestTransactions(t *testing.T) {
+	conformance.RunTransactions(t, func(t *testing.T) conformance.Harness { return NewHarness(New()) })
+}

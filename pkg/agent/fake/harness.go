@@ -95,6 +95,9 @@ func (h *Harness) Drift(t *testing.T) {
 	})
 }
 
+// Expire ends the time in which the change that waits can be confirmed.
+func (h *Harness) Expire(*testing.T) { h.node.Expire() }
+
 func (h *Harness) edit(t *testing.T, edit func(network) network) {
 	t.Helper()
 	h.node.mu.Lock()

@@ -126,6 +126,28 @@ func (n network) merged(wanted network) network {
 	return result
 }
 
+// revert returns the state that makes the network what it is now, once the wanted one was applied.
+func (n network) revert(wanted network) *v1alpha1.State {
+	result := network{}
+	for key := range wanted {
+		if value, there := n[key]; there && key != "interfaces" {
+			result[key] = value
+		}
+	}
+	var interfaces []any
+	for _, i := range wanted.interfaces() {
+		if before := n.named(nameOf(i)); before != nil {
+			interfaces = append(interfaces, before)
+		} else {
+			interfaces = append(interfaces, map[string]any{"name": nameOf(i), "state": "absent"})
+		}
+	}
+	if interfaces != nil {
+		result["interfaces"] = interfaces
+	}
+	return result.state()
+}
+
 // missing returns what of the wanted network does not hold, nil if all does.
 func (n network) missing(wanted network) *v1alpha1.State {
 	result := network{}

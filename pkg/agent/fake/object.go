@@ -29,15 +29,16 @@ import (
 )
 
 // compose returns the object that shows the record and the network; conditions
-// that are as in the last object keep their times.
-func compose(r record, n network, applying bool, last *v1alpha1.NodeNetworkState) *v1alpha1.NodeNetworkState {
+// that are as in the last object keep their times. progress is the reason why
+// Progressing is True, nothing if it is not.
+func compose(r record, n network, progress string, last *v1alpha1.NodeNetworkState) *v1alpha1.NodeNetworkState {
 	obj := &v1alpha1.NodeNetworkState{}
 	obj.Annotations = maps.Clone(r.annotations)
 	for _, entry := range r.managedFields {
 		obj.ManagedFields = append(obj.ManagedFields, *entry.DeepCopy())
 	}
 	obj.Generation = r.generation
-	obj.Spec.DesiredState = r.desired.DeepCopy()
+	obj.Spec = *r.spec.DeepCopy()
 	obj.Status = v1alpha1.NodeNetworkStateStatus{
 		CurrentState:       n.state(),
 		LastApply:          r.lastApply.DeepCopy(),
@@ -47,14 +48,14 @@ func compose(r record, n network, applying bool, last *v1alpha1.NodeNetworkState
 		AgentVersion:       version.Version,
 		NmstateVersion:     "fake",
 	}
-	wanted, err := parse(r.desired)
+	wanted, err := parse(r.spec.DesiredState)
 	if err == nil {
 		obj.Status.Difference = n.missing(wanted)
 	}
 	if last != nil {
 		obj.Status.Conditions = last.DeepCopy().Status.Conditions
 	}
-	for _, condition := range conditions(obj, wanted, applying) {
+	for _, condition := range conditions(obj, wanted, progress) {
 		condition.ObservedGeneration = r.generation
 		condition.LastTransitionTime = now()
 		apimeta.SetStatusCondition(&obj.Status.Conditions, condition)
@@ -76,7 +77,7 @@ func (n network) count() *v1alpha1.InterfaceCount {
 
 // conditions returns the conditions that follow from the rest of the status and
 // from the wanted network, without times.
-func conditions(obj *v1alpha1.NodeNetworkState, wanted network, applying bool) []metav1.Condition {
+func conditions(obj *v1alpha1.NodeNetworkState, wanted network, progress string) []metav1.Condition {
 	available := metav1.Condition{Type: v1alpha1.ConditionAvailable, Status: metav1.ConditionTrue,
 		Reason: v1alpha1.ReasonStateRead, Message: "the node's network was read"}
 	inSync := metav1.Condition{Type: v1alpha1.ConditionInSync, Status: metav1.ConditionTrue,
@@ -90,9 +91,9 @@ func conditions(obj *v1alpha1.NodeNetworkState, wanted network, applying bool) [
 	}
 	progressing := metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse,
 		Reason: v1alpha1.ReasonIdle, Message: "no change is being applied"}
-	if applying {
-		progressing.Status, progressing.Reason = metav1.ConditionTrue, v1alpha1.ReasonApplying
-		progressing.Message = "a change is being applied"
+	if progress != "" {
+		progressing.Status, progressing.Reason = metav1.ConditionTrue, progress
+		progressing.Message = "a change is under way, see status.lastApply"
 	}
 	failing := metav1.Condition{Type: v1alpha1.ConditionFailing, Status: metav1.ConditionFalse,
 		Reason: v1alpha1.ReasonNoFailure, Message: "nothing has failed"}

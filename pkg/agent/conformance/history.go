@@ -1,0 +1,107 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package conformance
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// history returns the history.
+func (s *subject) history() []v1alpha1.HistoryEntry {
+	s.t.Helper()
+	history, err := s.History(s.context())
+	if err != nil {
+		s.t.Fatalf("History: %v", err)
+	}
+	return history.Entries
+}
+
+func historyNewestFirst(t *testing.T, h Harness) {
+	s := start(t, h)
+	if entries := s.history(); len(entries) > 0 {
+		t.Fatalf("the history of no change has %+v", entries)
+	}
+	var want []v1alpha1.LastApply
+	note := func(obj *v1alpha1.NodeNetworkState) {
+		want = append([]v1alpha1.LastApply{*obj.Status.LastApply}, want...)
+	}
+	note(s.apply(s.desire(h.DesiredState(0))))
+	note(s.refuse(agent.Invalid, s.desire(h.InvalidState())))
+	if failing := h.FailingState(); failing != nil {
+		note(s.refuse(agent.Failed, s.desire(failing)))
+	}
+	waiting := s.await(h.DesiredState(1))
+	if entries := s.history(); len(entries) != len(want) {
+		t.Errorf("the history has %d entries, not %d, while a change waits", len(entries), len(want))
+	}
+	note(s.decide(waiting.Status.LastApply.ID, true))
+	entries := s.history()
+	if len(entries) != len(want) {
+		t.Fatalf("the history has %d entries, not %d", len(entries), len(want))
+	}
+	ids := map[string]bool{}
+	for i, entry := range entries {
+		ids[entry.ID] = true
+		if entry.ID != want[i].ID || entry.Outcome != want[i].Outcome || entry.Generation != want[i].Generation ||
+			entry.Reason != want[i].Reason || entry.FinishTime == nil || entry.User != "tester" {
+			t.Errorf("entry %d is %+v, not of %+v", i, entry, want[i])
+		}
+		if entry.Outcome == v1alpha1.ApplyCommitted && entry.Difference == nil {
+			t.Errorf("entry %d does not say what the change was to make different", i)
+		}
+	}
+	if len(ids) != len(entries) || ids[""] {
+		t.Errorf("the ids of the changes are %v", ids)
+	}
+}
+
+func historyBounded(t *testing.T, h Harness) {
+	const most = 20
+	s := start(t, h)
+	var last *v1alpha1.NodeNetworkState
+	for n := range most + 2 {
+		last = s.apply(s.change(func(obj *v1alpha1.NodeNetworkState) {
+			obj.Spec.Confirmation = &v1alpha1.Confirmation{Timeout: &metav1.Duration{Duration: v1alpha1.MinConfirmationTimeout + time.Duration(n)*time.Second}}
+		}))
+	}
+	entries := s.history()
+	if len(entries) != most || entries[0].ID != last.Status.LastApply.ID || entries[0].Generation != last.Generation || entries[most-1].Generation != last.Generation-most+1 {
+		t.Errorf("the history has %d entries, not the last %d: %+v", len(entries), most, entries)
+	}
+}
+
+// historyUndoes: the state that undoes a change makes the network what it was.
+func historyUndoes(t *testing.T, h Harness) {
+	s := start(t, h)
+	s.apply(s.desire(h.DesiredState(0)))
+	before := s.barrier()
+	s.apply(s.desire(h.DesiredState(1)))
+	revert := s.history()[0].Revert
+	if revert == nil {
+		t.Fatal("the history does not tell what undoes the change")
+	}
+	s.apply(s.desire(revert))
+	if after := s.barrier(); !sameMeaning(after.Status.CurrentState, before.Status.CurrentState) {
+		t.Errorf("the network is not as it was before the change that was undone:\n%s\n%s", state(before), state(after))
+	}
+}
