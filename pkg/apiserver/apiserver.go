@@ -182,7 +182,7 @@ func (a *announcing) Watch(ctx context.Context, deliver func([]fleet.Node)) erro
 	})
 }
 
-// installResource adds the resource to the server.
+// installResource adds the resource and its subresources to the server.
 func (s *Server) installResource(config Config) error {
 	writer := nodenetworkstate.NewWriter(s.fleet, s.log)
 	codec := config.Codecs.LegacyCodec(v1alpha1.SchemeGroupVersion)
@@ -196,7 +196,13 @@ func (s *Server) installResource(config Config) error {
 		return fmt.Errorf("making the resource: %w", err)
 	}
 	group := genericapiserver.NewDefaultAPIGroupInfo(nmstate.GroupName, config.Scheme, runtime.NewParameterCodec(config.Scheme), config.Codecs)
-	group.VersionedResourcesStorageMap[v1alpha1.SchemeGroupVersion.Version] = map[string]rest.Storage{"nodenetworkstates": resource}
+	const name = "nodenetworkstates"
+	group.VersionedResourcesStorageMap[v1alpha1.SchemeGroupVersion.Version] = map[string]rest.Storage{
+		name: resource,
+		name + "/" + nodenetworkstate.ConfirmSubresource:  nodenetworkstate.NewConfirmREST(writer),
+		name + "/" + nodenetworkstate.RollbackSubresource: nodenetworkstate.NewRollbackREST(writer),
+		name + "/" + nodenetworkstate.HistorySubresource:  nodenetworkstate.NewHistoryREST(writer),
+	}
 	if err := s.generic.InstallAPIGroup(&group); err != nil {
 		return fmt.Errorf("installing the API group: %w", err)
 	}

@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -47,17 +48,21 @@ type writes struct {
 func (h writes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	info, ok := apirequest.RequestInfoFrom(r.Context())
 	if !ok || !info.IsResourceRequest || info.APIGroup != nmstate.GroupName ||
-		info.APIVersion != v1alpha1.SchemeGroupVersion.Version || info.Resource != "nodenetworkstates" || info.Subresource != "" {
+		info.APIVersion != v1alpha1.SchemeGroupVersion.Version || info.Resource != "nodenetworkstates" {
 		h.next.ServeHTTP(w, r)
 		return
 	}
 	var err error
-	switch info.Verb {
-	case "create":
+	switch {
+	case info.Subresource != "":
+		if info.Verb == "create" {
+			err = h.checkReference(r)
+		}
+	case info.Verb == "create":
 		err = h.refuseCreate(r, info.Name)
-	case "delete", "deletecollection":
+	case info.Verb == "delete", info.Verb == "deletecollection":
 		err = nodenetworkstate.RefuseDelete(info.Name)
-	case "update", "patch":
+	case info.Verb == "update", info.Verb == "patch":
 		r, err = h.withBody(r, info.Name)
 	}
 	if err == nil {
@@ -101,10 +106,31 @@ func (h writes) withBody(r *http.Request, name string) (*http.Request, error) {
 		return r, nil // upstream meets the same and says so
 	}
 	body := nodenetworkstate.NewBody(r.Header.Get("Content-Type"), data)
+	body.Manager = fieldManager(r)
 	if err := body.Check(name); err != nil {
 		return r, err
 	}
 	return r.WithContext(nodenetworkstate.WithBody(r.Context(), body)), nil
+}
+
+// checkReference refuses a body that is too much for what is posted to a subresource.
+func (h writes) checkReference(r *http.Request) error {
+	data, err := io.ReadAll(io.LimitReader(r.Body, nodenetworkstate.MaxReference+1))
+	r.Body = replayed{io.MultiReader(bytes.NewReader(data), r.Body), r.Body}
+	if err != nil {
+		return nil // upstream meets the same and says so
+	}
+	return nodenetworkstate.NewBody(r.Header.Get("Content-Type"), data).CheckReference()
+}
+
+// fieldManager returns who upstream says manages the fields that the request changes: the
+// field manager that the request has or, without one, the first word of its user agent.
+func fieldManager(r *http.Request) string {
+	if manager := r.URL.Query().Get("fieldManager"); manager != "" {
+		return manager
+	}
+	manager, _, _ := strings.Cut(r.UserAgent(), "/")
+	return manager
 }
 
 // replayed is a request's body that begins again.

@@ -33,6 +33,8 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/component-base/tracing"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/registry/nodenetworkstate"
 )
 
 // limit is the longest body in these tests.
@@ -91,6 +93,11 @@ func TestWritesAreAnsweredOrPassed(t *testing.T) {
 		"DELETE":                  {http.MethodDelete, object, ``, http.StatusMethodNotAllowed, "GET, PUT, PATCH"},
 		"DELETE of all":           {http.MethodDelete, collection, ``, http.StatusMethodNotAllowed, "GET"},
 		"DELETE of a subresource": {http.MethodDelete, object + "/status", ``, http.StatusTeapot, ""},
+		"POST to a subresource":   {http.MethodPost, object + "/confirm", `{"id":"a"}`, http.StatusTeapot, ""},
+		"GET of a subresource":    {http.MethodGet, object + "/history", ``, http.StatusTeapot, ""},
+		"POST of too much":        {http.MethodPost, object + "/rollback", `{"id":"` + strings.Repeat("a", nodenetworkstate.MaxReference) + `"}`, http.StatusRequestEntityTooLarge, ""},
+		"POST of a deep body":     {http.MethodPost, object + "/confirm", strings.Repeat(`[`, 5000), http.StatusBadRequest, ""},
+		"POST of no UTF-8":        {http.MethodPost, object + "/confirm", "{\"id\":\"\xff\"}", http.StatusBadRequest, ""},
 		"another version":         {http.MethodDelete, strings.Replace(object, "v1alpha1", "v1", 1), ``, http.StatusTeapot, ""},
 		"another group":           {http.MethodPost, "/apis/authorization.k8s.io/v1/subjectaccessreviews", `{}`, http.StatusTeapot, ""},
 		"no resource":             {http.MethodPost, "/metrics", `{}`, http.StatusTeapot, ""},
@@ -158,6 +165,22 @@ func TestWritesAreAuthorizedFirst(t *testing.T) {
 		handler.ServeHTTP(answer, httptest.NewRequest(http.MethodDelete, object, nil))
 		if answer.Code != code {
 			t.Errorf("%d %s, want %d", answer.Code, answer.Body, code)
+		}
+	}
+}
+
+// TestFieldManager: it is the one that upstream writes into the managed fields.
+func TestFieldManager(t *testing.T) {
+	for _, test := range []struct{ query, agent, want string }{
+		{"?fieldManager=me", "kubectl/v1.37", "me"},
+		{"", "kubectl/v1.37 (linux/amd64)", "kubectl"},
+		{"?fieldManager=", "curl", "curl"},
+		{"", "", ""},
+	} {
+		request := httptest.NewRequest(http.MethodPut, object+test.query, nil)
+		request.Header.Set("User-Agent", test.agent)
+		if got := fieldManager(request); got != test.want {
+			t.Errorf("%+v: %q", test, got)
 		}
 	}
 }

@@ -55,6 +55,9 @@ type Body struct {
 	MediaType string
 	// Data is the body itself.
 	Data []byte
+	// Manager is the field manager that the request has or, as upstream takes it, the
+	// first word of its user agent.
+	Manager string
 }
 
 // NewBody returns a Body. contentType is the header of the request.
@@ -141,6 +144,15 @@ func (b Body) Check(name string) error {
 		}
 	}
 	return b.checkState(name, s, spec["desiredState"])
+}
+
+// CheckReference refuses a body that costs too much for a TransactionReference. What else
+// can be wrong is left to upstream and to DecisionREST.
+func (b Body) CheckReference() error {
+	if len(b.Data) > MaxReference {
+		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("a TransactionReference has at most %d bytes: send the id of the change alone", MaxReference))
+	}
+	return b.checkBounds()
 }
 
 // checkState refuses a state that is too large, or has too many fields, before it is

@@ -48,6 +48,8 @@ const (
 	maxNested = 64 << 20
 	// maxExpanded is how long YAML may be once its aliases are written out, as long as a body.
 	maxExpanded = 3 << 20
+	// MaxReference is how long a TransactionReference may be. It has an id and a name.
+	MaxReference = 16 << 10
 )
 
 // json returns the body as JSON. It refuses YAML that grows by its aliases.

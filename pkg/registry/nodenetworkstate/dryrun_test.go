@@ -79,7 +79,11 @@ func (f *oneNode) Validate(ctx context.Context, _ string, change agent.Change) (
 }
 
 func (f *oneNode) Decide(ctx context.Context, _ string, decision agent.Decision) (*v1alpha1.NodeNetworkState, error) {
-	return f.Agent.Decide(ctx, decision)
+	obj, err := f.Agent.Decide(ctx, decision)
+	if err == nil {
+		f.record(obj)
+	}
+	return obj, err
 }
 
 func (f *oneNode) History(ctx context.Context, _ string) (*v1alpha1.NodeNetworkStateHistory, error) {

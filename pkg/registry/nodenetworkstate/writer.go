@@ -30,6 +30,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/warning"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -49,6 +50,12 @@ type Fleet interface {
 	Validate(ctx context.Context, node string, change agent.Change) (*agent.Plan, error)
 	Decide(ctx context.Context, node string, decision agent.Decision) (*v1alpha1.NodeNetworkState, error)
 	History(ctx context.Context, node string) (*v1alpha1.NodeNetworkStateHistory, error)
+}
+
+// capabilities is what a Fleet may tell besides: what a node's agent can do.
+type capabilities interface {
+	// Supports tells whether the node's agent has one of the package agent's capabilities.
+	Supports(node, capability string) bool
 }
 
 // Writer carries out writes by the nodes' agents; it is what stands behind the
@@ -135,6 +142,7 @@ func (w *Writer) Update(ctx context.Context, key string, current, updated runtim
 		}
 		return nil, statusError(before.Name, err)
 	}
+	w.warnUnconfirmed(ctx, before.Name)
 	written := w.log.Get(key)
 	if written == nil {
 		return nil, storage.NewKeyNotFoundError(key, 0)
@@ -152,6 +160,10 @@ func (w *Writer) plan(ctx context.Context, current, updated *v1alpha1.NodeNetwor
 	if err != nil {
 		return nil, statusError(current.Name, err)
 	}
+	for _, text := range plan.Warnings {
+		warning.AddWarning(ctx, "", text)
+	}
+	w.warnUnconfirmed(ctx, current.Name)
 	planned := plan.Object
 	answer := updated.DeepCopy()
 	answer.Generation = planned.Generation
@@ -161,12 +173,20 @@ func (w *Writer) plan(ctx context.Context, current, updated *v1alpha1.NodeNetwor
 	return answer, nil
 }
 
+// warnUnconfirmed warns the client if the node's agent commits changes that nobody has confirmed.
+func (w *Writer) warnUnconfirmed(ctx context.Context, node string) {
+	if fleet, ok := w.fleet.(capabilities); ok && !fleet.Supports(node, agent.CapabilityConfirmation) {
+		warning.AddWarning(ctx, "", fmt.Sprintf("the agent of node %q is of an older version and cannot confirm changes: "+
+			"a change that cuts the node off is committed; update the agent", node))
+	}
+}
+
 func changeFrom(ctx context.Context, before, now *v1alpha1.NodeNetworkState) (agent.Change, error) {
 	base, err := agent.Fingerprint(before)
 	if err != nil {
 		return agent.Change{}, err
 	}
-	change := agent.Change{Object: now, Base: base}
+	change := agent.Change{Object: now, Base: base, Manager: bodyFrom(ctx).Manager}
 	if user, ok := genericapirequest.UserFrom(ctx); ok {
 		change.User = user.GetName()
 	}

@@ -41,6 +41,8 @@ type fleetOfOne struct {
 	log    *livestore.Log
 	errors []error
 	asked  []agent.Change
+	// warnings are those of each dry run.
+	warnings []string
 }
 
 func (f *fleetOfOne) Barrier(context.Context, func(fleet.Node) bool) error { return nil }
@@ -61,7 +63,7 @@ func (f *fleetOfOne) Apply(_ context.Context, _ string, change agent.Change) (*v
 
 func (f *fleetOfOne) Validate(ctx context.Context, node string, change agent.Change) (*agent.Plan, error) {
 	obj, err := f.Apply(ctx, node, change)
-	return &agent.Plan{Object: obj}, err
+	return &agent.Plan{Object: obj, Warnings: f.warnings}, err
 }
 
 func (f *fleetOfOne) Decide(context.Context, string, agent.Decision) (*v1alpha1.NodeNetworkState, error) {
@@ -130,11 +132,12 @@ func TestAChangeSaysWhoseItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := write(genericapirequest.WithUser(t.Context(), &user.DefaultInfo{Name: "eve"}), store); err != nil {
+	ctx := WithBody(genericapirequest.WithUser(t.Context(), &user.DefaultInfo{Name: "eve"}), Body{Manager: "kubectl-edit"})
+	if _, err := write(ctx, store); err != nil {
 		t.Fatal(err)
 	}
-	if len(f.asked) != 1 || f.asked[0].User != "eve" || f.asked[0].Base != base {
-		t.Errorf("asked for %+v, want eve's change of %s", f.asked, base)
+	if len(f.asked) != 1 || f.asked[0].User != "eve" || f.asked[0].Manager != "kubectl-edit" || f.asked[0].Base != base {
+		t.Errorf("asked for %+v, want eve's change of %s by kubectl-edit", f.asked, base)
 	}
 }
 
@@ -146,5 +149,20 @@ func TestABusyNodeIsAskedAgain(t *testing.T) {
 	}
 	if apierrors.IsConflict(err) || apierrors.ReasonForError(err) != metav1.StatusReasonTooManyRequests {
 		t.Errorf("the reason is %s", apierrors.ReasonForError(err))
+	}
+}
+
+// TestAChangeThatWasNotConfirmedIsNotRepeated: a client repeats by itself what was a
+// conflict, or what has Retry-After. This change would cut the node off once more.
+func TestAChangeThatWasNotConfirmedIsNotRepeated(t *testing.T) {
+	for _, reason := range []string{v1alpha1.ReasonNotReachable, v1alpha1.ReasonProbeFailed, v1alpha1.ReasonNotConfirmed, v1alpha1.ReasonTimedOut} {
+		err := statusError("node1", &agent.Error{Kind: agent.Failed, Reason: reason, Message: "in the agent's words"})
+		answer(t, err, http.StatusInternalServerError, `node "node1"`, reason, "in the agent's words")
+		if _, retried := apierrors.SuggestsClientDelay(err); retried || apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
+			t.Errorf("%s: a client would take %v for a conflict, for a wrong state, or for something to repeat", reason, err)
+		}
+		if !apierrors.HasStatusCause(err, metav1.CauseType(reason)) {
+			t.Errorf("a program can't tell the reason %s from %+v", reason, err)
+		}
 	}
 }

@@ -91,6 +91,24 @@ func ExtractNodeNetworkState(nodeNetworkState *nmstatev1alpha1.NodeNetworkState,
 	return ExtractNodeNetworkStateFrom(nodeNetworkState, fieldManager, "")
 }
 
+// ExtractNodeNetworkStateConfirm extracts the applied configuration owned by fieldManager from
+// nodeNetworkState for the confirm subresource.
+func ExtractNodeNetworkStateConfirm(nodeNetworkState *nmstatev1alpha1.NodeNetworkState, fieldManager string) (*NodeNetworkStateApplyConfiguration, error) {
+	return ExtractNodeNetworkStateFrom(nodeNetworkState, fieldManager, "confirm")
+}
+
+// ExtractNodeNetworkStateHistory extracts the applied configuration owned by fieldManager from
+// nodeNetworkState for the history subresource.
+func ExtractNodeNetworkStateHistory(nodeNetworkState *nmstatev1alpha1.NodeNetworkState, fieldManager string) (*NodeNetworkStateApplyConfiguration, error) {
+	return ExtractNodeNetworkStateFrom(nodeNetworkState, fieldManager, "history")
+}
+
+// ExtractNodeNetworkStateRollback extracts the applied configuration owned by fieldManager from
+// nodeNetworkState for the rollback subresource.
+func ExtractNodeNetworkStateRollback(nodeNetworkState *nmstatev1alpha1.NodeNetworkState, fieldManager string) (*NodeNetworkStateApplyConfiguration, error) {
+	return ExtractNodeNetworkStateFrom(nodeNetworkState, fieldManager, "rollback")
+}
+
 func (b NodeNetworkStateApplyConfiguration) IsApplyConfiguration() {}
 
 // WithKind sets the Kind field in the declarative configuration to the given value

@@ -44,6 +44,10 @@ type NodeNetworkStateInterface interface {
 	Watch(ctx context.Context, opts v1.ListOptions) (watch.Interface, error)
 	Patch(ctx context.Context, name string, pt types.PatchType, data []byte, opts v1.PatchOptions, subresources ...string) (result *nmstatev1alpha1.NodeNetworkState, err error)
 	Apply(ctx context.Context, nodeNetworkState *applyconfigurationnmstatev1alpha1.NodeNetworkStateApplyConfiguration, opts v1.ApplyOptions) (result *nmstatev1alpha1.NodeNetworkState, err error)
+	Confirm(ctx context.Context, nodeNetworkStateName string, transactionReference *nmstatev1alpha1.TransactionReference, opts v1.CreateOptions) (*nmstatev1alpha1.NodeNetworkState, error)
+	Rollback(ctx context.Context, nodeNetworkStateName string, transactionReference *nmstatev1alpha1.TransactionReference, opts v1.CreateOptions) (*nmstatev1alpha1.NodeNetworkState, error)
+	GetHistory(ctx context.Context, nodeNetworkStateName string, options v1.GetOptions) (*nmstatev1alpha1.NodeNetworkStateHistory, error)
+
 	NodeNetworkStateExpansion
 }
 
@@ -64,4 +68,45 @@ func newNodeNetworkStates(c *NmstateV1alpha1Client) *nodeNetworkStates {
 			func() *nmstatev1alpha1.NodeNetworkStateList { return &nmstatev1alpha1.NodeNetworkStateList{} },
 		),
 	}
+}
+
+// Confirm takes the representation of a transactionReference and creates it.  Returns the server's representation of the nodeNetworkState, and an error, if there is any.
+func (c *nodeNetworkStates) Confirm(ctx context.Context, nodeNetworkStateName string, transactionReference *nmstatev1alpha1.TransactionReference, opts v1.CreateOptions) (result *nmstatev1alpha1.NodeNetworkState, err error) {
+	result = &nmstatev1alpha1.NodeNetworkState{}
+	err = c.GetClient().Post().
+		Resource("nodenetworkstates").
+		Name(nodeNetworkStateName).
+		SubResource("confirm").
+		VersionedParams(&opts, scheme.ParameterCodec).
+		Body(transactionReference).
+		Do(ctx).
+		Into(result)
+	return
+}
+
+// Rollback takes the representation of a transactionReference and creates it.  Returns the server's representation of the nodeNetworkState, and an error, if there is any.
+func (c *nodeNetworkStates) Rollback(ctx context.Context, nodeNetworkStateName string, transactionReference *nmstatev1alpha1.TransactionReference, opts v1.CreateOptions) (result *nmstatev1alpha1.NodeNetworkState, err error) {
+	result = &nmstatev1alpha1.NodeNetworkState{}
+	err = c.GetClient().Post().
+		Resource("nodenetworkstates").
+		Name(nodeNetworkStateName).
+		SubResource("rollback").
+		VersionedParams(&opts, scheme.ParameterCodec).
+		Body(transactionReference).
+		Do(ctx).
+		Into(result)
+	return
+}
+
+// GetHistory takes name of the nodeNetworkState, and returns the corresponding nmstatev1alpha1.NodeNetworkStateHistory object, and an error if there is any.
+func (c *nodeNetworkStates) GetHistory(ctx context.Context, nodeNetworkStateName string, options v1.GetOptions) (result *nmstatev1alpha1.NodeNetworkStateHistory, err error) {
+	result = &nmstatev1alpha1.NodeNetworkStateHistory{}
+	err = c.GetClient().Get().
+		Resource("nodenetworkstates").
+		Name(nodeNetworkStateName).
+		SubResource("history").
+		VersionedParams(&options, scheme.ParameterCodec).
+		Do(ctx).
+		Into(result)
+	return
 }

@@ -19,10 +19,14 @@ limitations under the License.
 package fake
 
 import (
+	context "context"
+
 	v1alpha1 "github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	nmstatev1alpha1 "github.com/nmstate/kubernetes-nmstate/pkg/generated/applyconfiguration/nmstate/v1alpha1"
 	typednmstatev1alpha1 "github.com/nmstate/kubernetes-nmstate/pkg/generated/clientset/versioned/typed/nmstate/v1alpha1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gentype "k8s.io/client-go/gentype"
+	testing "k8s.io/client-go/testing"
 )
 
 // fakeNodeNetworkStates implements NodeNetworkStateInterface
@@ -50,4 +54,37 @@ func newFakeNodeNetworkStates(fake *FakeNmstateV1alpha1) typednmstatev1alpha1.No
 		),
 		fake,
 	}
+}
+
+// Confirm takes the representation of a transactionReference and creates it.  Returns the server's representation of the nodeNetworkState, and an error, if there is any.
+func (c *fakeNodeNetworkStates) Confirm(ctx context.Context, nodeNetworkStateName string, transactionReference *v1alpha1.TransactionReference, opts v1.CreateOptions) (result *v1alpha1.NodeNetworkState, err error) {
+	emptyResult := &v1alpha1.NodeNetworkState{}
+	obj, err := c.Fake.
+		Invokes(testing.NewRootCreateSubresourceActionWithOptions(c.Resource(), nodeNetworkStateName, "confirm", transactionReference, opts), emptyResult)
+	if obj == nil {
+		return emptyResult, err
+	}
+	return obj.(*v1alpha1.NodeNetworkState), err
+}
+
+// Rollback takes the representation of a transactionReference and creates it.  Returns the server's representation of the nodeNetworkState, and an error, if there is any.
+func (c *fakeNodeNetworkStates) Rollback(ctx context.Context, nodeNetworkStateName string, transactionReference *v1alpha1.TransactionReference, opts v1.CreateOptions) (result *v1alpha1.NodeNetworkState, err error) {
+	emptyResult := &v1alpha1.NodeNetworkState{}
+	obj, err := c.Fake.
+		Invokes(testing.NewRootCreateSubresourceActionWithOptions(c.Resource(), nodeNetworkStateName, "rollback", transactionReference, opts), emptyResult)
+	if obj == nil {
+		return emptyResult, err
+	}
+	return obj.(*v1alpha1.NodeNetworkState), err
+}
+
+// GetHistory takes name of the nodeNetworkState, and returns the corresponding nodeNetworkStateHistory object, and an error if there is any.
+func (c *fakeNodeNetworkStates) GetHistory(ctx context.Context, nodeNetworkStateName string, options v1.GetOptions) (result *v1alpha1.NodeNetworkStateHistory, err error) {
+	emptyResult := &v1alpha1.NodeNetworkStateHistory{}
+	obj, err := c.Fake.
+		Invokes(testing.NewRootGetSubresourceActionWithOptions(c.Resource(), "history", nodeNetworkStateName, options), emptyResult)
+	if obj == nil {
+		return emptyResult, err
+	}
+	return obj.(*v1alpha1.NodeNetworkStateHistory), err
 }
