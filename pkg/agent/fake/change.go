@@ -44,7 +44,7 @@ func (a *Agent) Validate(ctx context.Context, change agent.Change) (*agent.Plan,
 	obj := compose(a.record.with(change), a.network, a.progress(), a.feed.Last())
 	obj.Status.Difference = a.network.missing(wanted)
 	obj.Status.LastSuccessfulUpdateTime = a.feed.Last().Status.LastSuccessfulUpdateTime
-	return &agent.Plan{Object: obj}, nil
+	return &agent.Plan{Object: obj, Warnings: a.warnings}, nil
 }
 
 // Apply implements agent.Agent.

@@ -65,6 +65,8 @@ type Agent struct {
 	applying bool
 	// waiting is the change that waits for a manual confirmation, nil if none does.
 	waiting *waiting
+	// warnings are those of each dry run.
+	warnings []string
 	// history has the last changes, the newest first.
 	history []v1alpha1.HistoryEntry
 }
@@ -101,6 +103,13 @@ func (a *Agent) SetHooks(hooks Hooks) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.hooks = hooks
+}
+
+// SetWarnings replaces the warnings that each dry run has.
+func (a *Agent) SetWarnings(warnings ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.warnings = warnings
 }
 
 // Counts returns what happened so far.
