@@ -17,6 +17,7 @@ limitations under the License.
 package apiserver
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -181,6 +182,39 @@ func TestFieldManager(t *testing.T) {
 		request.Header.Set("User-Agent", test.agent)
 		if got := fieldManager(request); got != test.want {
 			t.Errorf("%+v: %q", test, got)
+		}
+	}
+}
+
+// TestSubresourcesAreRightsOfTheirOwn: whoever has all rights to objects may not confirm a change of one.
+func TestSubresourcesAreRightsOfTheirOwn(t *testing.T) {
+	g := testGate(t)
+	g.takeOver()
+	g.open()
+	codecs := g.codecs.(serializer.CodecFactory)
+	config := genericapiserver.NewConfig(codecs)
+	config.RequestInfoResolver = genericapiserver.NewRequestInfoResolver(config)
+	config.FeatureGate = feature.DefaultFeatureGate
+	config.TracerProvider = tracing.NewNoopTracerProvider()
+	config.Authentication.Authenticator = anonymous.NewAuthenticator(nil)
+	var asked []string
+	config.Authorization.Authorizer = authorizer.AuthorizerFunc(func(_ context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+		asked = append(asked, a.GetVerb()+" "+a.GetResource()+"/"+a.GetSubresource()+" "+a.GetName())
+		if a.GetSubresource() == "" {
+			return authorizer.DecisionAllow, "", nil
+		}
+		return authorizer.DecisionDeny, "", nil
+	})
+	handler := (&Server{gate: g}).chain(codecs)(http.NotFoundHandler(), config)
+	for _, test := range []struct{ method, path, want string }{
+		{http.MethodPost, object + "/confirm", "create nodenetworkstates/confirm node1"},
+		{http.MethodPost, object + "/rollback?dryRun=All", "create nodenetworkstates/rollback node1"},
+		{http.MethodGet, object + "/history", "get nodenetworkstates/history node1"},
+	} {
+		answer := httptest.NewRecorder()
+		handler.ServeHTTP(answer, httptest.NewRequest(test.method, test.path, strings.NewReader("{}")))
+		if answer.Code != http.StatusForbidden || asked[len(asked)-1] != test.want {
+			t.Errorf("%d, asked for %q, want 403 for %q", answer.Code, asked, test.want)
 		}
 	}
 }

@@ -97,7 +97,14 @@ func (s *suite) exampleSpecs() {
 			Expect(err).NotTo(HaveOccurred(), out)
 			_, applied, _ := strings.Cut(out, "nodenetworkstate.nmstate.io/") // after warnings
 			node, _, _ := strings.Cut(applied, " ")
-			Expect(s.get(ctx, node).Status.Difference).To(BeNil())
+			obj := s.get(ctx, node)
+			Expect(obj.Status.Difference).To(BeNil())
+			if obj.Status.LastApply.ConfirmBefore != nil { // as the guide says
+				out, err = s.kubectl(ctx, `{"id":"`+obj.Status.LastApply.ID+`"}`, "create", "--raw",
+					"/apis/nmstate.io/v1alpha1/nodenetworkstates/"+node+"/confirm", "-f", "-")
+				Expect(err).NotTo(HaveOccurred(), out)
+				Expect(s.get(ctx, node).Status.LastApply.Outcome).To(Equal(v1alpha1.ApplyCommitted))
+			}
 		})
 	}
 	It("can be taken away", NodeTimeout(2*time.Minute), func(ctx SpecContext) {

@@ -32,8 +32,8 @@ type NodeNetworkStateSpecApplyConfiguration struct {
 	// https://nmstate.io/devel/yaml_api.html: "interfaces", "routes",
 	// "route-rules", "dns-resolver", "hostname" and so on. What it does not
 	// mention stays as it is on the node; an interface, route or rule is removed
-	// by giving it "state: absent". Writing it applies it to the node; nothing
-	// applies it again by itself.
+	// by giving it "state: absent". Writing it applies it to the node; whether it is
+	// applied again by itself, "reapply" says.
 	// Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked
 	// value that is sent back keeps the secret that the node has.
 	// It may have 1 MiB as compact JSON.
