@@ -447,6 +447,7 @@ const (
 	ReasonCommitLost = "CommitLost"
 )
 
+// +kubebuilder:object:root=true
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // TransactionReference names a change. It is what is posted to the subresources
@@ -461,6 +462,7 @@ type TransactionReference struct {
 	ID string `json:"id"`
 }
 
+// +kubebuilder:object:root=true
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // NodeNetworkStateHistory is the last changes of a node, the newest first: the
