@@ -93,7 +93,7 @@ func TestAChangeIsConfirmedByItsID(t *testing.T) {
 
 	second := waitingChange(t, nns, 2)
 	if obj, err = nns.Rollback(t.Context(), "node1", reference(second), metav1.CreateOptions{}); err != nil ||
-		obj.Generation != read.Generation || text(obj.Spec.DesiredState) != text(read.Spec.DesiredState) || obj.Status.LastApply.Reason != v1alpha1.ReasonRolledBackByUser {
+		obj.Generation != read.Generation || text(obj.Spec.DesiredState) != text(read.Spec.DesiredState) || obj.Status.LastApply.Reason != v1alpha1.ReasonRefusedByUser {
 		t.Errorf("%+v, %v", obj, err)
 	}
 	third := waitingChange(t, nns, 3)

@@ -147,7 +147,7 @@ func (a *Agent) decide(decision agent.Decision) (*v1alpha1.NodeNetworkState, err
 		a.waiting.entry.ConfirmedBy = v1alpha1.WitnessUser
 		a.end(a.waiting, a.waiting.after, v1alpha1.ApplyCommitted, "", fmt.Sprintf("confirmed by %q", decision.User))
 	default:
-		a.rollBack(v1alpha1.ReasonRolledBackByUser, fmt.Sprintf("rolled back by %q", decision.User))
+		a.rollBack(v1alpha1.ReasonRefusedByUser, fmt.Sprintf("rolled back by %q", decision.User))
 	}
 	return a.feed.Last(), nil
 }

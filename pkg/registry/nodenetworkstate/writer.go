@@ -200,18 +200,18 @@ func statusError(node string, err error) error {
 		return err
 	}
 	resource := v1alpha1.Resource("nodenetworkstates")
-	switch failure.Kind {
-	case agent.Invalid:
+	switch kind := failure.Kind; {
+	case kind == agent.Invalid:
 		return newStatus(node, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, failure,
 			fmt.Sprintf("NodeNetworkState.nmstate.io %q is invalid: spec.desiredState: %v", node, failure))
-	case agent.Conflict:
+	case kind == agent.Conflict:
 		return apierrors.NewConflict(resource, node, failure)
-	case agent.Busy:
+	case kind == agent.Busy:
 		return busy(node, failure)
-	case agent.Unreachable:
+	case kind == agent.Unreachable, failure.Reason == v1alpha1.ReasonNotReachable:
 		return newStatus(node, http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, failure,
 			fmt.Sprintf("node %q: %v", node, failure))
-	case agent.Lost, agent.InProgress:
+	case kind == agent.Lost, kind == agent.InProgress:
 		return newStatus(node, http.StatusGatewayTimeout, metav1.StatusReasonTimeout, failure,
 			fmt.Sprintf("node %q: %v", node, failure))
 	default:

@@ -155,9 +155,13 @@ func TestABusyNodeIsAskedAgain(t *testing.T) {
 // TestAChangeThatWasNotConfirmedIsNotRepeated: a client repeats by itself what was a
 // conflict, or what has Retry-After. This change would cut the node off once more.
 func TestAChangeThatWasNotConfirmedIsNotRepeated(t *testing.T) {
-	for _, reason := range []string{v1alpha1.ReasonNotReachable, v1alpha1.ReasonProbeFailed, v1alpha1.ReasonNotConfirmed, v1alpha1.ReasonTimedOut} {
+	for _, reason := range []string{v1alpha1.ReasonNotReachable, v1alpha1.ReasonNotConfirmed, v1alpha1.ReasonTimedOut} {
 		err := statusError("node1", &agent.Error{Kind: agent.Failed, Reason: reason, Message: "in the agent's words"})
-		answer(t, err, http.StatusInternalServerError, `node "node1"`, reason, "in the agent's words")
+		code := int32(http.StatusInternalServerError)
+		if reason == v1alpha1.ReasonNotReachable { // nothing was touched
+			code = http.StatusServiceUnavailable
+		}
+		answer(t, err, code, `node "node1"`, reason, "in the agent's words")
 		if _, retried := apierrors.SuggestsClientDelay(err); retried || apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
 			t.Errorf("%s: a client would take %v for a conflict, for a wrong state, or for something to repeat", reason, err)
 		}

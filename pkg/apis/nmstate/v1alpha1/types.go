@@ -425,14 +425,13 @@ const (
 // Reasons of a change that was not committed, in status.lastApply.reason and in the
 // answer to whoever asked for it, beside nmstate's own error kinds.
 const (
-	// ReasonNotReachable: the node could not reach the API server over a new connection, before the change or after it.
+	// ReasonNotReachable: the node could not reach the API server over a new connection before the change; nothing was touched.
 	ReasonNotReachable = "NotReachable"
-	// ReasonProbeFailed: a probe that passed before the change fails after it, and is required.
-	ReasonProbeFailed = "ProbeFailed"
-	// ReasonNotConfirmed: nobody has confirmed the change in time.
+	// ReasonNotConfirmed: nothing has confirmed the change in time: the node could not be reached with it, a probe
+	// that it depends on has failed, or no user has confirmed it. The message says which.
 	ReasonNotConfirmed = "NotConfirmed"
-	// ReasonRolledBackByUser: a user has rolled the change back, by the subresource "rollback".
-	ReasonRolledBackByUser = "RolledBackByUser"
+	// ReasonRefusedByUser: a user has rolled the change back, by the subresource "rollback".
+	ReasonRefusedByUser = "RefusedByUser"
 	// ReasonTimedOut: nmstate or NetworkManager took longer than it may.
 	ReasonTimedOut = "TimedOut"
 	// ReasonAgentStopped: the node's agent was stopped before the change was confirmed.
@@ -445,6 +444,10 @@ const (
 	ReasonRebooted = "Rebooted"
 	// ReasonCommitLost: NetworkManager has rolled the change back before it was told to commit it.
 	ReasonCommitLost = "CommitLost"
+	// ReasonCheckpointPending: another program has a checkpoint of NetworkManager open; nothing was touched.
+	ReasonCheckpointPending = "CheckpointPending"
+	// ReasonCheckpointLost: NetworkManager has lost its checkpoint before the change was confirmed.
+	ReasonCheckpointLost = "CheckpointLost"
 )
 
 // +kubebuilder:object:root=true
