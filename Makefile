@@ -113,6 +113,10 @@ test-skew: build ## Run the agent and the server of the protocol before against 
 	LDFLAGS='$(LDFLAGS)' hack/skew/build.sh
 	$(GO_TEST) -count=1 -timeout 15m ./test/skew
 
+.PHONY: test-faults
+test-faults: build kubectl ## Make all changes that cut a node off, and all faults in the midst of changes; it takes hours.
+	cd test/e2e && $(GO_TEST) -count=1 -timeout 10h -whole -kills=250 -power-cuts=20 -ginkgo.focus='cut off|faults' -ginkgo.timeout=10h
+
 .PHONY: test-clients
 test-clients: build kubectl ## Run the examples of docs/clients.md on nodes of their own.
 	$(GO_TEST) -count=1 -timeout 30m ./test/clients

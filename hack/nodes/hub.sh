@@ -7,6 +7,7 @@
 #
 #   hub.sh up [PORT]            make it; what connects to its PORT on mgmt reaches the same port on the machine's loopback
 #   hub.sh reach PORT ADDRESS   what connects to PORT on the machine's loopback reaches ADDRESS, HOST:PORT as the hub sees it
+#   hub.sh exec COMMAND…        run something in it
 #   hub.sh down
 set -euo pipefail
 # shellcheck source=hack/nodes/lib.sh
@@ -70,6 +71,10 @@ down() {
 case $1 in
 up) up "${2:-}" ;;
 reach) reach "$2" "$3" ;;
+exec)
+	shift
+	exec ip netns exec "$hub" "$@"
+	;;
 down) down ;;
 *) exit 2 ;;
 esac

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The first process of a node: gives it files of its own, starts what it needs, and stays for as long as the node.
-# Arguments: name, backend, folder of the node, folder of NetworkManager's files.
+# Arguments: name, backend, folder of the node, folder of NetworkManager's files, what a power cut has left.
 set -euo pipefail
-name=$1 backend=$2 dir=$3 packages=$4
+name=$1 backend=$2 dir=$3 packages=$4 disk=$5
 
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$dir/layers"
+if [[ -f $disk ]]; then
+	tar --xattrs --xattrs-include='*' -C "$dir/layers" -xf "$disk"
+fi
 # /etc and /var are copies on write: DNS, the hostname, profiles and the agent's record are the node's own.
 for folder in etc var; do
 	mkdir -p "$dir/layers/$folder/upper" "$dir/layers/$folder/work"
@@ -16,10 +19,12 @@ for folder in etc var; do
 	done
 	mount -t overlay overlay -o "lowerdir=/$folder,upperdir=$dir/layers/$folder/upper,workdir=$dir/layers/$folder/work" "/$folder"
 done
-rm -f /etc/resolv.conf
-: >/etc/resolv.conf
-hostname "$name"
-echo "$name" >/etc/hostname
+if [[ ! -f $disk ]]; then
+	rm -f /etc/resolv.conf
+	: >/etc/resolv.conf
+	echo "$name" >/etc/hostname
+fi
+hostname "$(</etc/hostname)"
 umount -R -l /sys/fs/cgroup 2>/dev/null || true # what is hidden would still be counted as mounted
 mount -t sysfs -o ro sysfs /sys # this network's /sys/class/net; read-only, NetworkManager waits for no udev
 mount -t tmpfs tmpfs /run

@@ -6,6 +6,7 @@
 #
 #   node.sh up NAME NUMBER networkmanager|kernel   make it, with a management link and three ports on the hub
 #   node.sh exec NAME COMMAND…                     run something in it
+#   node.sh power-cut NAME                         end it as a power cut would: what is on its disk is there when it is made again
 #   node.sh down NAME                              take it away
 set -euo pipefail
 # shellcheck source=hack/nodes/lib.sh
@@ -13,6 +14,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 command=$1 name=$2
 dir=$NODES_DIR/$name
 netns=$NODES_PREFIX$name
+disk=$NODES_DIR/$name.disk # what a power cut leaves of /etc and /var
 packages=$root/_output/networkmanager/root
 
 # init prints the pid of the node's first process: the child of the one that was noted.
@@ -42,7 +44,7 @@ up() {
 	if alive "$dir/pid" && [[ -f $dir/ready ]]; then
 		return
 	fi
-	down
+	take_away
 	mkdir -p "$dir/layers"
 	ip netns add "$netns"
 	wire mgmt0 mgmt "$name-m"
@@ -52,15 +54,26 @@ up() {
 	ip netns exec "$netns" ip addr add "192.0.2.$((10 + number))/24" dev mgmt0
 	# Callers of NetworkManager are told by their process id, so the node needs processes of its own.
 	launch "$dir/pid" "$dir/log" nsenter --net="/run/netns/$netns" unshare -m -p -u -f --kill-child --mount-proc \
-		bash "$(dirname "${BASH_SOURCE[0]}")/inside.sh" "$name" "$backend" "$dir" "$packages"
+		bash "$(dirname "${BASH_SOURCE[0]}")/inside.sh" "$name" "$backend" "$dir" "$packages" "$disk"
 	await 10 "node $name" enter test -d /run/lock
 	if [[ $backend == networkmanager ]]; then
 		await 30 "NetworkManager of node $name, see $dir/log" manager_answers
 	fi
+	rm -f "$disk"
 	: >"$dir/ready"
 }
 
-down() {
+# power_cut ends all processes at once, and takes what they had in files from the mounts that they leave behind.
+power_cut() {
+	exec 8<"/proc/$(init)/ns/mnt"
+	end "$dir/pid" KILL
+	nsenter --mount=/proc/self/fd/8 tar --xattrs --xattrs-include='*' -C "$dir/layers" -cf - etc/upper var/upper >"$disk.part"
+	exec 8<&-
+	mv "$disk.part" "$disk"
+	take_away
+}
+
+take_away() {
 	end "$dir/pid" KILL
 	if has_netns "$netns"; then
 		ip netns del "$netns"
@@ -77,7 +90,11 @@ down() {
 
 case $command in
 up) up "$3" "$4" ;;
-down) down ;;
+power-cut) power_cut ;;
+down)
+	take_away
+	rm -f "$disk"
+	;;
 exec)
 	shift 2
 	exec nsenter -t "$(init)" -m -n -p -u -- "$@"

@@ -18,10 +18,12 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -68,6 +70,11 @@ func (s scripts) on(ctx context.Context, node string, args ...string) (string, e
 	return s.run(ctx, "hack/nodes/node.sh", append([]string{"exec", node}, args...)...)
 }
 
+// hub implements environment for nodes of hack/nodes.
+func (s scripts) hub(ctx context.Context, command string) (string, error) {
+	return s.run(ctx, "hack/nodes/hub.sh", "exec", "sh", "-c", command)
+}
+
 // shell implements environment for nodes of hack/nodes.
 func (s scripts) shell(ctx context.Context, node string) (*shell, error) {
 	return newShell(s.command(ctx, "hack/nodes/node.sh", "exec", node, "sh"))
@@ -107,6 +114,16 @@ func (s *standalone) killAgent(ctx context.Context, node string) error {
 
 func (s *standalone) startAgent(ctx context.Context, node string) error {
 	return s.succeed(ctx, "hack/demo/agent.sh", "start", node)
+}
+
+// powerCut ends a node as a power cut would, and starts it and its agent again.
+func (s *standalone) powerCut(ctx context.Context, number int, n node) error {
+	backend := strings.ToLower(string(n.backend))
+	return errors.Join(
+		s.succeed(ctx, "hack/nodes/node.sh", "power-cut", n.name),
+		s.succeed(ctx, "hack/demo/agent.sh", "kill", n.name),
+		s.succeed(ctx, "hack/nodes/node.sh", "up", n.name, strconv.Itoa(number), backend),
+		s.startAgent(ctx, n.name))
 }
 
 func (s *standalone) killServer(ctx context.Context) error {

@@ -47,6 +47,9 @@ const long = 60 * time.Second
 var (
 	form       = flag.String("form", "standalone", "which form to test: standalone or cluster")
 	rounds     = flag.Int("rounds", 9, "how many faults the storm has, with -form=cluster, and as many rollouts")
+	whole      = flag.Bool("whole", false, "make all changes that cut a node off, and all faults in the midst of a change, not only a sample")
+	kills      = flag.Int("kills", 4, "how many times an agent is killed in the midst of a change, for each backend and way")
+	powerCuts  = flag.Int("power-cuts", 2, "how many times a node's power fails in the midst of a change, for each backend")
 	kubeconfig = flag.String("kubeconfig", "", "way into the cluster, with -form=cluster; default $CLUSTER_DIR/kubeconfig")
 )
 
@@ -100,6 +103,8 @@ func (s *suite) specs() {
 	Describe("metrics", s.metricsSpecs)
 	Describe("slow reads", s.slowReadSpecs)
 	Describe("outages", s.outageSpecs)
+	Describe("cut off", s.cutSpecs)
+	Describe("faults", s.faultSpecs)
 	Describe("the demo", s.demoSpecs)
 	if server, ok := s.environment.(*standalone); ok {
 		Describe("joining", joining{s, server}.specs)
@@ -124,6 +129,8 @@ type environment interface {
 	nodes() []node
 	// on runs a command in a node and returns what it prints.
 	on(ctx context.Context, node string, args ...string) (string, error)
+	// hub runs a shell command in the network that the nodes are plugged into.
+	hub(ctx context.Context, command string) (string, error)
 	// shell returns a shell in a node, which ends with ctx.
 	shell(ctx context.Context, node string) (*shell, error)
 	// killAgent ends a node's agent as a crash would; it stays away until startAgent.

@@ -1,0 +1,151 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// cut is a change of a node's management link that cuts the node off. In its state
+// ADDRESS is the link's address, NUMBER its last byte.
+type cut struct {
+	name string
+	// managedOnly tells that libnmstate can do it with NetworkManager alone.
+	managedOnly bool
+	// sample tells that the cut is tried in each run, not only in whole ones.
+	sample            bool
+	interfaces, other string
+	// far is what is done to the hub before, and farAfter takes it away.
+	far, farAfter string
+}
+
+const managementLink = `"name":"mgmt0","type":"ethernet","state":"up"`
+
+// cuts leave nobody on the management network who would answer.
+var cuts = []cut{
+	{name: "no address", sample: true, interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}}`},
+	{name: "an address of another network", interfaces: `{` + managementLink + `,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"203.0.113.77","prefix-length":24}]}}`},
+	{name: "a prefix of 32", interfaces: `{` + managementLink + `,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"ADDRESS","prefix-length":32}]}}`},
+	{name: "the link down", sample: true, interfaces: `{"name":"mgmt0","type":"ethernet","state":"down"}`},
+	{name: "a bridge over the link, without its address", sample: true, interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}},` +
+		`{"name":"brm","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"mgmt0"}]}}`},
+	{name: "a bridge over the link, with another address", interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}},` +
+		`{"name":"brm","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"mgmt0"}]},"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"203.0.113.78","prefix-length":24}]}}`},
+	{name: "a bridge over the link that waits for spanning tree", managedOnly: true, interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}},` +
+		`{"name":"brm","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":true,"forward-delay":30}},"port":[{"name":"mgmt0"}]},"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"ADDRESS","prefix-length":24}]}}`},
+	{name: "the address on another port", interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}},` +
+		`{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"ADDRESS","prefix-length":24}]}}`},
+	{name: "the server's network over another port", sample: true, interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"192.0.2.2NUMBER","prefix-length":24},{"ip":"192.0.2.100","prefix-length":25}]}}`},
+	{name: "the server's own address", interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"192.0.2.1","prefix-length":32}]}}`},
+	{name: "a wrong next hop", interfaces: `{` + managementLink + `}`,
+		other: `,"routes":{"config":[{"destination":"192.0.2.0/25","next-hop-interface":"mgmt0","next-hop-address":"192.0.2.250"}]}`},
+	{name: "a route over another port", interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.71","prefix-length":24}]}}`,
+		other: `,"routes":{"config":[{"destination":"192.0.2.0/25","next-hop-interface":"eth1","next-hop-address":"198.51.100.72"}]}`},
+	{name: "a route into a black hole", managedOnly: true, interfaces: `{` + managementLink + `}`,
+		other: `,"routes":{"config":[{"destination":"192.0.2.0/25","route-type":"blackhole"}]}`},
+	{name: "a rule to another table", managedOnly: true, interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.71","prefix-length":24}]}}`,
+		other: `,"routes":{"config":[{"destination":"0.0.0.0/0","next-hop-interface":"eth1","next-hop-address":"198.51.100.72","table-id":207}]},` +
+			`"route-rules":{"config":[{"ip-to":"192.0.2.0/25","route-table":207,"priority":1007}]}`},
+	{name: "DHCP, and nobody answers", managedOnly: true, interfaces: `{` + managementLink + `,"ipv4":{"enabled":true,"dhcp":true}}`},
+	{name: "an address that somebody else has", interfaces: `{` + managementLink + `,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"192.0.2.201","prefix-length":24}]}}`,
+		far: "ip neigh replace 192.0.2.201 lladdr 02:00:00:00:02:01 nud permanent dev mgmt", farAfter: "ip neigh del 192.0.2.201 dev mgmt"},
+	{name: "a MAC address that the peer does not know", managedOnly: true, interfaces: `{` + managementLink + `,"mac-address":"02:00:00:00:77:77"}`,
+		far: "ip neigh change ADDRESS dev mgmt nud permanent", farAfter: "ip neigh del ADDRESS dev mgmt"},
+}
+
+// companions are changes that are made together with a cut.
+var companions = []cut{
+	{name: "alone"},
+	{name: "with a bridge", interfaces: `,{"name":"brc","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth2"}]},` +
+		`"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.18.7.1","prefix-length":24}]}}`},
+	{name: "with DNS", other: `,"dns-resolver":{"config":{"server":["198.18.7.53"],"search":["cut.example"]}}`},
+	{name: "with a bridge and a hostname", interfaces: `,{"name":"brc","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth2"},{"name":"eth3"}]}}`,
+		other: `,"hostname":{"running":"cut","config":"cut"}`},
+}
+
+// cutTimeout is the confirmation's in these specs, the least that there may be.
+const cutTimeout = 5 * time.Second
+
+func (s *suite) cutSpecs() {
+	for _, n := range s.oneOfEach() {
+		for _, c := range cuts {
+			for i, with := range companions {
+				if c.managedOnly && n.backend != v1alpha1.BackendNetworkManager || !*whole && (!c.sample || i > 0) {
+					continue
+				}
+				It(c.name+", "+with.name+", with "+string(n.backend), Label(string(n.backend), "cuts"), NodeTimeout(3*time.Minute), func(ctx SpecContext) {
+					s.cutOff(ctx, n.name, c, with)
+				})
+			}
+		}
+	}
+}
+
+// cutOff makes a change that cuts the node off, and sees that it is undone.
+func (s *suite) cutOff(ctx SpecContext, node string, c, with cut) {
+	GinkgoHelper()
+	address := strings.TrimSpace(s.must(ctx, node, "ip -o -4 addr show mgmt0 | sed 's/.*inet //; s/\\/.*//' | head -n 1"))
+	fill := strings.NewReplacer("ADDRESS", address, "NUMBER", address[strings.LastIndexByte(address, '.')+1:])
+	if c.far != "" {
+		s.onHub(ctx, fill.Replace(c.far))
+		DeferCleanup(func(ctx SpecContext) { s.onHub(ctx, fill.Replace(c.farAfter)) }, NodeTimeout(long))
+	}
+	state := fill.Replace(`{"interfaces":[` + c.interfaces + with.interfaces + `]` + c.other + with.other + `}`)
+	before, facts := s.available(ctx, node), s.facts(ctx, node)
+	begin := time.Now()
+	err := s.confirmed(ctx, node, state, fmt.Sprintf(`{"timeout":%q}`, cutTimeout))
+	Expect(err).To(HaveOccurred())
+	Expect(apierrors.IsServiceUnavailable(err)).To(BeFalse(), "nothing was sent: %v", err)
+	obj := s.ended(ctx, node, before)
+	AddReportEntry("took", time.Since(begin).Round(time.Millisecond).String(), ReportEntryVisibilityNever)
+	last := obj.Status.LastApply
+	Expect(last.Outcome).To(Equal(v1alpha1.ApplyRolledBack), "%+v", last)
+	Expect(last.Reason).To(Equal("NotConfirmed"), "%+v", last)
+	Expect(err).To(MatchError(ContainSubstring(last.ID)))
+	Expect(obj.Generation).To(Equal(before.Generation))
+	Expect(obj.Spec).To(Equal(before.Spec))
+	Expect(isTrue(v1alpha1.ConditionInSync)(obj)).To(Equal(isTrue(v1alpha1.ConditionInSync)(before)))
+	Expect(s.facts(ctx, node)).To(Equal(facts))
+}
+
+// confirmed makes state the node's desired one, with a confirmation, and sends it once.
+func (s *suite) confirmed(ctx context.Context, node, state, confirmation string) error {
+	GinkgoHelper()
+	patch := fmt.Appendf(nil, `[{"op":"add","path":"/spec","value":{"desiredState":%s,"confirmation":%s}}]`, state, confirmation)
+	return s.clients(nil).NmstateV1alpha1().RESTClient().Patch(types.JSONPatchType).Resource("nodenetworkstates").Name(node).
+		MaxRetries(0).Body(patch).Do(ctx).Error()
+}
+
+// ended waits until a change after before has ended, and the node can be asked.
+func (s *suite) ended(ctx context.Context, node string, before *v1alpha1.NodeNetworkState) *v1alpha1.NodeNetworkState {
+	GinkgoHelper()
+	return s.waitFor(ctx, node, "", 3*time.Minute, func(obj *v1alpha1.NodeNetworkState) bool {
+		last := obj.Status.LastApply
+		return isTrue(v1alpha1.ConditionAvailable)(obj) && last != nil && last.FinishTime != nil &&
+			(before.Status.LastApply == nil || last.ID != before.Status.LastApply.ID)
+	})
+}
