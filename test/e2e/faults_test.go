@@ -218,7 +218,9 @@ func (s *suite) powerFails(ctx SpecContext, server *standalone, n node) {
 			wait /= 5
 		}
 		answered := make(chan error, 1)
-		go func() { answered <- s.confirmed(context.WithoutCancel(ctx), n.name, faultBridge(i), `{"timeout":"10s"}`) }()
+		go func() {
+			answered <- s.confirmed(context.WithoutCancel(ctx), n.name, faultBridge(i), `{"timeout":"10s"}`)
+		}()
 		time.Sleep(wait)
 		Expect(server.powerCut(ctx, number, n)).To(Succeed())
 		err := <-answered

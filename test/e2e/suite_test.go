@@ -104,6 +104,7 @@ func (s *suite) specs() {
 	Describe("slow reads", s.slowReadSpecs)
 	Describe("outages", s.outageSpecs)
 	Describe("cut off", s.cutSpecs)
+	Describe("a change that a user is to confirm", s.manualSpecs)
 	Describe("faults", s.faultSpecs)
 	Describe("the demo", s.demoSpecs)
 	if server, ok := s.environment.(*standalone); ok {
