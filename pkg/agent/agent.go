@@ -187,5 +187,8 @@ const (
 	CapabilityHistory = "history"
 )
 
+// ReasonNotSupported is the reason of an error about something that an agent lacks the capability for.
+const ReasonNotSupported = "NotSupported"
+
 // Capabilities are what an agent of this version can do.
 func Capabilities() []string { return []string{CapabilityConfirmation, CapabilityHistory} }

@@ -84,7 +84,7 @@ func judge(last *v1alpha1.LastApply, decided *bool) (ended bool, err error) {
 // outcomeMessage says how a change ended whose agent says nothing more of it.
 func outcomeMessage(last *v1alpha1.LastApply) string {
 	if last.Message != "" {
-		return last.Message
+		return fmt.Sprintf("%s (change %s)", last.Message, last.ID)
 	}
 	return fmt.Sprintf("change %s ended as %s", last.ID, last.Outcome)
 }

@@ -90,7 +90,7 @@ func (s *session) require(capability, what string) error {
 	if s.speaker.can(capability) {
 		return nil
 	}
-	return &agent.Error{Kind: agent.Invalid, Reason: "NotSupported", Message: fmt.Sprintf(
+	return &agent.Error{Kind: agent.Invalid, Reason: agent.ReasonNotSupported, Message: fmt.Sprintf(
 		"the agent of node %s (version %s) does not support %s: update it", s.member.name, s.speaker.version, what)}
 }
 

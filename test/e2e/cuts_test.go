@@ -50,7 +50,7 @@ var cuts = []cut{
 	{name: "no address", sample: true, interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}}`},
 	{name: "an address of another network", interfaces: `{` + managementLink + `,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"203.0.113.77","prefix-length":24}]}}`},
 	{name: "a prefix of 32", interfaces: `{` + managementLink + `,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"ADDRESS","prefix-length":32}]}}`},
-	{name: "the link down", sample: true, interfaces: `{"name":"mgmt0","type":"ethernet","state":"down"}`},
+	{name: "the link down", managedOnly: true, sample: true, interfaces: `{"name":"mgmt0","type":"ethernet","state":"down"}`},
 	{name: "a bridge over the link, without its address", sample: true, interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}},` +
 		`{"name":"brm","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"mgmt0"}]}}`},
 	{name: "a bridge over the link, with another address", interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}},` +
@@ -58,8 +58,10 @@ var cuts = []cut{
 	{name: "a bridge over the link that waits for spanning tree", managedOnly: true, interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}},` +
 		`{"name":"brm","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":true,"forward-delay":30}},"port":[{"name":"mgmt0"}]},"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"ADDRESS","prefix-length":24}]}}`},
 	{name: "the address on another port", interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}},` +
-		`{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"ADDRESS","prefix-length":24}]}}`},
-	{name: "the server's network over another port", sample: true, interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"192.0.2.2NUMBER","prefix-length":24},{"ip":"192.0.2.100","prefix-length":25}]}}`},
+		`{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"ADDRESS","prefix-length":24}]}}`,
+		far: "sysctl -qw net.ipv4.conf.data1.arp_ignore=1", farAfter: "sysctl -qw net.ipv4.conf.data1.arp_ignore=0"},
+	{name: "the server's network over another port", sample: true, interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"192.0.2.2NUMBER","prefix-length":24},{"ip":"192.0.2.100","prefix-length":25}]}}`,
+		far: "sysctl -qw net.ipv4.conf.data1.arp_ignore=1", farAfter: "sysctl -qw net.ipv4.conf.data1.arp_ignore=0"},
 	{name: "the server's own address", interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"192.0.2.1","prefix-length":32}]}}`},
 	{name: "a wrong next hop", interfaces: `{` + managementLink + `}`,
 		other: `,"routes":{"config":[{"destination":"192.0.2.0/25","next-hop-interface":"mgmt0","next-hop-address":"192.0.2.250"}]}`},

@@ -17,6 +17,7 @@ limitations under the License.
 package fake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -48,7 +49,7 @@ type waiting struct {
 // begin returns a change that begins now.
 func (a *Agent) begin(change agent.Change, before, after record) *waiting {
 	return &waiting{before: before, after: after, entry: v1alpha1.HistoryEntry{LastApply: v1alpha1.LastApply{
-		ID:         string(uuid.NewUUID()),
+		ID:         cmp.Or(change.ID, string(uuid.NewUUID())),
 		Generation: after.generation,
 		User:       change.User,
 		Manager:    change.Manager,

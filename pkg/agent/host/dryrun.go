@@ -21,6 +21,8 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/klog/v2"
+
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 )
@@ -32,6 +34,8 @@ const (
 	// dryRunWait is how long a dry run waits for its turn. It is shorter than the
 	// time that the API server waits for an answer, so that the client is told why.
 	dryRunWait = 20 * time.Second
+	// rehearsalWait is how long a dry run waits for whoever would confirm the change.
+	rehearsalWait = 3 * time.Second
 )
 
 // Validate implements agent.Agent. It neither waits for an apply nor holds one up.
@@ -76,7 +80,22 @@ func (h *Host) Validate(ctx context.Context, change agent.Change) (*agent.Plan, 
 	if err != nil {
 		return nil, failed(err)
 	}
-	return &agent.Plan{Object: obj, Warnings: h.warnings(ctx, change, planned, nil)}, nil
+	return &agent.Plan{Object: obj, Warnings: h.warnings(ctx, change, planned, h.rehearse(ctx))}, nil
+}
+
+// rehearse asks whether this node could be reached, as a change would; nil if nobody answers.
+func (h *Host) rehearse(ctx context.Context) *agent.Testimony {
+	if h.config.Confirmer == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, rehearsalWait)
+	defer cancel()
+	testimony, err := h.config.Confirmer.Confirm(ctx, agent.Question{Rehearsal: true})
+	if err != nil {
+		klog.FromContext(ctx).Info("A dry run could not find out whether the node can be reached", "err", err)
+		return nil
+	}
+	return &testimony
 }
 
 // awaitTurn returns once this dry run may go on; the caller then releases

@@ -235,7 +235,9 @@ const halfWay = `{"interfaces":[
 	"dns-resolver":{"config":{"server":["192.0.2.54"]}}}`
 
 func TestConformance(t *testing.T) {
-	conformance.Run(t, func(t *testing.T) conformance.Harness { return &node{host: newHost(t, t.TempDir())} })
+	newHarness := func(t *testing.T) conformance.Harness { return &node{host: newHost(t, t.TempDir())} }
+	conformance.Run(t, newHarness)
+	conformance.RunTransactions(t, newHarness)
 }
 
 // desire returns the change to a state from the object as it is.

@@ -24,6 +24,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
@@ -33,7 +34,7 @@ import (
 // applyCommitted applies a state through NetworkManager and commits it: no checkpoint is left
 // that could undo it.
 func applyCommitted(_ context.Context, state []byte) error {
-	_, err := nmstate.ApplyNetState(0, state, rollbackAfter)
+	_, err := nmstate.ApplyNetState(0, state, time.Minute)
 	return err
 }
 

@@ -177,3 +177,5 @@ func TestADryRunStartsFromTheObjectThatItWasMadeFrom(t *testing.T) {
 		t.Errorf("what is there has the annotations %v", now.Annotations)
 	}
 }
+
+func (*oneNode) Supports(string, string) bool { return true }

@@ -50,11 +50,7 @@ type Fleet interface {
 	Validate(ctx context.Context, node string, change agent.Change) (*agent.Plan, error)
 	Decide(ctx context.Context, node string, decision agent.Decision) (*v1alpha1.NodeNetworkState, error)
 	History(ctx context.Context, node string) (*v1alpha1.NodeNetworkStateHistory, error)
-}
-
-// capabilities is what a Fleet may tell besides: what a node's agent can do.
-type capabilities interface {
-	// Supports tells whether the node's agent has one of the package agent's capabilities.
+	// Supports tells whether the node's agent has one of the package agent's capabilities; true while no agent is connected.
 	Supports(node, capability string) bool
 }
 
@@ -175,7 +171,7 @@ func (w *Writer) plan(ctx context.Context, current, updated *v1alpha1.NodeNetwor
 
 // warnUnconfirmed warns the client if the node's agent commits changes that nobody has confirmed.
 func (w *Writer) warnUnconfirmed(ctx context.Context, node string) {
-	if fleet, ok := w.fleet.(capabilities); ok && !fleet.Supports(node, agent.CapabilityConfirmation) {
+	if !w.fleet.Supports(node, agent.CapabilityConfirmation) {
 		warning.AddWarning(ctx, "", fmt.Sprintf("the agent of node %q is of an older version and cannot confirm changes: "+
 			"a change that cuts the node off is committed; update the agent", node))
 	}
@@ -201,6 +197,9 @@ func statusError(node string, err error) error {
 	}
 	resource := v1alpha1.Resource("nodenetworkstates")
 	switch kind := failure.Kind; {
+	case kind == agent.Invalid && failure.Reason == agent.ReasonNotSupported:
+		return newStatus(node, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, failure,
+			fmt.Sprintf("NodeNetworkState.nmstate.io %q is invalid: %v", node, failure))
 	case kind == agent.Invalid:
 		return newStatus(node, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, failure,
 			fmt.Sprintf("NodeNetworkState.nmstate.io %q is invalid: spec.desiredState: %v", node, failure))
@@ -236,7 +235,7 @@ func busy(node string, failure *agent.Error) error {
 
 func newStatus(node string, code int32, reason metav1.StatusReason, failure *agent.Error, message string) *apierrors.StatusError {
 	cause := metav1.StatusCause{Type: metav1.CauseType(failure.Reason), Message: failure.Message}
-	if failure.Kind == agent.Invalid {
+	if failure.Kind == agent.Invalid && failure.Reason != agent.ReasonNotSupported {
 		cause.Field = "spec.desiredState"
 	}
 	return &apierrors.StatusError{ErrStatus: metav1.Status{

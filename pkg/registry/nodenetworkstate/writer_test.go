@@ -170,3 +170,5 @@ func TestAChangeThatWasNotConfirmedIsNotRepeated(t *testing.T) {
 		}
 	}
 }
+
+func (*fleetOfOne) Supports(string, string) bool { return true }

@@ -166,6 +166,12 @@ func (k *Keeper) take(title, field string, entry, is map[string]any, isPort bool
 	current, _ := is[field].(map[string]any)
 	if state := entry["state"]; state != nil && state != "up" || section["enabled"] == false && current["enabled"] == true {
 		k.off[title] = true
+		if isPort && section["enabled"] == false && !k.before.scope.managed {
+			// libnmstate alone leaves the addresses of what becomes a port, and then finds them.
+			was := k.before.addresses[title]
+			k.wanted[title] = addresses{link: was.link, family: was.family}
+			delete(entry, field)
+		}
 		return
 	}
 	for _, source := range []string{"dhcp", "autoconf"} {
@@ -225,7 +231,7 @@ func (k *Keeper) Set() error {
 		// The last one first: a primary takes its secondaries along.
 		was := k.before.addresses[title]
 		for _, one := range slices.Backward(was.list) {
-			if was.ownerOf(one) != ours || wanted.has(one) {
+			if owner := was.ownerOf(one); owner != ours && (owner != leases || !k.off[title]) || wanted.has(one) {
 				continue
 			}
 			if err := netlink.AddrDel(l, &one); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
