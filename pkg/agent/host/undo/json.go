@@ -195,7 +195,10 @@ func (m *Manager) UnmarshalJSON(raw []byte) error {
 		return nil
 	}
 	var err error
-	if m.GlobalDNS, err = parseVariants(document.GlobalDNS); err != nil {
+	if m.GlobalDNS, err = parseVariants(document.GlobalDNS); err == nil {
+		_, err = m.MarshalJSON() // what cannot be written was not written by an agent
+	}
+	if err != nil {
 		return fmt.Errorf("reading NetworkManager's global DNS: %w", err)
 	}
 	return nil
