@@ -35,6 +35,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
 const (
@@ -207,6 +208,103 @@ func TestKilledAtEachStep(t *testing.T) {
 					t.Errorf("the next change ended with %v", err)
 				}
 			})
+		}
+	}
+}
+
+// TestABootInTheMidstOfAChange: what the kernel had is gone, and the files are put back. What was confirmed is applied again.
+func TestABootInTheMidstOfAChange(t *testing.T) {
+	for _, moment := range []transaction.Moment{transaction.AfterApplied, transaction.AfterConfirmed} {
+		t.Run(string(moment), func(t *testing.T) {
+			dir := t.TempDir()
+			t.Cleanup(func() { clean(t) })
+			const before = "nameserver 192.0.2.1\n"
+			if err := os.WriteFile("/etc/resolv.conf", []byte(before), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			state := strings.TrimSuffix(veth(0), "}") + `,"dns-resolver":{"config":{"server":["192.0.2.53"]}}}`
+			crash(t, dir, BackendKernel, state, moment, bothDie, v1alpha1.ConfirmByReachability)
+			path := filepath.Join(dir, "transaction.journal")
+			if text, err := os.ReadFile(path); err != nil || !strings.Contains(string(text), "192.0.2.53") {
+				t.Fatalf("the journal is %s, %v", text, err)
+			}
+			netns.Run(t, "ip", "link", "del", "v0a")
+			config := Config{StateDir: dir, Backend: BackendKernel, Confirmer: yes{}, adjust: func(c *transaction.Config) { c.Kernel = "another boot" }}
+			h, err := New(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.kernel = "another boot"
+			run(t, h)
+			obj := recovered(t, h)
+			resolver, err := os.ReadFile("/etc/resolv.conf")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if moment == transaction.AfterApplied {
+				if last := obj.Status.LastApply; last.Reason != transaction.ReasonRebooted || obj.Generation != 1 || string(resolver) != before {
+					t.Errorf("lastApply is %+v; resolv.conf %s", last, resolver)
+				}
+				return
+			}
+			obj = awaitObject(t, h, func(obj *v1alpha1.NodeNetworkState) bool {
+				return obj.Status.LastApply.User == ItselfUser && obj.Status.LastApply.Outcome == v1alpha1.ApplyCommitted
+			})
+			if obj.Generation != 2 || obj.Status.Difference != nil || string(resolver) == before {
+				t.Errorf("lastApply is %+v; resolv.conf %s", obj.Status.LastApply, resolver)
+			}
+		})
+	}
+}
+
+// TestADiskThatIsFullAtEachStep: the change is refused or undone, or committed all the same; never a half.
+func TestADiskThatIsFullAtEachStep(t *testing.T) {
+	for _, moment := range append([]transaction.Moment{transaction.BeforePrepared}, append(committedMoments, rolledBackMoments...)...) {
+		t.Run(string(moment), func(t *testing.T) {
+			dir := t.TempDir()
+			tmpfs(t, dir)
+			filled := false
+			filler := filepath.Join(dir, "filler")
+			h := newHostWith(t, dir, yes{}, func(config *transaction.Config) {
+				config.At = func(is transaction.Moment) {
+					if is == moment && !filled {
+						filled = true
+						fill(t, filler)
+					}
+				}
+			})
+			state := veth(0)
+			if strings.Contains(string(moment), "RolledBack") || strings.Contains(string(moment), "undo") || strings.Contains(string(moment), "told") {
+				state = halfWay
+			}
+			before := picture(t)
+			_, err := h.Apply(t.Context(), desire(t, h, state))
+			obj := h.feed.Last()
+			isNew := oldOrNew(t, obj, before, picture(t), state)
+			if isNew != (err == nil) {
+				t.Errorf("it ended with %v, lastApply %+v", err, obj.Status.LastApply)
+			}
+			if err := os.Remove(filler); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.Apply(t.Context(), desire(t, h, veth(1))); err != nil {
+				t.Errorf("the next change ended with %v", err)
+			}
+		})
+	}
+}
+
+// fill leaves no room on the disk.
+func fill(t *testing.T, filler string) {
+	file, err := os.OpenFile(filler, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer file.Close()
+	for block := make([]byte, 4096); ; {
+		if _, err := file.Write(block); err != nil {
+			return
 		}
 	}
 }

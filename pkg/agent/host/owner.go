@@ -135,8 +135,17 @@ func (o owner) Adopt(content json.RawMessage, story v1alpha1.LastApply) error {
 	o.noteWritable(err)
 	o.view.leftover, o.view.damage = "", ""
 	o.view.record = r
-	o.end()
+	o.endOf(story.ID)
 	return err
+}
+
+// endOf ends the change with that id. It may be an earlier one, whose end could not be written down
+// before. The caller holds the lock.
+func (o owner) endOf(id string) {
+	if change := o.view.change; change != nil && change.story.ID != id && change.phase != recovering {
+		return
+	}
+	o.end()
 }
 
 // Tell implements transaction.Owner.
@@ -151,6 +160,6 @@ func (o owner) Tell(story v1alpha1.LastApply, leftover string) error {
 	r.LastApply = &story
 	err := o.save(r)
 	o.view.record = r
-	o.end()
+	o.endOf(story.ID)
 	return err
 }

@@ -51,4 +51,7 @@ func (k kernel) undo(ctx context.Context, p *plan, _ string) (leftover string) {
 // resume: the change was in effect when it was confirmed.
 func (kernel) resume(context.Context, *plan, string) (has bool, err error) { return true, nil }
 
-func (kernel) rebooted(context.Context, *plan) (leftover string) { return "" }
+// rebooted: the kernel has forgotten the change. The files that nmstate has written have not.
+func (kernel) rebooted(ctx context.Context, p *plan) (leftover string) {
+	return p.Before.RestoreFiles(ctx)
+}
