@@ -18,7 +18,9 @@ package host
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -30,6 +32,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
@@ -209,6 +212,50 @@ func TestOptionsAlone(t *testing.T) {
 	}
 	if r, damage := newStore(h.config.StateDir).load(); damage != "" || len(r.Probes) != 1 || r.Reapply != v1alpha1.ReapplyNever || r.Confirmation == nil || r.Kernel == "" {
 		t.Errorf("the record is %+v", r)
+	}
+}
+
+// TestTheHistoryUndoesAChange: the state in it, applied, makes the network what it was. The history outlives the agent.
+func TestTheHistoryUndoesAChange(t *testing.T) {
+	dir := t.TempDir()
+	h := newHost(t, dir)
+	if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
+		t.Fatal(err)
+	}
+	before := picture(t)
+	other := strings.Replace(veth(0), "198.51.100.1", "203.0.113.9", 1)
+	obj, err := h.Apply(t.Context(), desire(t, h, other))
+	if err != nil || picture(t) == before {
+		t.Fatalf("nothing has changed: %v", err)
+	}
+	history, err := h.History(t.Context())
+	if err != nil || len(history.Entries) != 2 || history.Entries[0].ID != obj.Status.LastApply.ID || history.Entries[1].Outcome != v1alpha1.ApplyCommitted {
+		t.Fatalf("the history is %+v, %v", history, err)
+	}
+	if revert := history.Entries[0].Revert; nmstate.CanGenerateRevert() {
+		if revert == nil {
+			t.Fatal("the history does not say what undoes the change")
+		}
+		if _, err := h.Apply(t.Context(), desire(t, h, string(revert.Raw))); err != nil {
+			t.Fatal(err)
+		}
+		if now := picture(t); now != before {
+			t.Errorf("the network is not as before: %s", changed(before, now))
+		}
+	} else if revert != nil {
+		t.Errorf("the revert is %s", revert.Raw)
+	}
+	for range 25 {
+		_, _ = h.Apply(t.Context(), desire(t, h, string((&node{}).InvalidState().Raw)))
+	}
+	var file struct{ Entries []v1alpha1.HistoryEntry }
+	text, err := os.ReadFile(dir + "/history.json")
+	if err := errors.Join(err, json.Unmarshal(text, &file)); err != nil {
+		t.Fatal(err)
+	}
+	kept := file.Entries
+	if last := h.feed.Last().Status.LastApply; len(kept) != 20 || kept[0].ID != last.ID || kept[0].Outcome != v1alpha1.ApplyRejected {
+		t.Errorf("the file has %d entries", len(kept))
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
@@ -51,14 +52,27 @@ func (t *transaction) check(ctx context.Context) error {
 	if err != nil {
 		return t.plan.translate(err)
 	}
-	return invalid(faults)
+	if len(faults) > 0 {
+		return invalid(faults)
+	}
+	t.revert()
+	return nil
+}
+
+// revert notes the state that undoes the change, for the history. nmstate cannot tell of every change, and
+// the history can do without it.
+func (t *transaction) revert() {
+	reply, err := t.worker.do(workerRequest{Op: opRevert, State: t.plan.Desired, Current: t.plan.Current})
+	if err != nil {
+		return
+	}
+	if masked, err := secret.MaskState(reply.State); err == nil {
+		t.plan.Reverse = small(v1alpha1.NewState(masked))
+	}
 }
 
 // invalid returns the error for faults of the desired state that the agent itself
 // has found. Its reason is the one that nmstate gives.
 func invalid(faults field.ErrorList) error {
-	if len(faults) == 0 {
-		return nil
-	}
 	return &agent.Error{Kind: agent.Invalid, Reason: string(nmstate.InvalidArgument), Message: faults.ToAggregate().Error()}
 }

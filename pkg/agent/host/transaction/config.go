@@ -19,6 +19,7 @@ package transaction
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -153,6 +154,14 @@ type plan struct {
 func (p *plan) states() [][]byte { return [][]byte{p.Current, p.Desired, p.Previous} }
 
 func (p *plan) scrub(text string) string { return secret.Scrub(text, p.states()...) }
+
+// uncovered adds to a story what cannot be put back in any case.
+func (p *plan) uncovered(story v1alpha1.LastApply) v1alpha1.LastApply {
+	if names := p.Before.Uncovered(); len(names) > 0 {
+		story.Message = clip(story.Message + "; where the change has altered it, this cannot be put back: " + p.scrub(strings.Join(names, "; ")))
+	}
+	return story
+}
 
 // translate turns an error of libnmstate into the contract's, without secrets.
 func (p *plan) translate(err error) error {

@@ -48,6 +48,6 @@ func (g guard) agentEnded() error {
 	klog.Background().Info("The agent has died: undoing its change", "change", p.Story.ID)
 	story := failed(*j.at.story(), failure(ReasonAgentDied, "the agent ended before the change was confirmed, at %s", time.Now().UTC().Format(time.RFC3339)))
 	leftover := p.scrub(backends(g.limits, nil)[p.Backend].undo(ctx, p, j.at.Checkpoint))
-	story = withLeftover(story, leftover)
+	story = withLeftover(p.uncovered(story), leftover)
 	return j.append(entry{State: RolledBack, Story: &story, Leftover: clip(leftover)})
 }

@@ -159,5 +159,5 @@ func (r *Runner) giveUp(ctx context.Context, reason, message string, undo func(c
 	story := failed(*left.story(), failure(reason, "%s", message))
 	r.at(BeforeUndo)
 	leftover := left.Plan.scrub(r.undo(ctx, func(ctx context.Context) string { return undo(ctx, left.Plan) }))
-	r.conclude(ctx, ending{story: withLeftover(story, leftover), leftover: leftover})
+	r.conclude(ctx, ending{story: withLeftover(left.Plan.uncovered(story), leftover), leftover: leftover})
 }

@@ -65,7 +65,7 @@ func (r *Runner) transaction(c Change) *transaction {
 		backend: r.backends[c.Backend],
 		plan: plan{
 			Kernel: r.config.Kernel, Backend: c.Backend, Story: c.Story, Record: c.Record, Desired: c.Desired, Previous: c.Previous,
-			Mode: c.Mode, Timeout: c.Timeout, Difference: c.Difference,
+			Mode: c.Mode, Timeout: c.Timeout, Difference: small(c.Difference),
 		},
 		story:     c.Story,
 		decisions: make(chan agent.Decision, 1),
@@ -242,7 +242,7 @@ func (t *transaction) rollBack(ctx context.Context, cause error) error {
 	t.at(BeforeUndo)
 	leftover := t.undo(ctx, func(ctx context.Context) string { return t.backend.undo(ctx, &t.plan, t.checkpoint) })
 	leftover = t.plan.scrub(leftover)
-	t.story = withLeftover(t.story, leftover)
+	t.story = withLeftover(t.plan.uncovered(t.story), leftover)
 	t.conclude(ctx, ending{story: t.story, leftover: leftover})
 	t.clean = leftover == ""
 	if leftover == "" {

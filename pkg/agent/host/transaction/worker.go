@@ -46,6 +46,8 @@ const (
 	opRetrieve operation = "retrieve"
 	opValidate operation = "validate"
 	opApply    operation = "apply"
+	// opRevert makes the state that undoes another one.
+	opRevert operation = "revert"
 	// opGuard makes the worker undo the change in the journal if the agent dies.
 	opGuard operation = "guard"
 )
@@ -66,7 +68,7 @@ type workerRequest struct {
 }
 
 type workerReply struct {
-	// State is what was retrieved, Checkpoint what an apply left open.
+	// State is what was retrieved or made, Checkpoint what an apply left open.
 	State      json.RawMessage `json:"state,omitempty"`
 	Checkpoint string          `json:"checkpoint,omitempty"`
 	Error      *nmstate.Error  `json:"error,omitempty"`
@@ -105,6 +107,8 @@ func (r workerRequest) do(watch *guard) (reply workerReply, err error) {
 		reply.State, _, err = nmstate.RetrieveNetState(r.Flags)
 	case opValidate:
 		err = nmstate.Validate(r.State, r.Current)
+	case opRevert:
+		reply.State, err = nmstate.GenerateRevert(r.State, r.Current)
 	case opApply:
 		if log, err = nmstate.ApplyNetState(r.Flags, r.State, r.RollbackAfter); err == nil && r.Flags&nmstate.NoCommit != 0 {
 			reply.Checkpoint = checkpointName.FindString(log)
