@@ -21,10 +21,9 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/klog/v2"
-
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
 const (
@@ -34,8 +33,6 @@ const (
 	// dryRunWait is how long a dry run waits for its turn. It is shorter than the
 	// time that the API server waits for an answer, so that the client is told why.
 	dryRunWait = 20 * time.Second
-	// rehearsalWait is how long a dry run waits for whoever would confirm the change.
-	rehearsalWait = 3 * time.Second
 )
 
 // Validate implements agent.Agent. It neither waits for an apply nor holds one up.
@@ -80,19 +77,22 @@ func (h *Host) Validate(ctx context.Context, change agent.Change) (*agent.Plan, 
 	if err != nil {
 		return nil, failed(err)
 	}
-	return &agent.Plan{Object: obj, Warnings: h.warnings(ctx, change, planned, h.rehearse(ctx))}, nil
+	return &agent.Plan{Object: obj, Warnings: h.warnings(ctx, change, planned, h.testimony(ctx, planned.record))}, nil
 }
 
-// rehearse asks whether this node could be reached, as a change would; nil if nobody answers.
-func (h *Host) rehearse(ctx context.Context) *agent.Testimony {
-	if h.config.Confirmer == nil {
+// testimonyWait is how long a dry run waits for the API server's word on whether it could confirm the change.
+const testimonyWait = 3 * time.Second
+
+// testimony asks the API server over a new connection what it could testify. It is nil if nobody is asked,
+// or nobody answers: the apply would tell.
+func (h *Host) testimony(ctx context.Context, planned record) *agent.Testimony {
+	if h.config.Confirmer == nil || planned.mode() == v1alpha1.ConfirmNone {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, rehearsalWait)
+	ctx, cancel := context.WithTimeout(ctx, testimonyWait)
 	defer cancel()
 	testimony, err := h.config.Confirmer.Confirm(ctx, agent.Question{Rehearsal: true})
 	if err != nil {
-		klog.FromContext(ctx).Info("A dry run could not find out whether the node can be reached", "err", err)
 		return nil
 	}
 	return &testimony

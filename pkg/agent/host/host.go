@@ -28,15 +28,12 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/probe"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/hostid"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
@@ -131,7 +128,8 @@ func New(config Config) (*Host, error) {
 	h.rounds = agent.NewRounds(h.read)
 	h.view.nmstateVersion = nmstate.Version()
 	if h.kernel, err = hostid.Current(); err != nil {
-		return nil, err
+		// Then nothing is applied again after a boot, and a change that a boot has overtaken is undone.
+		klog.Background().Error(err, "A boot of the node will not be noticed")
 	}
 	if h.runner, h.pending, err = transaction.Open(h.transactions()); err != nil {
 		return nil, err
@@ -150,99 +148,6 @@ func New(config Config) (*Host, error) {
 		h.interrupt()
 	}
 	return h, nil
-}
-
-// transactions says how changes are carried out.
-func (h *Host) transactions() transaction.Config {
-	config := transaction.Config{
-		Dir:        h.config.StateDir,
-		Kernel:     h.kernel,
-		Owner:      owner{h},
-		Confirmer:  h.config.Confirmer,
-		Probe:      probe.Run,
-		HasGateway: hasGateway,
-		Gateway:    gatewayAnswers,
-		Impossible: func(desired, current []byte) (field.ErrorList, error) {
-			return impossible(desired, current, kernelMakes)
-		},
-		ToValidate: toValidate,
-		Holds:      holds,
-		Limits:     transaction.DefaultLimits(),
-	}
-	if h.config.adjust != nil {
-		h.config.adjust(&config)
-	}
-	return config
-}
-
-// hasGateway tells whether there is a default gateway. What is not known is no reason to do without it.
-func hasGateway() bool {
-	has, err := probe.HasGateway()
-	return has || err != nil
-}
-
-// gatewayAnswers tells whether the default gateway answers.
-func gatewayAnswers(ctx context.Context) bool {
-	_, err := probe.Gateway(ctx)
-	return err == nil
-}
-
-// toValidate returns the desired state as nmstate is to validate it.
-func toValidate(desired, current []byte) ([]byte, error) {
-	there, err := tree.Decode(current)
-	if err != nil {
-		return nil, err
-	}
-	return withVRFs(desired, there), nil
-}
-
-// holds tells whether all of a desired state holds in the current one.
-func holds(desired, current []byte) (bool, error) {
-	now, err := parseState(current, true)
-	if err != nil {
-		return false, err
-	}
-	missing, err := differenceOf(v1alpha1.NewState(desired), now)
-	return missing == nil, err
-}
-
-// recover ends what an earlier agent has left.
-func (h *Host) recover(ctx context.Context) error {
-	h.mu.Lock()
-	left := h.view.change
-	h.mu.Unlock()
-	err := h.runner.Recover(ctx)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	h.mu.Lock()
-	if err != nil {
-		klog.FromContext(ctx).Error(err, "Ending what an earlier agent has left")
-		h.view.damage = err.Error()
-	}
-	if h.view.change == left { // there was nothing to end
-		h.end()
-		h.store.unstage()
-		h.interrupt()
-	}
-	h.mu.Unlock()
-	return h.round(ctx)
-}
-
-// interrupt records that an apply was interrupted, if the agent before ended during one.
-func (h *Host) interrupt() {
-	last := h.view.record.LastApply
-	if last == nil || last.Outcome != v1alpha1.ApplyInProgress {
-		return
-	}
-	ended := last.DeepCopy()
-	finish := now()
-	ended.FinishTime = &finish
-	ended.Outcome = v1alpha1.ApplyInterrupted
-	ended.Reason = "AgentRestarted"
-	ended.Message = "the agent ended while the change was being applied: the node may have a part of it"
-	h.view.record.LastApply = ended
-	h.save(h.view.record)
 }
 
 // Run reads the network, and again whenever the kernel reports a change, until ctx

@@ -18,16 +18,13 @@ package host
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -73,47 +70,6 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	netns.Main(m)
-}
-
-// runTestWorker is RunWorker, held up and killed as the tests want it.
-func runTestWorker(in *bufio.Reader) error {
-	requests, feed := io.Pipe()
-	out := &mortal{Writer: os.Stdout}
-	ended := make(chan error, 1)
-	go func() { ended <- transaction.RunWorker(requests, out) }()
-	for {
-		line, err := in.ReadBytes('\n')
-		if err != nil {
-			feed.Close()
-			return <-ended
-		}
-		if socket := os.Getenv(holdValidateSocket); socket != "" && bytes.Contains(line, []byte(`"op":"validate"`)) {
-			hold(socket)
-		}
-		if isApply := bytes.Contains(line, []byte(`"op":"apply"`)); isApply {
-			if socket := os.Getenv(holdSocket); socket != "" {
-				hold(socket)
-			}
-			out.dies.Store(os.Getenv(dieAfterApply) != "")
-		}
-		if _, err := feed.Write(line); err != nil {
-			return errors.Join(err, <-ended)
-		}
-	}
-}
-
-// mortal is a writer whose process dies at the next reply, if it is to.
-type mortal struct {
-	io.Writer
-	dies atomic.Bool
-}
-
-func (m *mortal) Write(reply []byte) (int, error) {
-	if m.dies.Load() {
-		fmt.Fprintln(os.Stderr, "this worker was to die")
-		os.Exit(1)
-	}
-	return m.Writer.Write(reply)
 }
 
 // yes is a server elsewhere that can always be reached.

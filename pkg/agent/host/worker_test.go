@@ -17,11 +17,19 @@ limitations under the License.
 package host
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
 	"net"
+	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 )
 
 // TestAWorkerThatDiesIsAnError, and what it did is undone.
@@ -35,4 +43,45 @@ func TestAWorkerThatDiesIsAnError(t *testing.T) {
 	if _, err := net.InterfaceByName("v0a"); err == nil {
 		t.Error("what was applied is left")
 	}
+}
+
+// runTestWorker is RunWorker, held up and killed as the tests want it.
+func runTestWorker(in *bufio.Reader) error {
+	requests, feed := io.Pipe()
+	out := &mortal{Writer: os.Stdout}
+	ended := make(chan error, 1)
+	go func() { ended <- transaction.RunWorker(requests, out) }()
+	for {
+		line, err := in.ReadBytes('\n')
+		if err != nil {
+			feed.Close()
+			return <-ended
+		}
+		if socket := os.Getenv(holdValidateSocket); socket != "" && bytes.Contains(line, []byte(`"op":"validate"`)) {
+			hold(socket)
+		}
+		if isApply := bytes.Contains(line, []byte(`"op":"apply"`)); isApply {
+			if socket := os.Getenv(holdSocket); socket != "" {
+				hold(socket)
+			}
+			out.dies.Store(os.Getenv(dieAfterApply) != "")
+		}
+		if _, err := feed.Write(line); err != nil {
+			return errors.Join(err, <-ended)
+		}
+	}
+}
+
+// mortal is a writer whose process dies at the next reply, if it is to.
+type mortal struct {
+	io.Writer
+	dies atomic.Bool
+}
+
+func (m *mortal) Write(reply []byte) (int, error) {
+	if m.dies.Load() {
+		fmt.Fprintln(os.Stderr, "this worker was to die")
+		os.Exit(1)
+	}
+	return m.Writer.Write(reply)
 }

@@ -1,0 +1,122 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/probe"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// transactions says how changes are carried out.
+func (h *Host) transactions() transaction.Config {
+	config := transaction.Config{
+		Dir:        h.config.StateDir,
+		Kernel:     h.kernel,
+		Owner:      owner{h},
+		Confirmer:  h.config.Confirmer,
+		Probe:      probe.Run,
+		HasGateway: hasGateway,
+		Gateway:    gatewayAnswers,
+		Impossible: func(desired, current []byte) (field.ErrorList, error) {
+			return impossible(desired, current, kernelMakes)
+		},
+		ToValidate: toValidate,
+		Holds:      holds,
+		Limits:     transaction.DefaultLimits(),
+	}
+	if h.config.adjust != nil {
+		h.config.adjust(&config)
+	}
+	return config
+}
+
+// hasGateway tells whether there is a default gateway. What is not known is no reason to do without it.
+func hasGateway() bool {
+	has, err := probe.HasGateway()
+	return has || err != nil
+}
+
+// gatewayAnswers tells whether the default gateway answers.
+func gatewayAnswers(ctx context.Context) bool {
+	_, err := probe.Gateway(ctx)
+	return err == nil
+}
+
+// toValidate returns the desired state as nmstate is to validate it.
+func toValidate(desired, current []byte) ([]byte, error) {
+	there, err := tree.Decode(current)
+	if err != nil {
+		return nil, err
+	}
+	return withVRFs(desired, there), nil
+}
+
+// holds tells whether all of a desired state holds in the current one.
+func holds(desired, current []byte) (bool, error) {
+	now, err := parseState(current, true)
+	if err != nil {
+		return false, err
+	}
+	missing, err := differenceOf(v1alpha1.NewState(desired), now)
+	return missing == nil, err
+}
+
+// recover ends what an earlier agent has left.
+func (h *Host) recover(ctx context.Context) error {
+	h.mu.Lock()
+	left := h.view.change
+	h.mu.Unlock()
+	err := h.runner.Recover(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	h.mu.Lock()
+	if err != nil {
+		klog.FromContext(ctx).Error(err, "Ending what an earlier agent has left")
+		h.view.damage = err.Error()
+	}
+	if h.view.change == left { // there was nothing to end
+		h.end()
+		h.store.unstage()
+		h.interrupt()
+	}
+	h.mu.Unlock()
+	return h.round(ctx)
+}
+
+// interrupt records that an apply was interrupted, if the agent before ended during one.
+func (h *Host) interrupt() {
+	last := h.view.record.LastApply
+	if last == nil || last.Outcome != v1alpha1.ApplyInProgress {
+		return
+	}
+	ended := last.DeepCopy()
+	finish := now()
+	ended.FinishTime = &finish
+	ended.Outcome = v1alpha1.ApplyInterrupted
+	ended.Reason = "AgentRestarted"
+	ended.Message = "the agent ended while the change was being applied: the node may have a part of it"
+	h.view.record.LastApply = ended
+	h.save(h.view.record)
+}
