@@ -31,7 +31,7 @@ import (
 const ItselfUser = "node agent"
 
 const (
-	// reapplyPause is between two changes that the agent makes by itself; it grows up to maxReapplyPause while they fail.
+	// reapplyPause is between two changes that the agent makes by itself; it grows up to maxReapplyPause while they fail, or do not last.
 	reapplyPause, maxReapplyPause = time.Minute, 16 * time.Minute
 	// unreachedPause is between two attempts while the API server cannot be reached; it grows up to reapplyPause.
 	unreachedPause = time.Second
@@ -44,7 +44,8 @@ const (
 func (h *Host) reapplies(ctx context.Context) error {
 	var next time.Time
 	pause, unreached := reapplyPause, unreachedPause
-	var since time.Time // the API server could not be reached
+	// last is when the desired state was applied again, since is when the API server could not be reached for the first time.
+	var last, since time.Time
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -67,10 +68,16 @@ func (h *Host) reapplies(ctx context.Context) error {
 		h.mu.Unlock()
 		err := h.applyByItself(ctx, change)
 		klog.FromContext(ctx).Info("The agent has applied the desired state again", "err", err)
-		wait := reapplyPause
+		var wait time.Duration
 		switch reason := reasonOf(err); {
 		case err == nil:
-			pause, unreached, since = reapplyPause, unreachedPause, time.Time{}
+			// What differs again soon is the work of somebody who wants it otherwise.
+			if ended := time.Now(); ended.Sub(last) < 2*pause {
+				pause = min(2*pause, maxReapplyPause)
+			} else {
+				pause = reapplyPause
+			}
+			wait, last, unreached, since = pause, time.Now(), unreachedPause, time.Time{}
 		case reason == transaction.ReasonNotReachable || agent.KindOf(err) == agent.Busy || agent.KindOf(err) == agent.Conflict:
 			if since.IsZero() {
 				since = time.Now()
