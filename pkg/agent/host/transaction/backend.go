@@ -29,6 +29,8 @@ import (
 type backend interface {
 	// flags are those that libnmstate takes for the backend.
 	flags() nmstate.Flags
+	// await waits until the backend answers, or until ctx ends: an agent may start before it.
+	await(ctx context.Context)
 	// prepare notes what is needed to undo a change. It touches nothing. It refuses a change
 	// that could not be undone.
 	prepare(ctx context.Context, desired, current []byte) (*undo.Before, error)

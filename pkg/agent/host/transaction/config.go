@@ -92,15 +92,15 @@ type Limits struct {
 	Undo time.Duration
 	// Stop is for an apply that is under way when the agent ends.
 	Stop time.Duration
-	// Lock is for the worker of an agent that has died.
-	Lock time.Duration
+	// Lock is for the worker of an agent that has died, and Backend for NetworkManager to be there when the agent starts.
+	Lock, Backend time.Duration
 }
 
 // DefaultLimits are the limits of a node.
 func DefaultLimits() Limits {
 	return Limits{
 		Check: time.Minute, Rehearsal: 10 * time.Second, Apply: 2 * time.Minute, Commit: 30 * time.Second,
-		Call: 30 * time.Second, Undo: 90 * time.Second, Stop: 30 * time.Second, Lock: 2 * time.Minute,
+		Call: 30 * time.Second, Undo: 90 * time.Second, Stop: 30 * time.Second, Lock: 2 * time.Minute, Backend: time.Minute,
 	}
 }
 

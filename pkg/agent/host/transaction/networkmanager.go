@@ -62,6 +62,17 @@ type networkManager struct {
 
 func (*networkManager) flags() nmstate.Flags { return 0 }
 
+func (m *networkManager) await(ctx context.Context) {
+	for {
+		asking, cancel := context.WithTimeout(ctx, m.limits.Call)
+		_, err := undo.ReadManager(asking)
+		cancel()
+		if err == nil || !sleep(ctx, lastPause) {
+			return
+		}
+	}
+}
+
 func (m *networkManager) prepare(ctx context.Context, desired, current []byte) (*undo.Before, error) {
 	if err := m.settle(ctx); err != nil {
 		return nil, err

@@ -120,6 +120,11 @@ func (r *Runner) resume(ctx context.Context) {
 	logger.Info("An earlier agent has left a change")
 	rebooted := left.Plan.Kernel != r.config.Kernel
 	used := r.backends[left.Plan.Backend]
+	if left.State.Open() {
+		waiting, cancel := context.WithTimeout(ctx, r.config.Limits.Backend)
+		used.await(waiting)
+		cancel()
+	}
 	switch left.State {
 	case Committed:
 		r.conclude(ctx, ending{committed: true, story: *left.story()})
