@@ -97,7 +97,7 @@ test: test-builds verify test-unit test-integration test-e2e test-skew test-rele
 .PHONY: test-unit
 test-unit: libnmstate ## Run the tests of the packages, with the race detector.
 	@hack/nodes/packages.sh
-	$(GO_TEST) -race -timeout 15m ./cmd/... ./pkg/... ./test/rules
+	$(GO_TEST) -race -timeout 25m ./cmd/... ./pkg/... ./test/rules
 
 .PHONY: test-integration
 test-integration: build ## Run the server with agents in memory against client-go and controller-runtime.

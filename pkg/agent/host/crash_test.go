@@ -368,7 +368,14 @@ func TestManagedKilledAtEachStep(t *testing.T) {
 	if os.Getenv(allFaults) != "" {
 		moments = append([]transaction.Moment{awaitingMoment}, committedMoments...)
 	}
+	forgetProfiles(t)
 	t.Cleanup(func() { forgetProfiles(t) })
+	t.Run("first", func(t *testing.T) { // the others start from what it has made
+		h := newManagedHost(t, t.TempDir())
+		if _, err := h.Apply(t.Context(), desire(t, h, address(99))); err != nil {
+			t.Fatal(err)
+		}
+	})
 	for i, moment := range moments {
 		for _, victim := range []string{agentDies, bothDie, workerDies} {
 			if victim == workerDies && moment != transaction.AfterPrepared && moment != transaction.AfterApplied {
@@ -376,7 +383,6 @@ func TestManagedKilledAtEachStep(t *testing.T) {
 			}
 			t.Run(victim+"/"+string(moment), func(t *testing.T) {
 				dir := t.TempDir()
-				forgetProfiles(t)
 				mode := v1alpha1.ConfirmByReachability
 				if moment == awaitingMoment {
 					mode = v1alpha1.ConfirmManually

@@ -78,7 +78,7 @@ func TestOnANodeWithNetworkManager(t *testing.T) {
 	t.Cleanup(func() { must("node.sh", "down", "nm") })
 	must("hub.sh", "up")
 	must("node.sh", "up", "nm", "1", "networkmanager")
-	out, err := script("node.sh", "exec", "nm", self, "-test.run="+cmp.Or(os.Getenv(managedTests), "^TestManaged"), "-test.v", "-test.timeout=8m")
+	out, err := script("node.sh", "exec", "nm", self, "-test.run="+cmp.Or(os.Getenv(managedTests), "^TestManaged"), "-test.v", "-test.timeout=12m")
 	t.Logf("%s", out)
 	if err != nil {
 		t.Error(err)
