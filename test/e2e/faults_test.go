@@ -90,12 +90,13 @@ func (s *suite) moveAddress(ctx SpecContext, node string) {
 
 // outage is something that goes away while a change is under way, and comes back.
 type serverOutage struct {
-	name      string
-	sample    bool
-	lasts     time.Duration
-	away      func(s *suite, ctx context.Context, node string)
-	back      func(s *suite, ctx context.Context, node string)
-	committed bool
+	name   string
+	sample bool
+	lasts  time.Duration
+	away   func(s *suite, ctx context.Context, node string)
+	back   func(s *suite, ctx context.Context, node string)
+	// outcome is how the change ends, which has a minute to be confirmed, or 20 s if it is not to be.
+	outcome v1alpha1.ApplyOutcome
 }
 
 func serverAway(s *suite, ctx context.Context, _ string)  { Expect(s.killServer(ctx)).To(Succeed()) }
@@ -104,12 +105,12 @@ func networkAway(s *suite, ctx context.Context, n string) { s.onHub(ctx, "ip lin
 func networkBack(s *suite, ctx context.Context, n string) { s.onHub(ctx, "ip link set "+n+"-m up") }
 
 var outages = []serverOutage{
-	{"the server is killed, and back at once", true, 0, serverAway, serverBack, true},
-	{"the server is away for longer than the confirmation may take", true, 25 * time.Second, serverAway, serverBack, false},
-	{"the network is cut for 1 s", true, time.Second, networkAway, networkBack, true},
-	{"the network is cut for 10 s", false, 10 * time.Second, networkAway, networkBack, true},
-	{"the network is cut for 30 s", false, 30 * time.Second, networkAway, networkBack, false},
-	{"the network is cut for 120 s", false, 120 * time.Second, networkAway, networkBack, false},
+	{"the server is killed, and back at once", true, 0, serverAway, serverBack, v1alpha1.ApplyCommitted},
+	{"the server is away for longer than the confirmation may take", false, 25 * time.Second, serverAway, serverBack, v1alpha1.ApplyRolledBack},
+	{"the network is cut for 1 s", true, time.Second, networkAway, networkBack, v1alpha1.ApplyCommitted},
+	{"the network is cut for 10 s", false, 10 * time.Second, networkAway, networkBack, v1alpha1.ApplyCommitted},
+	{"the network is cut for 30 s", false, 30 * time.Second, networkAway, networkBack, v1alpha1.ApplyRolledBack},
+	{"the network is cut for 120 s", false, 120 * time.Second, networkAway, networkBack, v1alpha1.ApplyRolledBack},
 }
 
 // changeDuring makes a change, and something goes away once the node has it.
@@ -118,24 +119,23 @@ func (s *suite) changeDuring(ctx SpecContext, node string, o serverOutage) {
 	before := s.desire(ctx, node, noFaultBridge)
 	facts := s.facts(ctx, node)
 	number := rand.IntN(10_000)
-	away := make(chan struct{})
+	over := make(chan struct{})
 	seen := s.shellOn(node)
 	go func() {
 		defer GinkgoRecover()
-		defer close(away)
+		defer close(over)
 		seen.must("until ip link show brf >/dev/null 2>&1; do sleep 0.005; done")
 		o.away(s, ctx, node)
+		time.Sleep(o.lasts)
+		o.back(s, ctx, node)
 	}()
-	err := s.confirmed(ctx, node, faultBridge(number), `{"timeout":"20s"}`)
-	<-away
-	time.Sleep(o.lasts)
-	o.back(s, ctx, node)
+	timeout := map[v1alpha1.ApplyOutcome]string{v1alpha1.ApplyCommitted: "60s", v1alpha1.ApplyRolledBack: "20s"}[o.outcome]
+	err := s.confirmed(ctx, node, faultBridge(number), fmt.Sprintf(`{"timeout":%q}`, timeout))
+	<-over
 	obj := s.ended(ctx, node, before)
 	last := obj.Status.LastApply
 	AddReportEntry("ended", fmt.Sprintf("%s %s %s; the client was told: %v", last.Outcome, last.Reason, last.Message, err))
-	if o.lasts > 20*time.Second {
-		Expect(last.Outcome).To(Equal(v1alpha1.ApplyRolledBack))
-	}
+	Expect(last.Outcome).To(Equal(o.outcome))
 	s.holds(ctx, node, obj, before, facts, faultBridge(number))
 	s.desire(ctx, node, noFaultBridge)
 	Expect(s.facts(ctx, node)).To(Equal(facts))

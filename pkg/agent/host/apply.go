@@ -243,7 +243,7 @@ func (h *Host) refuse(story v1alpha1.LastApply, err error, byItself bool) {
 	defer h.mu.Unlock()
 	h.view.change = nil
 	var known *agent.Error
-	if byItself && errors.As(err, &known) && (known.Reason == transaction.ReasonNotReachable || known.Kind == agent.Unreachable) {
+	if byItself && errors.As(err, &known) && (known.Reason == v1alpha1.ReasonNotReachable || known.Kind == agent.Unreachable) {
 		_ = h.publish() // it is tried again, and there is nothing to tell
 		return
 	}

@@ -76,7 +76,7 @@ func TestAChangeThatCutsTheNodeOff(t *testing.T) {
 	if agent.KindOf(err) != agent.Failed || !strings.Contains(err.Error(), "no route to host") || !strings.HasSuffix(err.Error(), "(change "+last.ID+")") {
 		t.Errorf("it ended with %v", err)
 	}
-	if last.Reason != transaction.ReasonNotConfirmed || last.Outcome != v1alpha1.ApplyRolledBack || picture(t) != before {
+	if last.Reason != v1alpha1.ReasonNotConfirmed || last.Outcome != v1alpha1.ApplyRolledBack || picture(t) != before {
 		t.Errorf("lastApply is %+v; %s", last, changed(before, picture(t)))
 	}
 	if took := last.FinishTime.Sub(last.StartTime.Time); took > 10*time.Second {
@@ -100,7 +100,7 @@ func TestANodeThatCannotBeReachedIsNotTouched(t *testing.T) {
 	before := picture(t)
 	_, err := h.Apply(t.Context(), desire(t, h, veth(0)))
 	last := h.feed.Last().Status.LastApply
-	if agent.KindOf(err) != agent.Failed || last.Reason != transaction.ReasonNotReachable || last.Outcome != v1alpha1.ApplyRejected || picture(t) != before {
+	if agent.KindOf(err) != agent.Failed || last.Reason != v1alpha1.ReasonNotReachable || last.Outcome != v1alpha1.ApplyRejected || picture(t) != before {
 		t.Errorf("it ended with %v, %+v", err, last)
 	}
 	obj, err := h.Apply(t.Context(), confirmed(t, h, veth(0), v1alpha1.ConfirmNone, time.Minute))
@@ -164,7 +164,7 @@ func TestAManualChangeThatNobodyConfirms(t *testing.T) {
 		t.Fatal(err)
 	}
 	obj := recovered(t, h)
-	if last := obj.Status.LastApply; last.Reason != transaction.ReasonNotConfirmed || obj.Generation != 1 || obj.Spec.DesiredState != nil || picture(t) != before {
+	if last := obj.Status.LastApply; last.Reason != v1alpha1.ReasonNotConfirmed || obj.Generation != 1 || obj.Spec.DesiredState != nil || picture(t) != before {
 		t.Errorf("generation %d, lastApply %+v", obj.Generation, last)
 	}
 }
@@ -184,7 +184,7 @@ func TestAnAgentThatEndsWhileAUserIsAwaited(t *testing.T) {
 		}
 	})
 	obj := newHost(t, dir).feed.Last()
-	if last := obj.Status.LastApply; last.Reason != transaction.ReasonAgentStopped || last.Outcome != v1alpha1.ApplyRolledBack || obj.Generation != 1 || picture(t) != before {
+	if last := obj.Status.LastApply; last.Reason != v1alpha1.ReasonAgentStopped || last.Outcome != v1alpha1.ApplyRolledBack || obj.Generation != 1 || picture(t) != before {
 		t.Errorf("generation %d, lastApply %+v", obj.Generation, last)
 	}
 }

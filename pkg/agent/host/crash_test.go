@@ -203,7 +203,7 @@ func TestKilledAtEachStep(t *testing.T) {
 				if worker := victim == workerDies && i > 0 && i <= len(committedMoments); isNew != (after || worker && moment != transaction.AfterPrepared) {
 					t.Errorf("%s %s: %s", obj.Status.LastApply.Outcome, obj.Status.LastApply.Reason, obj.Status.LastApply.Message)
 				}
-				if want := map[string]string{agentDies: transaction.ReasonAgentDied, bothDie: transaction.ReasonAgentRestarted}[victim]; i <= 5 && want != "" && obj.Status.LastApply.Reason != want {
+				if want := map[string]string{agentDies: v1alpha1.ReasonAgentDied, bothDie: v1alpha1.ReasonAgentRestarted}[victim]; i <= 5 && want != "" && obj.Status.LastApply.Reason != want {
 					t.Errorf("the reason is %s, not %s", obj.Status.LastApply.Reason, want)
 				}
 				if _, err := h.Apply(t.Context(), desire(t, h, veth(1))); err != nil {
@@ -292,7 +292,7 @@ func TestABootInTheMidstOfAChange(t *testing.T) {
 				t.Fatal(err)
 			}
 			if moment == transaction.AfterApplied {
-				if last := obj.Status.LastApply; last.Reason != transaction.ReasonRebooted || obj.Generation != 1 || string(resolver) != before {
+				if last := obj.Status.LastApply; last.Reason != v1alpha1.ReasonRebooted || obj.Generation != 1 || string(resolver) != before {
 					t.Errorf("lastApply is %+v; resolv.conf %s", last, resolver)
 				}
 				return

@@ -23,7 +23,6 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
@@ -78,7 +77,7 @@ func (h *Host) reapplies(ctx context.Context) error {
 				pause = reapplyPause
 			}
 			wait, last, unreached, since = pause, time.Now(), unreachedPause, time.Time{}
-		case reason == transaction.ReasonNotReachable || agent.KindOf(err) == agent.Busy || agent.KindOf(err) == agent.Conflict:
+		case reason == v1alpha1.ReasonNotReachable || agent.KindOf(err) == agent.Busy || agent.KindOf(err) == agent.Conflict:
 			if since.IsZero() {
 				since = time.Now()
 			}

@@ -116,7 +116,7 @@ func TestManagedForeignCheckpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := h.Apply(t.Context(), desire(t, h, address(79)))
-	if agent.KindOf(err) != agent.Failed || !strings.Contains(err.Error(), transaction.ReasonCheckpointPending) || managedPicture(t) != before {
+	if agent.KindOf(err) != agent.Failed || !strings.Contains(err.Error(), v1alpha1.ReasonCheckpointPending) || managedPicture(t) != before {
 		t.Errorf("it ended with %v", err)
 	}
 	if now, err := undo.ReadManager(t.Context()); err != nil || len(now.Checkpoints) != 1 {

@@ -48,7 +48,7 @@ func TestAnApplyThatTakesTooLong(t *testing.T) {
 	h := newHostWith(t, t.TempDir(), yes{}, func(config *transaction.Config) { config.Limits.Apply = 5 * time.Second })
 	before := picture(t)
 	_, err := h.Apply(t.Context(), desire(t, h, veth(0)))
-	if last := h.feed.Last().Status.LastApply; agent.KindOf(err) != agent.Failed || last.Reason != transaction.ReasonTimedOut || last.Outcome != v1alpha1.ApplyRolledBack {
+	if last := h.feed.Last().Status.LastApply; agent.KindOf(err) != agent.Failed || last.Reason != v1alpha1.ReasonTimedOut || last.Outcome != v1alpha1.ApplyRolledBack {
 		t.Errorf("it ended with %v, %+v", err, last)
 	}
 	if now := picture(t); now != before {
@@ -97,7 +97,7 @@ func TestAnApplyWhenTheAgentEnds(t *testing.T) {
 	if err := <-applied; agent.KindOf(err) != agent.Failed {
 		t.Errorf("it ended with %v", err)
 	}
-	if r, _ := newStore(dir).load(); r.LastApply.Reason != transaction.ReasonAgentStopped || r.LastApply.Outcome != v1alpha1.ApplyRolledBack || picture(t) != before {
+	if r, _ := newStore(dir).load(); r.LastApply.Reason != v1alpha1.ReasonAgentStopped || r.LastApply.Outcome != v1alpha1.ApplyRolledBack || picture(t) != before {
 		t.Errorf("lastApply is %+v", r.LastApply)
 	}
 }
@@ -129,7 +129,7 @@ func TestAWorkerOfADeadAgentThatIsStuck(t *testing.T) {
 		t.Errorf("while the worker is stuck a change ends with %v", err)
 	}
 	obj := recovered(t, h)
-	if last := obj.Status.LastApply; last.Reason != transaction.ReasonAgentRestarted || last.Outcome != v1alpha1.ApplyRolledBack || picture(t) != before {
+	if last := obj.Status.LastApply; last.Reason != v1alpha1.ReasonAgentRestarted || last.Outcome != v1alpha1.ApplyRolledBack || picture(t) != before {
 		t.Errorf("lastApply is %+v; %s", last, changed(before, picture(t)))
 	}
 	if _, err := h.Apply(t.Context(), desire(t, h, veth(1))); err != nil {

@@ -75,7 +75,7 @@ func (t *transaction) rehearse(ctx context.Context) error {
 		if err == nil || t.change.Unrehearsed {
 			return nil
 		}
-		return failure(ReasonNotReachable, "nothing was changed: this node cannot reach the API server over a new connection, "+
+		return failure(v1alpha1.ReasonNotReachable, "nothing was changed: this node cannot reach the API server over a new connection, "+
 			"so that the change could not be confirmed: %v; spec.confirmation.mode None makes changes that nobody confirms", err)
 	})
 	return group.Wait()
@@ -144,7 +144,7 @@ func (t *transaction) confirm(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(t.stopping, func() {
-		cancel(failure(ReasonAgentStopped, "the agent was told to end before the change was confirmed"))
+		cancel(failure(v1alpha1.ReasonAgentStopped, "the agent was told to end before the change was confirmed"))
 	})()
 	go t.keepOpen(ctx, cancel)
 	timed, done := context.WithDeadline(ctx, t.deadline)
@@ -179,7 +179,7 @@ func (t *transaction) notConfirmed(ctx context.Context, reached, probes error) e
 	if probes != nil {
 		why = append(why, probes.Error())
 	}
-	return failure(ReasonNotConfirmed, "within %s after the change %s", t.change.Timeout, strings.Join(why, "; "))
+	return failure(v1alpha1.ReasonNotConfirmed, "within %s after the change %s", t.change.Timeout, strings.Join(why, "; "))
 }
 
 // keepOpen keeps the backend from undoing the change by itself until ctx ends.
@@ -188,7 +188,7 @@ func (t *transaction) keepOpen(ctx context.Context, cancel context.CancelCauseFu
 	defer every.Stop()
 	for {
 		if err := t.backend.extend(ctx, t.checkpoint); err != nil && ctx.Err() == nil {
-			cancel(failure(ReasonCheckpointLost, "the change could not be kept until it was confirmed: %s", t.plan.scrub(err.Error())))
+			cancel(failure(v1alpha1.ReasonCheckpointLost, "the change could not be kept until it was confirmed: %s", t.plan.scrub(err.Error())))
 			return
 		}
 		select {
@@ -223,12 +223,12 @@ func (t *transaction) awaitUser(ctx, timed context.Context) error {
 			if errors.As(context.Cause(ctx), &known) {
 				return known
 			}
-			return failure(ReasonNotConfirmed, "no user has confirmed the change within %s", t.change.Timeout)
+			return failure(v1alpha1.ReasonNotConfirmed, "no user has confirmed the change within %s", t.change.Timeout)
 		}
 		decision = <-t.decisions // it came in time
 	}
 	if !decision.Commit {
-		return failure(ReasonRefusedByUser, "user %q has had the change rolled back", decision.User)
+		return failure(v1alpha1.ReasonRefusedByUser, "user %q has had the change rolled back", decision.User)
 	}
 	t.story.ConfirmedBy = v1alpha1.WitnessUser
 	t.story.Message = fmt.Sprintf("confirmed by user %q", decision.User)

@@ -56,12 +56,12 @@ func TestWhatConfirms(t *testing.T) {
 		"takenOver":             {before: alone, after: elsewhere, witness: v1alpha1.WitnessAPIServer},
 		"alone":                 {before: alone, after: alone, witness: v1alpha1.WitnessNothing},
 		"silentGateway":         {before: silent, after: silent, witness: v1alpha1.WitnessNothing},
-		"gatewayThenSilent":     {before: gateway, after: silent, reason: ReasonNotConfirmed},
-		"gatewayThenNone":       {before: gateway, after: alone, reason: ReasonNotConfirmed},
-		"elsewhereThenAlone":    {before: elsewhere, after: alone, reason: ReasonNotConfirmed},
-		"outsideThenAlone":      {before: outside, after: alone, reason: ReasonNotConfirmed},
-		"cut":                   {before: elsewhere, after: cut, reason: ReasonNotConfirmed},
-		"cutBefore":             {before: cut, after: elsewhere, reason: ReasonNotReachable},
+		"gatewayThenSilent":     {before: gateway, after: silent, reason: v1alpha1.ReasonNotConfirmed},
+		"gatewayThenNone":       {before: gateway, after: alone, reason: v1alpha1.ReasonNotConfirmed},
+		"elsewhereThenAlone":    {before: elsewhere, after: alone, reason: v1alpha1.ReasonNotConfirmed},
+		"outsideThenAlone":      {before: outside, after: alone, reason: v1alpha1.ReasonNotConfirmed},
+		"cut":                   {before: elsewhere, after: cut, reason: v1alpha1.ReasonNotConfirmed},
+		"cutBefore":             {before: cut, after: elsewhere, reason: v1alpha1.ReasonNotReachable},
 		"nobodyIsAsked":         {before: cut, after: cut, mode: v1alpha1.ConfirmNone},
 		"gatewayOfAnotherNodes": {before: answer{testimony: elsewhere.testimony, there: true, answers: true}, after: gateway, witness: v1alpha1.WitnessGateway},
 	} {
@@ -96,7 +96,7 @@ func TestWhatConfirms(t *testing.T) {
 			if errors.As(err, &known) != (c.reason != "") || known != nil && known.Reason != c.reason {
 				t.Errorf("it ended with %v", err)
 			}
-			if begun != (c.reason != ReasonNotReachable) {
+			if begun != (c.reason != v1alpha1.ReasonNotReachable) {
 				t.Errorf("begun: %v", begun)
 			}
 			if last := b.told(); last.ConfirmedBy != c.witness || c.witness == v1alpha1.WitnessNothing && last.Message == "" {
@@ -192,15 +192,15 @@ func TestManualConfirmation(t *testing.T) {
 		}, newState, ""},
 		"refused": {func(r *Runner) error {
 			return r.Decide(context.Background(), agent.Decision{Transaction: "c1", User: "admin"})
-		}, oldState, ReasonRefusedByUser},
+		}, oldState, v1alpha1.ReasonRefusedByUser},
 		"wrongID": {func(r *Runner) error {
 			if err := r.Decide(context.Background(), agent.Decision{Transaction: "c2", Commit: true}); agent.KindOf(err) != agent.Conflict || !strings.Contains(err.Error(), "c1") {
 				return errors.New("a wrong id was accepted")
 			}
 			return nil
-		}, oldState, ReasonNotConfirmed},
-		"stopped":      {func(r *Runner) error { r.Stop(); return nil }, oldState, ReasonAgentStopped},
-		"notConfirmed": {func(*Runner) error { return nil }, oldState, ReasonNotConfirmed},
+		}, oldState, v1alpha1.ReasonNotConfirmed},
+		"stopped":      {func(r *Runner) error { r.Stop(); return nil }, oldState, v1alpha1.ReasonAgentStopped},
+		"notConfirmed": {func(*Runner) error { return nil }, oldState, v1alpha1.ReasonNotConfirmed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -252,7 +252,7 @@ func TestACrashWhileAUserIsAwaited(t *testing.T) {
 	if err := next.Recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if left.consistent("after the crash") != oldState || left.told().Reason != ReasonAgentRestarted {
+	if left.consistent("after the crash") != oldState || left.told().Reason != v1alpha1.ReasonAgentRestarted {
 		t.Errorf("the story is %+v", left.told())
 	}
 	if err := r.Decide(t.Context(), agent.Decision{Transaction: "c1", Commit: true}); err != nil {

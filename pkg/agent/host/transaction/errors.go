@@ -27,32 +27,6 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
-// Reasons of status.lastApply where nmstate gives none.
-const (
-	// ReasonNotReachable: the node could not be reached before the change; nothing was touched.
-	ReasonNotReachable = "NotReachable"
-	// ReasonNotConfirmed: nobody has confirmed the change in time.
-	ReasonNotConfirmed = "NotConfirmed"
-	// ReasonRefusedByUser: a user has had the change rolled back.
-	ReasonRefusedByUser = "RefusedByUser"
-	// ReasonTimedOut: nmstate or NetworkManager took too long.
-	ReasonTimedOut = "TimedOut"
-	// ReasonAgentStopped: the agent was told to end.
-	ReasonAgentStopped = "AgentStopped"
-	// ReasonAgentDied: the agent has died, and its worker has undone the change.
-	ReasonAgentDied = "AgentDied"
-	// ReasonAgentRestarted: agent and worker have died, and the next agent has undone the change.
-	ReasonAgentRestarted = "AgentRestarted"
-	// ReasonRebooted: the node was booted before the change was confirmed.
-	ReasonRebooted = "Rebooted"
-	// ReasonCommitLost: the change was confirmed, and NetworkManager has rolled it back before it was committed.
-	ReasonCommitLost = "CommitLost"
-	// ReasonCheckpointPending: another program has a checkpoint of NetworkManager open.
-	ReasonCheckpointPending = "CheckpointPending"
-	// ReasonCheckpointLost: NetworkManager has lost the checkpoint before the change was confirmed.
-	ReasonCheckpointLost = "CheckpointLost"
-)
-
 // Translate turns an error into the contract's, without the secrets of the given states.
 func Translate(err error, states ...[]byte) error {
 	var failure *nmstate.Error
@@ -70,8 +44,11 @@ func Translate(err error, states ...[]byte) error {
 		return known
 	}
 	reason := ""
+	if errors.Is(err, errDied) {
+		reason = v1alpha1.ReasonWorkerDied
+	}
 	if errors.Is(err, errLate) || errors.Is(err, context.DeadlineExceeded) {
-		reason = ReasonTimedOut
+		reason = v1alpha1.ReasonTimedOut
 	}
 	return &agent.Error{Kind: agent.Failed, Reason: reason, Message: secret.Scrub(err.Error(), states...)}
 }

@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
 // guard is what a worker has to do when the agent has died: to undo the change in the journal.
@@ -46,7 +48,7 @@ func (g guard) agentEnded() error {
 	defer cancel()
 	p := j.at.Plan
 	klog.Background().Info("The agent has died: undoing its change", "change", p.Story.ID)
-	story := failed(*j.at.story(), failure(ReasonAgentDied, "the agent ended before the change was confirmed, at %s", time.Now().UTC().Format(time.RFC3339)))
+	story := failed(*j.at.story(), failure(v1alpha1.ReasonAgentDied, "the agent ended before the change was confirmed, at %s", time.Now().UTC().Format(time.RFC3339)))
 	leftover := p.scrub(backends(g.limits, nil)[p.Backend].undo(ctx, p, j.at.Checkpoint))
 	story = withLeftover(p.uncovered(story), leftover)
 	return j.append(entry{State: RolledBack, Story: &story, Leftover: clip(leftover)})

@@ -30,6 +30,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
@@ -80,7 +81,7 @@ func (m *networkManager) prepare(ctx context.Context, desired, current []byte) (
 	before, err := undo.Note(ctx, undo.Request{Desired: desired, Current: current, Managed: true})
 	if err == nil && len(before.Manager.Checkpoints) > 0 {
 		before.Close()
-		return nil, failure(ReasonCheckpointPending, "another program has a checkpoint of NetworkManager open (%s), which allows one at a time: "+
+		return nil, failure(v1alpha1.ReasonCheckpointPending, "another program has a checkpoint of NetworkManager open (%s), which allows one at a time: "+
 			"nothing was changed; try again when it is committed or rolled back", before.Manager.Checkpoints[0])
 	}
 	return before, err
@@ -100,7 +101,7 @@ func (m *networkManager) settle(ctx context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.owed != nil {
-		return failure(ReasonTimedOut, "NetworkManager does not answer, and has not undone an earlier change yet: nothing was changed; try again when NetworkManager works")
+		return failure(v1alpha1.ReasonTimedOut, "NetworkManager does not answer, and has not undone an earlier change yet: nothing was changed; try again when NetworkManager works")
 	}
 	return nil
 }

@@ -132,10 +132,10 @@ func (r *Runner) resume(ctx context.Context) {
 		r.conclude(ctx, ending{story: *left.story(), leftover: left.Leftover})
 	case Prepared, Applied:
 		if rebooted {
-			r.giveUp(ctx, ReasonRebooted, "the node was booted before the change was confirmed", used.rebooted)
+			r.giveUp(ctx, v1alpha1.ReasonRebooted, "the node was booted before the change was confirmed", used.rebooted)
 			return
 		}
-		r.giveUp(ctx, ReasonAgentRestarted, "the agent and its worker ended before the change was confirmed", func(ctx context.Context, p *plan) string {
+		r.giveUp(ctx, v1alpha1.ReasonAgentRestarted, "the agent and its worker ended before the change was confirmed", func(ctx context.Context, p *plan) string {
 			return used.undo(ctx, p, left.Checkpoint)
 		})
 	case Confirmed:
@@ -152,7 +152,7 @@ func (r *Runner) resume(ctx context.Context) {
 			r.conclude(ctx, ending{committed: true, story: *left.story()})
 			return
 		}
-		r.giveUp(ctx, ReasonCommitLost, "the change was confirmed, and the agent ended before it was committed", func(ctx context.Context, p *plan) string {
+		r.giveUp(ctx, v1alpha1.ReasonCommitLost, "the change was confirmed, and the agent ended before it was committed", func(ctx context.Context, p *plan) string {
 			return used.undo(ctx, p, left.Checkpoint)
 		})
 	}

@@ -117,7 +117,7 @@ func (r *Runner) Decide(ctx context.Context, decision agent.Decision) error {
 	case <-ctx.Done():
 		return &agent.Error{Kind: agent.InProgress, Message: "the change is being ended, status.lastApply will tell how"}
 	}
-	if !decision.Commit && t.story.Reason == ReasonRefusedByUser && t.clean {
+	if !decision.Commit && t.story.Reason == v1alpha1.ReasonRefusedByUser && t.clean {
 		return nil
 	}
 	return t.err

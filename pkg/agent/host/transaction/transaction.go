@@ -181,7 +181,7 @@ func (t *transaction) apply() error {
 		err = keep.Keep()
 	}
 	if err != nil && t.isStopping() && t.worker.late.Load() {
-		return failure(ReasonAgentStopped, "the agent was told to end, and the change took longer than %s", t.config.Limits.Stop)
+		return failure(v1alpha1.ReasonAgentStopped, "the agent was told to end, and the change took longer than %s", t.config.Limits.Stop)
 	}
 	if err != nil {
 		return t.plan.translate(err)
@@ -225,9 +225,9 @@ func (t *transaction) commit(ctx context.Context) error {
 
 // commitLost returns why a change is rolled back although it was confirmed.
 func (t *transaction) commitLost(limited context.Context, err error) error {
-	reason := ReasonCommitLost
+	reason := v1alpha1.ReasonCommitLost
 	if limited.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
-		reason = ReasonTimedOut
+		reason = v1alpha1.ReasonTimedOut
 	}
 	return failure(reason, "the change was confirmed, and could not be committed: %s", t.plan.scrub(err.Error()))
 }

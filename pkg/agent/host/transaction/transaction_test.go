@@ -65,9 +65,9 @@ func TestACrashAtEachMoment(t *testing.T) {
 					t.Errorf("%s: the state is %s", when, state)
 				}
 				if last := crash.told(); state == oldState && last.ID != "" && apply == nil {
-					want := ReasonAgentRestarted
+					want := v1alpha1.ReasonAgentRestarted
 					if reboot {
-						want = ReasonRebooted
+						want = v1alpha1.ReasonRebooted
 					}
 					if last.Reason != want {
 						t.Errorf("%s: the reason is %s, not %s", when, last.Reason, want)
@@ -93,7 +93,7 @@ func TestAnErrorAtEachStep(t *testing.T) {
 		"prepare": {false, oldState, ""},
 		"started": {false, oldState, ""},
 		"apply":   {true, oldState, ""},
-		"extend":  {true, oldState, ReasonCheckpointLost},
+		"extend":  {true, oldState, v1alpha1.ReasonCheckpointLost},
 		"stage":   {true, oldState, v1alpha1.ReasonRecordNotWritable},
 		"commit":  {true, newState, ""}, // resume commits it
 	} {
@@ -142,7 +142,7 @@ func TestACommitThatIsLost(t *testing.T) {
 	if _, err := r.Run(t.Context(), b.change("c1")); err == nil {
 		t.Error("a change that the network does not have was committed")
 	}
-	if state := b.consistent("the end"); state != oldState || b.told().Reason != ReasonCommitLost {
+	if state := b.consistent("the end"); state != oldState || b.told().Reason != v1alpha1.ReasonCommitLost {
 		t.Errorf("the state is %s, the story %+v", state, b.told())
 	}
 }

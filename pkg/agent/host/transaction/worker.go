@@ -175,10 +175,11 @@ func (w *worker) do(request workerRequest) (workerReply, error) {
 	// If the worker is gone, Decode fails too, and its error is the one returned.
 	_, _ = w.in.Write(append(line, '\n'))
 	if err := w.replies.Decode(&reply); err != nil {
+		why := errDied
 		if w.late.Load() {
-			err = errors.Join(err, errLate)
+			why = errLate
 		}
-		return reply, fmt.Errorf("the process that was to %s ended: %w: %s", request.Op, errors.Join(err, w.close()), lastLine(w.said.Bytes()))
+		return reply, fmt.Errorf("%w that was to %s: %w: %s", why, request.Op, errors.Join(err, w.close()), lastLine(w.said.Bytes()))
 	}
 	if reply.Error != nil {
 		return reply, reply.Error
@@ -186,8 +187,11 @@ func (w *worker) do(request workerRequest) (workerReply, error) {
 	return reply, nil
 }
 
-// errLate tells that a worker was killed because it took too long.
-var errLate = errors.New("it took too long")
+var (
+	// errDied tells that a worker has ended before it replied, errLate that it was killed because it took too long.
+	errDied = errors.New("the process has died")
+	errLate = errors.New("the process took too long")
+)
 
 // within kills the worker after the timeout, unless done is called before.
 func (w *worker) within(timeout time.Duration) (done func()) {

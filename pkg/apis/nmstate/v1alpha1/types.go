@@ -438,6 +438,8 @@ const (
 	ReasonAgentStopped = "AgentStopped"
 	// ReasonAgentDied: the node's agent died before the change was confirmed; the process that applied the change has undone it.
 	ReasonAgentDied = "AgentDied"
+	// ReasonWorkerDied: the process that was to apply the change has died, and the agent has undone it.
+	ReasonWorkerDied = "WorkerDied"
 	// ReasonAgentRestarted: the node's agent died before the change was confirmed; the next agent has undone it.
 	ReasonAgentRestarted = "AgentRestarted"
 	// ReasonRebooted: the node was rebooted before the change was confirmed.
