@@ -39,6 +39,8 @@ type Runner struct {
 	history  *history
 	// owed is how the last change has ended, if that could not be written down.
 	owed *ending
+	// untouched tells that the change in the journal was given up before it has touched anything.
+	untouched bool
 
 	// stopping ends when the agent is told to end.
 	stopping context.Context
@@ -150,6 +152,12 @@ func (r *Runner) conclude(ctx context.Context, end ending) {
 func (r *Runner) finish() error {
 	if r.journal == nil {
 		return &agent.Error{Kind: agent.Busy, Message: "another agent of this node is at work, or has left a change that is not ended yet: nothing was changed; try again"}
+	}
+	if r.untouched {
+		if err := r.journal.clear(); err != nil {
+			return notWritable(err)
+		}
+		r.untouched = false
 	}
 	if r.owed == nil {
 		return nil

@@ -161,7 +161,9 @@ func (t *transaction) prepare(ctx context.Context) error {
 	t.at(AfterPrepared)
 	err = t.config.Owner.Started(t.story)
 	if err != nil {
-		return t.plan.translate(errors.Join(err, t.journal.clear()))
+		left := t.journal.clear()
+		t.untouched = left != nil
+		return t.plan.translate(errors.Join(err, left))
 	}
 	return nil
 }

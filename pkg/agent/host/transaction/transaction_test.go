@@ -223,6 +223,36 @@ func TestAJournalThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// TestAChangeThatIsGivenUpBeforeItBegins, with a disk that fails at the same time, leaves the node free.
+func TestAChangeThatIsGivenUpBeforeItBegins(t *testing.T) {
+	b := newBench(t)
+	path := filepath.Join(b.dir, journalName)
+	b.set("started", errors.New("it cannot be shown"))
+	b.moments = func(is Moment) {
+		if is == AfterPrepared {
+			if err := errors.Join(os.Rename(path, path+".away"), os.Mkdir(path, 0o700)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r, _ := b.open()
+	if begun, err := r.Run(t.Context(), b.change("c1")); begun || err == nil {
+		t.Errorf("begun: %v, %v", begun, err)
+	}
+	b.moments = nil
+	b.set("started", nil)
+	if begun, err := r.Run(t.Context(), b.change("c2")); begun || !strings.Contains(err.Error(), v1alpha1.ReasonRecordNotWritable) {
+		t.Errorf("while the disk fails: %v, %v", begun, err)
+	}
+	if err := errors.Join(os.Remove(path), os.Rename(path+".away", path)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Run(t.Context(), b.change("c3")); err != nil {
+		t.Error(err)
+	}
+	b.consistent("the end")
+}
+
 // TestAChangeThatCannotBeUndone says what is left.
 func TestAChangeThatCannotBeUndone(t *testing.T) {
 	b := newBench(t)

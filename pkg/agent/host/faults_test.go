@@ -1,0 +1,179 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package host
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/test/netns"
+)
+
+// randomFaults, in the environment, is how many applies are killed at a random moment.
+const randomFaults = "NMSTATE_TEST_RANDOM_FAULTS"
+
+// TestKilledAtAnyMoment: agent, or agent and worker, at a random moment of changes that are committed, or rolled back.
+func TestKilledAtAnyMoment(t *testing.T) {
+	times, err := strconv.Atoi(cmp.Or(os.Getenv(randomFaults), "12"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var committed, rolledBack, untouched int
+	for n := range times {
+		state, victim := veth(0), []string{agentDies, bothDie}[n%2]
+		if n%3 == 0 {
+			state = halfWay
+		}
+		dir := t.TempDir()
+		before := picture(t)
+		cmd := exec.Command("/proc/self/exe", agentCommand)
+		cmd.Env = append(os.Environ(), crashDir+"="+dir, crashBackend+"="+string(BackendKernel), crashState+"="+state)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		wait := time.Duration(rand.IntN(400)) * time.Millisecond
+		time.Sleep(wait) // the moment is to be a random one
+		if victim == bothDie {
+			die(dir, workerDies)
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		t.Run(fmt.Sprintf("%d/%s/%s", n, victim, wait), func(t *testing.T) {
+			h := newHost(t, dir)
+			obj := recovered(t, h)
+			switch {
+			case obj.Status.LastApply == nil:
+				untouched++
+				if now := picture(t); now != before {
+					t.Errorf("nothing is told, and the node is not as before:\n%s", changed(before, now))
+				}
+			case oldOrNew(t, obj, before, picture(t), state):
+				committed++
+			default:
+				rolledBack++
+			}
+		})
+	}
+	t.Logf("%d were committed, %d rolled back, %d not begun", committed, rolledBack, untouched)
+}
+
+// TestABootInTheMidstOfAChange: what the kernel had is gone, and the files are put back. What was confirmed is applied again.
+func TestABootInTheMidstOfAChange(t *testing.T) {
+	for _, moment := range []transaction.Moment{transaction.AfterApplied, transaction.AfterConfirmed} {
+		t.Run(string(moment), func(t *testing.T) {
+			dir := t.TempDir()
+			t.Cleanup(func() { clean(t) })
+			const before = "nameserver 192.0.2.1\n"
+			if err := os.WriteFile("/etc/resolv.conf", []byte(before), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			state := strings.TrimSuffix(veth(0), "}") + `,"dns-resolver":{"config":{"server":["192.0.2.53"]}}}`
+			crash(t, dir, BackendKernel, state, moment, bothDie, v1alpha1.ConfirmByReachability)
+			path := filepath.Join(dir, "transaction.journal")
+			if text, err := os.ReadFile(path); err != nil || !strings.Contains(string(text), "192.0.2.53") {
+				t.Fatalf("the journal is %s, %v", text, err)
+			}
+			netns.Run(t, "ip", "link", "del", "v0a")
+			config := Config{StateDir: dir, Backend: BackendKernel, Confirmer: yes{}, adjust: func(c *transaction.Config) { c.Kernel = "another boot" }}
+			h, err := New(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.kernel = "another boot"
+			run(t, h)
+			obj := recovered(t, h)
+			resolver, err := os.ReadFile("/etc/resolv.conf")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if moment == transaction.AfterApplied {
+				if last := obj.Status.LastApply; last.Reason != v1alpha1.ReasonRebooted || obj.Generation != 1 || string(resolver) != before {
+					t.Errorf("lastApply is %+v; resolv.conf %s", last, resolver)
+				}
+				return
+			}
+			obj = awaitObject(t, h, func(obj *v1alpha1.NodeNetworkState) bool {
+				return obj.Status.LastApply.User == ItselfUser && obj.Status.LastApply.Outcome == v1alpha1.ApplyCommitted
+			})
+			if obj.Generation != 2 || obj.Status.Difference != nil || string(resolver) == before {
+				t.Errorf("lastApply is %+v; resolv.conf %s", obj.Status.LastApply, resolver)
+			}
+		})
+	}
+}
+
+// TestADiskThatIsFullAtEachStep: the change is refused or undone, or committed all the same; never a half.
+func TestADiskThatIsFullAtEachStep(t *testing.T) {
+	for _, moment := range append([]transaction.Moment{transaction.BeforePrepared}, append(committedMoments, rolledBackMoments...)...) {
+		t.Run(string(moment), func(t *testing.T) {
+			dir := t.TempDir()
+			tmpfs(t, dir)
+			filled := false
+			filler := filepath.Join(dir, "filler")
+			h := newHostWith(t, dir, yes{}, func(config *transaction.Config) {
+				config.At = func(is transaction.Moment) {
+					if is == moment && !filled {
+						filled = true
+						fill(t, filler)
+					}
+				}
+			})
+			state := veth(0)
+			if strings.Contains(string(moment), "RolledBack") || strings.Contains(string(moment), "undo") || strings.Contains(string(moment), "told") {
+				state = halfWay
+			}
+			before := picture(t)
+			_, err := h.Apply(t.Context(), desire(t, h, state))
+			obj := h.feed.Last()
+			isNew := oldOrNew(t, obj, before, picture(t), state)
+			if isNew != (err == nil) {
+				t.Errorf("it ended with %v, lastApply %+v", err, obj.Status.LastApply)
+			}
+			if err := os.Remove(filler); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.Apply(t.Context(), desire(t, h, veth(1))); err != nil {
+				t.Errorf("the next change ended with %v", err)
+			}
+		})
+	}
+}
+
+// fill leaves no room on the disk.
+func fill(t *testing.T, filler string) {
+	file, err := os.OpenFile(filler, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer file.Close()
+	for block := make([]byte, 4096); ; {
+		if _, err := file.Write(block); err != nil {
+			return
+		}
+	}
+}
