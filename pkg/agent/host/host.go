@@ -80,6 +80,8 @@ type Host struct {
 	kernel string
 	// showLimit is how long a change that has ended waits for the network to be read.
 	showLimit time.Duration
+	// leftovers tells settles that something could not be put back.
+	leftovers chan struct{}
 	// published tells reapplies that an object was published.
 	published chan struct{}
 
@@ -123,6 +125,7 @@ func New(config Config) (*Host, error) {
 		dryRuns:    semaphore.NewWeighted(maxDryRuns),
 		dryRunWait: dryRunWait,
 		showLimit:  showLimit,
+		leftovers:  make(chan struct{}, 1),
 		published:  make(chan struct{}, 1),
 	}
 	h.rounds = agent.NewRounds(h.read)
@@ -173,6 +176,7 @@ func (h *Host) Run(ctx context.Context) error {
 		}
 		return h.reapplies(ctx)
 	})
+	group.Go(func() error { return h.settles(ctx) })
 	group.Go(func() error {
 		if err := h.round(ctx); err != nil {
 			return err

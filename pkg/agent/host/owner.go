@@ -155,6 +155,10 @@ func (o owner) Tell(story v1alpha1.LastApply, leftover string) error {
 	o.view.leftover = ""
 	if leftover != "" {
 		o.view.leftover = transaction.Leftover(leftover)
+		select {
+		case o.leftovers <- struct{}{}:
+		default:
+		}
 	}
 	r := o.view.record
 	r.LastApply = &story

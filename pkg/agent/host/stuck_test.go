@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
@@ -91,9 +92,17 @@ func TestManagedStuckNetworkManager(t *testing.T) {
 			if moment == transaction.AfterApplied && picture(t) != before {
 				t.Errorf("the kernel is not as before: %s", changed(before, picture(t)))
 			}
+			wantLeftover := func(want bool) func(*v1alpha1.NodeNetworkState) bool {
+				return func(obj *v1alpha1.NodeNetworkState) bool {
+					c := apimeta.FindStatusCondition(obj.Status.Conditions, v1alpha1.ConditionFailing)
+					return (c.Reason == v1alpha1.ReasonRollbackIncomplete) == want
+				}
+			}
+			awaitObject(t, h, wantLeftover(true))
 			signalNetworkManager(t, syscall.SIGCONT)
-			if _, err := h.Barrier(t.Context()); err != nil {
-				t.Fatal(err)
+			awaitObject(t, h, wantLeftover(false)) // it is undone without a further change
+			if strings.Contains(picture(t)+profiles(t), "198.51.100.77") {
+				t.Errorf("what was rolled back is there:\n%s\n%s", picture(t), profiles(t))
 			}
 			if _, err := h.Apply(t.Context(), desire(t, h, address(78))); err != nil {
 				t.Errorf("the next change ended with %v", err)

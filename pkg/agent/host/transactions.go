@@ -18,6 +18,7 @@ package host
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/klog/v2"
@@ -119,4 +120,49 @@ func (h *Host) interrupt() {
 	ended.Message = "the agent ended while the change was being applied: the node may have a part of it"
 	h.view.record.LastApply = ended
 	h.save(h.view.record)
+}
+
+// settlePause is between two attempts to undo what could not be undone because NetworkManager did not answer.
+const settlePause = 5 * time.Second
+
+// settles undoes what could not be undone, as soon as NetworkManager answers, until ctx ends.
+func (h *Host) settles(ctx context.Context) error {
+	pause := time.NewTicker(settlePause)
+	pause.Stop()
+	defer pause.Stop()
+	for {
+		select {
+		case <-h.leftovers:
+			pause.Reset(settlePause)
+		case <-pause.C:
+			h.mu.Lock()
+			told := h.view.leftover
+			h.mu.Unlock()
+			was, leftover, err := h.runner.Settle(ctx)
+			if err != nil {
+				continue
+			}
+			pause.Stop()
+			if was {
+				h.settled(ctx, told, leftover)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// settled shows that a change was undone in the end.
+func (h *Host) settled(ctx context.Context, told, leftover string) {
+	h.mu.Lock()
+	if h.view.leftover == told {
+		if h.view.leftover = ""; leftover != "" {
+			h.view.leftover = transaction.Leftover(leftover)
+		}
+	}
+	h.stale()
+	h.mu.Unlock()
+	if err := h.round(ctx); err != nil {
+		klog.FromContext(ctx).Error(err, "Showing that a change was undone")
+	}
 }

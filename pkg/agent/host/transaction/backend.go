@@ -46,6 +46,9 @@ type backend interface {
 	undo(ctx context.Context, p *plan, checkpoint string) (leftover string)
 	// rebooted does what undo does after a boot of the node: what only the kernel had is gone.
 	rebooted(ctx context.Context, p *plan) (leftover string)
+	// settle undoes what is owed of an earlier change because the backend did not answer. It returns whether
+	// there was anything, what is left of it, and an error if the backend still does not answer.
+	settle(ctx context.Context) (was bool, leftover string, err error)
 	// resume finds out, of a change that is confirmed, whether the node has it. It commits
 	// the change if that is still possible.
 	resume(ctx context.Context, p *plan, checkpoint string) (has bool, err error)

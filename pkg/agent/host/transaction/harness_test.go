@@ -188,6 +188,8 @@ func (b *bench) consistent(when string) (state string) {
 
 func (b *bench) flags() nmstate.Flags { return nmstate.KernelOnly }
 
+func (b *bench) settle(context.Context) (was bool, leftover string, err error) { return false, "", nil }
+
 func (b *bench) await(context.Context) {}
 
 func (b *bench) prepare(ctx context.Context, desired, current []byte) (*undo.Before, error) {

@@ -29,6 +29,8 @@ type kernel struct{}
 
 func (kernel) flags() nmstate.Flags { return nmstate.KernelOnly }
 
+func (kernel) settle(context.Context) (was bool, leftover string, err error) { return false, "", nil }
+
 func (kernel) await(context.Context) {}
 
 func (kernel) prepare(ctx context.Context, desired, current []byte) (*undo.Before, error) {

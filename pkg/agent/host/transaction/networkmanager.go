@@ -75,8 +75,10 @@ func (m *networkManager) await(ctx context.Context) {
 }
 
 func (m *networkManager) prepare(ctx context.Context, desired, current []byte) (*undo.Before, error) {
-	if err := m.settle(ctx); err != nil {
+	if was, leftover, err := m.settle(ctx); err != nil {
 		return nil, err
+	} else if was {
+		klog.FromContext(ctx).Info("An earlier change was undone as soon as NetworkManager answered", "leftover", leftover)
 	}
 	before, err := undo.Note(ctx, undo.Request{Desired: desired, Current: current, Managed: true})
 	if err == nil && len(before.Manager.Checkpoints) > 0 {
@@ -87,23 +89,25 @@ func (m *networkManager) prepare(ctx context.Context, desired, current []byte) (
 	return before, err
 }
 
-// settle undoes what is owed of an earlier change.
-func (m *networkManager) settle(ctx context.Context) error {
+func (m *networkManager) settle(ctx context.Context) (was bool, leftover string, err error) {
 	m.mu.Lock()
 	owed := m.owed
 	m.mu.Unlock()
 	if owed == nil {
-		return nil
+		return false, "", nil
 	}
-	if leftover := m.undo(ctx, owed, ""); leftover != "" {
-		klog.FromContext(ctx).Info("An earlier change left more than can be put back", "change", owed.Story.ID, "leftover", leftover)
+	asking, cancel := context.WithTimeout(ctx, m.limits.Call)
+	_, err = undo.ReadManager(asking)
+	cancel()
+	if err == nil {
+		leftover = owed.scrub(m.undo(ctx, owed, ""))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.owed != nil {
-		return failure(v1alpha1.ReasonTimedOut, "NetworkManager does not answer, and has not undone an earlier change yet: nothing was changed; try again when NetworkManager works")
+		return true, leftover, failure(v1alpha1.ReasonTimedOut, "NetworkManager does not answer, and has not undone an earlier change yet: nothing was changed; try again when NetworkManager works")
 	}
-	return nil
+	return true, leftover, nil
 }
 
 func (m *networkManager) apply(w *worker, desired []byte) (checkpoint string, err error) {

@@ -169,6 +169,21 @@ func (r *Runner) finish() error {
 	return nil
 }
 
+// Settle undoes what is owed of an earlier change because its backend did not answer. It returns whether there was
+// anything, what is left of it, and an error if it is to be tried again.
+func (r *Runner) Settle(ctx context.Context) (was bool, leftover string, err error) {
+	r.one.Lock()
+	defer r.one.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, r.config.Limits.Undo)
+	defer cancel()
+	for _, used := range r.backends {
+		if was, leftover, err = used.settle(ctx); was {
+			return was, leftover, err
+		}
+	}
+	return false, "", nil
+}
+
 func (r *Runner) write(end ending) error {
 	last, told := entry{State: RolledBack, Story: &end.story, Leftover: clip(end.leftover)}, error(nil)
 	if end.committed {
