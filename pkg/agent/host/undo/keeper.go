@@ -19,6 +19,7 @@ package undo
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 
 	"github.com/vishvananda/netlink"
@@ -207,11 +208,26 @@ func staticsOf(section any) (statics []netlink.Addr, ok bool) {
 			return nil, false
 		}
 		one.Flags = unix.IFA_F_PERMANENT
+		one.Broadcast = lastOf(one.IPNet)
 		if (addresses{}).ownerOf(*one) == ours {
 			statics = append(statics, *one)
 		}
 	}
 	return statics, true
+}
+
+// lastOf is the last address of an IPv4 network, which libnmstate makes the broadcast
+// address; nil if there is no room for one (RFC 3021) or the network is not of IPv4.
+func lastOf(network *net.IPNet) net.IP {
+	ip := network.IP.To4()
+	if ones, bits := network.Mask.Size(); ip == nil || bits-ones < 2 {
+		return nil
+	}
+	last := slices.Clone(ip)
+	for i := range last {
+		last[i] |= ^network.Mask[i]
+	}
+	return last
 }
 
 // cidr is an address of a state with the length of its prefix.
