@@ -46,6 +46,7 @@ func (c inCluster) specs() {
 	It("webhooks of the cluster change and refuse", NodeTimeout(2*time.Minute), c.webhooks)
 	It("stands beside the CRDs of kubernetes-nmstate", NodeTimeout(2*time.Minute), c.besideCRDs)
 	It("is not deployed where somebody else serves the version", NodeTimeout(2*time.Minute), c.preflight)
+	It("the node of the active server is changed, and cut off", NodeTimeout(5*time.Minute), c.onTheServersNode)
 	It("nodes come and go while a watch runs", NodeTimeout(2*time.Minute), c.nodesComeAndGo)
 	It("the agents' door lets in nobody but the agent of the node's own pod", NodeTimeout(3*time.Minute), c.door)
 	It("serving certificates are rotated under load", NodeTimeout(5*time.Minute), c.rotateServing)
@@ -103,6 +104,13 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: bert}]
 	c.refused(ctx, "cannot patch resource", "", annotate("bert", "node01")...)
 	c.refused(ctx, "cannot list resource", "", "get", "nns", "--as=carl")
 	c.refused(ctx, "no", "", "auth", "can-i", "list", "nns", "--as=carl")
+	// Who may write may not therefore confirm.
+	for _, decision := range []string{"confirm", "rollback"} {
+		c.refused(ctx, "cannot create resource \"nodenetworkstates/"+decision+"\"",
+			`{"apiVersion":"nmstate.io/v1alpha1","kind":"TransactionReference","id":"00000000-0000-4000-8000-000000000000"}`,
+			"create", "--raw", "/apis/nmstate.io/v1alpha1/nodenetworkstates/node01/"+decision, "-f", "-", "--as=anna")
+	}
+	c.do(ctx, "", "get", "--raw", "/apis/nmstate.io/v1alpha1/nodenetworkstates/node01/history", "--as=bert")
 }
 
 func (c inCluster) policy(ctx SpecContext) {
