@@ -259,6 +259,21 @@ func TestTheHistoryUndoesAChange(t *testing.T) {
 	}
 }
 
+// TestTheHistoryOfAChangeThatWasRolledBack has no state that undoes it: nothing of it is in effect.
+func TestTheHistoryOfAChangeThatWasRolledBack(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	if _, err := h.Apply(t.Context(), desire(t, h, halfWay)); err == nil {
+		t.Fatal("the change was committed")
+	}
+	history, err := h.History(t.Context())
+	if err != nil || len(history.Entries) != 1 {
+		t.Fatalf("the history is %+v, %v", history, err)
+	}
+	if is := history.Entries[0]; is.Outcome != v1alpha1.ApplyRolledBack || is.Difference == nil || is.Revert != nil {
+		t.Errorf("the entry is %+v", is)
+	}
+}
+
 // rebooted makes the record one that was committed before a boot.
 func rebooted(t *testing.T, dir string, change func(*record)) {
 	t.Helper()

@@ -211,6 +211,10 @@ func (r *Runner) write(end ending) error {
 	if err != nil {
 		return err
 	}
-	r.Remember(v1alpha1.HistoryEntry{LastApply: end.story, Difference: r.journal.at.Plan.Difference, Revert: r.journal.at.Plan.Reverse})
+	change := v1alpha1.HistoryEntry{LastApply: end.story, Difference: r.journal.at.Plan.Difference}
+	if end.committed { // else there is nothing that a user could undo
+		change.Revert = r.journal.at.Plan.Reverse
+	}
+	r.Remember(change)
 	return r.journal.clear()
 }
