@@ -48,8 +48,8 @@ func (g guard) agentEnded() error {
 	defer cancel()
 	p := j.at.Plan
 	klog.Background().Info("The agent has died: undoing its change", "change", p.Story.ID)
-	story := failed(*j.at.story(), failure(v1alpha1.ReasonAgentDied, "the agent ended before the change was confirmed, at %s", time.Now().UTC().Format(time.RFC3339)))
+	cause := failure(v1alpha1.ReasonAgentDied, "the agent ended before the change was confirmed, at %s", time.Now().UTC().Format(time.RFC3339))
 	leftover := p.scrub(backends(g.limits, nil)[p.Backend].undo(ctx, p, j.at.Checkpoint))
-	story = withLeftover(p.uncovered(story), leftover)
+	story := withLeftover(p.uncovered(failed(*j.at.story(), cause)), leftover)
 	return j.append(entry{State: RolledBack, Story: &story, Leftover: clip(leftover)})
 }

@@ -161,8 +161,8 @@ func (r *Runner) resume(ctx context.Context) {
 // giveUp undoes the change in the journal, and tells why.
 func (r *Runner) giveUp(ctx context.Context, reason, message string, undo func(context.Context, *plan) string) {
 	left := r.journal.at
-	story := failed(*left.story(), failure(reason, "%s", message))
 	r.at(BeforeUndo)
 	leftover := left.Plan.scrub(r.undo(ctx, func(ctx context.Context) string { return undo(ctx, left.Plan) }))
+	story := failed(*left.story(), failure(reason, "%s", message))
 	r.conclude(ctx, ending{story: withLeftover(left.Plan.uncovered(story), leftover), leftover: leftover})
 }

@@ -240,11 +240,10 @@ func (t *transaction) rollBack(ctx context.Context, cause error) error {
 	known := &agent.Error{Kind: agent.Failed, Message: cause.Error()}
 	errors.As(cause, &known)
 	t.story.Probes = t.probes
-	t.story = failed(t.story, known)
 	t.at(BeforeUndo)
 	leftover := t.undo(ctx, func(ctx context.Context) string { return t.backend.undo(ctx, &t.plan, t.checkpoint) })
 	leftover = t.plan.scrub(leftover)
-	t.story = withLeftover(t.plan.uncovered(t.story), leftover)
+	t.story = withLeftover(t.plan.uncovered(failed(t.story, known)), leftover)
 	t.conclude(ctx, ending{story: t.story, leftover: leftover})
 	t.clean = leftover == ""
 	if leftover == "" {
@@ -260,7 +259,7 @@ func (t *transaction) close() {
 	_ = t.worker.close()
 }
 
-// failed returns the story of a change that is rolled back.
+// failed returns the story of a change that has been rolled back just now.
 func failed(story v1alpha1.LastApply, cause *agent.Error) v1alpha1.LastApply {
 	finish := now()
 	story.FinishTime = &finish
