@@ -247,13 +247,13 @@ func schema_pkg_apis_nmstate_v1alpha1_HistoryEntry(ref common.ReferenceCallback)
 					},
 					"finishTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "When the change was committed or given up; absent while it is in progress.",
+							Description: "When the change was committed, or was undone; absent while it is in progress.",
 							Ref:         ref(v1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"outcome": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How it ended.\n\nPossible enum values:\n - `\"Committed\"` : the change is in effect on the node and is the spec now.\n - `\"InProgress\"` : the change is being applied.\n - `\"Interrupted\"` : the agent ended while the change was being applied.\n - `\"Rejected\"` : nmstate refused the change, and the node is as it was.\n - `\"RolledBack\"` : the change failed half-way and the node is as it was.",
+							Description: "How it ended.\n\nPossible enum values:\n - `\"Committed\"` : the change is in effect on the node and is the spec now.\n - `\"InProgress\"` : the change is being applied, or waits for its confirmation.\n - `\"Interrupted\"` : an agent of an older version ended while it applied the change; newer agents undo such a change.\n - `\"Rejected\"` : the change was refused, and the node is as it was.\n - `\"RolledBack\"` : the change was begun and not committed, and the node is as it was; the message names what is not.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -276,7 +276,7 @@ func schema_pkg_apis_nmstate_v1alpha1_HistoryEntry(ref common.ReferenceCallback)
 					},
 					"confirmedBy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What has confirmed the change; absent if nothing has.\n\nPossible enum values:\n - `\"APIServer\"` : the API server of this resource, which does not run on the node.\n - `\"Gateway\"` : the default gateway; the API server runs on the node itself and proves nothing.\n - `\"KubeAPIServer\"` : the cluster's kube-apiserver, asked by the API server of this resource, which runs on the node itself.\n - `\"Nothing\"` : there is nothing outside of the node that could be asked.\n - `\"User\"` : a user, by the subresource \"confirm\".",
+							Description: "What has confirmed the change; absent if nothing has.\n\nPossible enum values:\n - `\"APIServer\"` : the API server of this resource, which runs elsewhere than on the node.\n - `\"Gateway\"` : the default gateway; the API server runs on the node itself and proves nothing.\n - `\"KubeAPIServer\"` : the cluster's kube-apiserver, asked by the API server of this resource, which runs on the node itself.\n - `\"Nothing\"` : there is nothing outside of the node that could be asked.\n - `\"User\"` : a user, by the subresource \"confirm\".",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"APIServer", "Gateway", "KubeAPIServer", "Nothing", "User"},
@@ -317,7 +317,7 @@ func schema_pkg_apis_nmstate_v1alpha1_HistoryEntry(ref common.ReferenceCallback)
 					},
 					"revert": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The state that undoes the change: applied as spec.desiredState, it makes the network what it was before. Secrets are masked. Absent if nmstate cannot tell.",
+							Description: "The state that undoes the change: applied as spec.desiredState, it makes the network what it was before. Secrets are masked. Absent if the change was not committed, or if nmstate cannot tell.",
 							Ref:         ref(v1alpha1.State{}.OpenAPIModelName()),
 						},
 					},
@@ -404,13 +404,13 @@ func schema_pkg_apis_nmstate_v1alpha1_LastApply(ref common.ReferenceCallback) co
 					},
 					"finishTime": {
 						SchemaProps: spec.SchemaProps{
-							Description: "When the change was committed or given up; absent while it is in progress.",
+							Description: "When the change was committed, or was undone; absent while it is in progress.",
 							Ref:         ref(v1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"outcome": {
 						SchemaProps: spec.SchemaProps{
-							Description: "How it ended.\n\nPossible enum values:\n - `\"Committed\"` : the change is in effect on the node and is the spec now.\n - `\"InProgress\"` : the change is being applied.\n - `\"Interrupted\"` : the agent ended while the change was being applied.\n - `\"Rejected\"` : nmstate refused the change, and the node is as it was.\n - `\"RolledBack\"` : the change failed half-way and the node is as it was.",
+							Description: "How it ended.\n\nPossible enum values:\n - `\"Committed\"` : the change is in effect on the node and is the spec now.\n - `\"InProgress\"` : the change is being applied, or waits for its confirmation.\n - `\"Interrupted\"` : an agent of an older version ended while it applied the change; newer agents undo such a change.\n - `\"Rejected\"` : the change was refused, and the node is as it was.\n - `\"RolledBack\"` : the change was begun and not committed, and the node is as it was; the message names what is not.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -433,7 +433,7 @@ func schema_pkg_apis_nmstate_v1alpha1_LastApply(ref common.ReferenceCallback) co
 					},
 					"confirmedBy": {
 						SchemaProps: spec.SchemaProps{
-							Description: "What has confirmed the change; absent if nothing has.\n\nPossible enum values:\n - `\"APIServer\"` : the API server of this resource, which does not run on the node.\n - `\"Gateway\"` : the default gateway; the API server runs on the node itself and proves nothing.\n - `\"KubeAPIServer\"` : the cluster's kube-apiserver, asked by the API server of this resource, which runs on the node itself.\n - `\"Nothing\"` : there is nothing outside of the node that could be asked.\n - `\"User\"` : a user, by the subresource \"confirm\".",
+							Description: "What has confirmed the change; absent if nothing has.\n\nPossible enum values:\n - `\"APIServer\"` : the API server of this resource, which runs elsewhere than on the node.\n - `\"Gateway\"` : the default gateway; the API server runs on the node itself and proves nothing.\n - `\"KubeAPIServer\"` : the cluster's kube-apiserver, asked by the API server of this resource, which runs on the node itself.\n - `\"Nothing\"` : there is nothing outside of the node that could be asked.\n - `\"User\"` : a user, by the subresource \"confirm\".",
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"APIServer", "Gateway", "KubeAPIServer", "Nothing", "User"},
@@ -869,7 +869,7 @@ func schema_pkg_apis_nmstate_v1alpha1_Probe(ref common.ReferenceCallback) common
 					},
 					"node": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Another node of the cluster must answer an ICMP echo.",
+							Description: "Another node of the cluster must answer an ICMP echo. Nodes without a cluster have no InternalIP, so the probe fails there.",
 							Ref:         ref(v1alpha1.NodeProbe{}.OpenAPIModelName()),
 						},
 					},

@@ -140,7 +140,8 @@ type Probe struct {
 	// A name must be resolved.
 	// +optional
 	DNS *DNSProbe `json:"dns,omitempty"`
-	// Another node of the cluster must answer an ICMP echo.
+	// Another node of the cluster must answer an ICMP echo. Nodes without a cluster
+	// have no InternalIP, so the probe fails there.
 	// +optional
 	Node *NodeProbe `json:"node,omitempty"`
 	// How long an answer may take, up to 1m. Default 5s. After a change the probe is
@@ -282,7 +283,7 @@ type LastApply struct {
 	Manager string `json:"manager,omitempty"`
 	// When the node began to apply the change.
 	StartTime metav1.Time `json:"startTime"`
-	// When the change was committed or given up; absent while it is in progress.
+	// When the change was committed, or was undone; absent while it is in progress.
 	// +optional
 	FinishTime *metav1.Time `json:"finishTime,omitempty"`
 	// How it ended.
@@ -311,7 +312,7 @@ type LastApply struct {
 type Witness string
 
 const (
-	// WitnessAPIServer: the API server of this resource, which does not run on the node.
+	// WitnessAPIServer: the API server of this resource, which runs elsewhere than on the node.
 	WitnessAPIServer Witness = "APIServer"
 	// WitnessKubeAPIServer: the cluster's kube-apiserver, asked by the API server of this resource, which runs on the node itself.
 	WitnessKubeAPIServer Witness = "KubeAPIServer"
@@ -359,13 +360,13 @@ type ApplyOutcome string
 const (
 	// ApplyCommitted: the change is in effect on the node and is the spec now.
 	ApplyCommitted ApplyOutcome = "Committed"
-	// ApplyRolledBack: the change failed half-way and the node is as it was.
+	// ApplyRolledBack: the change was begun and not committed, and the node is as it was; the message names what is not.
 	ApplyRolledBack ApplyOutcome = "RolledBack"
-	// ApplyRejected: nmstate refused the change, and the node is as it was.
+	// ApplyRejected: the change was refused, and the node is as it was.
 	ApplyRejected ApplyOutcome = "Rejected"
-	// ApplyInProgress: the change is being applied.
+	// ApplyInProgress: the change is being applied, or waits for its confirmation.
 	ApplyInProgress ApplyOutcome = "InProgress"
-	// ApplyInterrupted: the agent ended while the change was being applied.
+	// ApplyInterrupted: an agent of an older version ended while it applied the change; newer agents undo such a change.
 	ApplyInterrupted ApplyOutcome = "Interrupted"
 )
 
@@ -490,7 +491,8 @@ type HistoryEntry struct {
 	// +optional
 	Difference *State `json:"difference,omitempty"`
 	// The state that undoes the change: applied as spec.desiredState, it makes the
-	// network what it was before. Secrets are masked. Absent if nmstate cannot tell.
+	// network what it was before. Secrets are masked. Absent if the change was not
+	// committed, or if nmstate cannot tell.
 	// +optional
 	Revert *State `json:"revert,omitempty"`
 }

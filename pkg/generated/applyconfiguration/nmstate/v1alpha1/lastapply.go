@@ -39,7 +39,7 @@ type LastApplyApplyConfiguration struct {
 	Manager *string `json:"manager,omitempty"`
 	// When the node began to apply the change.
 	StartTime *v1.Time `json:"startTime,omitempty"`
-	// When the change was committed or given up; absent while it is in progress.
+	// When the change was committed, or was undone; absent while it is in progress.
 	FinishTime *v1.Time `json:"finishTime,omitempty"`
 	// How it ended.
 	Outcome *nmstatev1alpha1.ApplyOutcome `json:"outcome,omitempty"`

@@ -37,7 +37,8 @@ type ProbeApplyConfiguration struct {
 	HTTP *HTTPProbeApplyConfiguration `json:"http,omitempty"`
 	// A name must be resolved.
 	DNS *DNSProbeApplyConfiguration `json:"dns,omitempty"`
-	// Another node of the cluster must answer an ICMP echo.
+	// Another node of the cluster must answer an ICMP echo. Nodes without a cluster
+	// have no InternalIP, so the probe fails there.
 	Node *NodeProbeApplyConfiguration `json:"node,omitempty"`
 	// How long an answer may take, up to 1m. Default 5s. After a change the probe is
 	// tried again until it passes or the time for the confirmation is over.
