@@ -101,7 +101,11 @@ func (f *Fleet) plan(ctx context.Context, name string, change agent.Change, wire
 // Decide is agent.Agent's for a node. Like Apply it waits for an agent that is lost meanwhile:
 // to roll a change back may move the address that the agent connects from.
 func (f *Fleet) Decide(ctx context.Context, name string, decision agent.Decision) (*v1alpha1.NodeNetworkState, error) {
-	late := fmt.Sprintf("node %s was told to end change %s; status.lastApply tells how it ends", name, decision.Transaction)
+	what := "roll back"
+	if decision.Commit {
+		what = "confirm"
+	}
+	late := fmt.Sprintf("node %s was asked to %s change %s and is still at it; status.lastApply tells how the change ends", name, what, decision.Transaction)
 	ctx, cancel := context.WithTimeout(ctx, f.config.ApplyTimeout)
 	defer cancel()
 	s, err := f.reach(ctx, name)
