@@ -39,6 +39,9 @@ import (
 // its checkpoint started; it says nothing when it has.
 const SettleTime = 5 * time.Second
 
+// quietTime is how long nothing may happen meanwhile: NetworkManager then does no more.
+const quietTime = 2 * time.Second
+
 // restore makes the network what it was when the snapshot was taken, as far as the kernel
 // has it. Without NetworkManager libnmstate cannot undo a change. With it, libnmstate
 // restores only what NetworkManager has configured.
@@ -70,14 +73,23 @@ func (s *snapshot) withoutSecrets(err error) error {
 	return errors.New(secret.Scrub(err.Error(), s.full))
 }
 
-// settle waits until NetworkManager has made the network what it was, or until
+// settle waits until NetworkManager has made the network what it was, until it does no more, or until
 // SettleTime is over: NetworkManager does not restore the rest. It does not wait for
 // daemons' routes, which NetworkManager does not make: nobody has looked for
 // disturbances yet, so none of them is owed.
 func (s *snapshot) settle(ctx context.Context) {
+	var left []string
+	since := time.Now()
 	_ = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, SettleTime, true, func(context.Context) (bool, error) {
 		now, err := takeSnapshot(s.scope, nil)
-		return err == nil && len(s.differences(now)) == 0, nil
+		if err != nil {
+			return false, nil
+		}
+		differences := s.differences(now)
+		if !slices.Equal(differences, left) {
+			left, since = differences, time.Now()
+		}
+		return len(left) == 0 || time.Since(since) > quietTime, nil
 	})
 }
 
