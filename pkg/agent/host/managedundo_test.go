@@ -17,6 +17,7 @@ limitations under the License.
 package host
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,6 +71,29 @@ func TestManagedRollbackTakesScriptsAway(t *testing.T) {
 	}
 	if files, err := filepath.Glob("/etc/NetworkManager/dispatcher.d/nmstate-*"); err != nil || len(files) > 0 {
 		t.Errorf("left are %q, %v", files, err)
+	}
+}
+
+// TestManagedRollbackRunsThePostDeactivationScript: what a post-activation script has done, such as to
+// drop all packets, outlives the script. Its counterpart undoes that.
+func TestManagedRollbackRunsThePostDeactivationScript(t *testing.T) {
+	h := newManagedHost(t, t.TempDir())
+	forgetProfiles(t)
+	t.Cleanup(func() { forgetProfiles(t) })
+	if err := os.MkdirAll("/etc/NetworkManager/dispatcher.d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ran := filepath.Join(t.TempDir(), "ran")
+	script := fmt.Sprintf(`"dispatch":{"post-activation":"true","post-deactivation":"echo $1 $2 >>%s"}`, ran)
+	_, err := h.Apply(t.Context(), desire(t, h, managedFailing(`{"name":"eth1","type":"ethernet","state":"up",`+script+`}`)))
+	if agent.KindOf(err) != agent.Failed || strings.Contains(err.Error(), "could not be put back") {
+		t.Errorf("the apply ended with %v", err)
+	}
+	if text, err := os.ReadFile(ran); err != nil || !strings.Contains(string(text), "eth1 down") {
+		t.Errorf("the post-deactivation script wrote %q, %v", text, err)
+	}
+	if last := h.feed.Last().Status.LastApply; last == nil || !strings.Contains(last.Message, "post-activation script of eth1") {
+		t.Errorf("lastApply does not tell of the script: %+v", last)
 	}
 }
 

@@ -157,6 +157,9 @@ func (m *networkManager) each(ctx context.Context, others []dbus.ObjectPath, che
 // undo rolls back to the checkpoint. nmstate has done it already if the apply failed. Then
 // it puts back what checkpoints don't cover, and, if NetworkManager does not answer, what the kernel has.
 func (m *networkManager) undo(ctx context.Context, p *plan, _ string) (leftover string) {
+	if err := p.Before.TakeScriptsBack(ctx); err != nil {
+		klog.FromContext(ctx).Error(errors.New(p.scrub(err.Error())), "Taking dispatch scripts back", "change", p.Story.ID)
+	}
 	others := append([]dbus.ObjectPath{}, p.Before.Manager.Checkpoints...)
 	silent := m.each(ctx, others, "", "CheckpointRollback")
 	var err error

@@ -78,6 +78,9 @@ func Note(ctx context.Context, in Request) (*Before, error) {
 		return nil, err
 	}
 	b.was.uncovered = append(b.was.uncovered, b.Manager.uncovered()...)
+	if in.Managed {
+		b.was.uncovered = append(b.was.uncovered, uncoveredScripts(in.Desired)...)
+	}
 	return b, nil
 }
 

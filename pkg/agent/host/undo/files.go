@@ -80,7 +80,7 @@ func (s *scope) noteFiles(wanted map[string]any) {
 			s.files = append(s.files, sysctlsOf(link)...)
 		}
 		if scripts && s.managed {
-			for _, action := range []string{"-up.sh", "-down.sh"} {
+			for _, action := range []string{upSuffix, downSuffix} {
 				s.files = append(s.files, filepath.Join(scriptFiles, scriptPrefix+link+action))
 			}
 		}
@@ -114,18 +114,7 @@ func (s *snapshot) isManaged(name string) bool {
 // mendFiles puts the files that nmstate writes, and the hostname, back. What
 // NetworkManager writes is left to it.
 func (s *snapshot) mendFiles(_ context.Context, now *snapshot, _ Apply) error {
-	var errs []error
-	for _, name := range s.scope.files {
-		was, wasThere := s.files[name]
-		is, isThere := now.files[name]
-		switch {
-		case s.isManaged(name):
-		case wasThere && (!isThere || !is.same(was)):
-			errs = append(errs, was.write(name))
-		case isThere && !wasThere:
-			errs = append(errs, os.Remove(name))
-		}
-	}
+	errs := []error{s.putBack(now, s.scope.files)}
 	if s.hostname != now.hostname {
 		errs = append(errs, unix.Sethostname([]byte(s.hostname)))
 	}
@@ -186,4 +175,21 @@ func (s *snapshot) meaning(name string) (file, bool) {
 		}
 	}
 	return file{Content: []byte(strings.Join(lines, "\n"))}, len(lines) > 0
+}
+
+// putBack puts some files back, but for those that NetworkManager writes.
+func (s *snapshot) putBack(now *snapshot, names []string) error {
+	var errs []error
+	for _, name := range names {
+		was, wasThere := s.files[name]
+		is, isThere := now.files[name]
+		switch {
+		case s.isManaged(name):
+		case wasThere && (!isThere || !is.same(was)):
+			errs = append(errs, was.write(name))
+		case isThere && !wasThere:
+			errs = append(errs, os.Remove(name))
+		}
+	}
+	return errors.Join(errs...)
 }
