@@ -196,6 +196,10 @@ func (h *Host) begin(change agent.Change, byItself bool, awaiting func()) (*tran
 		return nil, err
 	}
 	planned.Unrehearsed = byItself && h.unrehearsed
+	if byItself && planned.Mode == v1alpha1.ConfirmManually {
+		// A user has confirmed this desired state already. To ask again after each boot would take it away where nobody answers.
+		planned.Mode = v1alpha1.ConfirmByReachability
+	}
 	h.view.change = &underWay{story: story, phase: checking, after: after, awaits: awaiting}
 	return planned, nil
 }

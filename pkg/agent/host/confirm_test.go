@@ -335,6 +335,30 @@ func TestReapplyAfterABoot(t *testing.T) {
 	}
 }
 
+// TestReapplyOfAManualChange asks no user again: nobody may be there when the node boots.
+func TestReapplyOfAManualChange(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	change := confirmed(t, h, veth(0), v1alpha1.ConfirmManually, 5*time.Second)
+	change.Object.Spec.Reapply = v1alpha1.ReapplyAlways
+	obj, err := h.Apply(t.Context(), change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Decide(t.Context(), agent.Decision{Transaction: obj.Status.LastApply.ID, Commit: true, User: "admin"}); err != nil {
+		t.Fatal(err)
+	}
+	netns.Run(t, "ip", "link", "del", "v0a")
+	obj = awaitObject(t, h, func(obj *v1alpha1.NodeNetworkState) bool {
+		return obj.Status.LastApply.User == ItselfUser && obj.Status.LastApply.Outcome != v1alpha1.ApplyInProgress
+	})
+	if last := obj.Status.LastApply; last.Outcome != v1alpha1.ApplyCommitted || last.ConfirmedBy != v1alpha1.WitnessAPIServer {
+		t.Errorf("applied again: %+v", last)
+	}
+	if obj.Spec.Confirmation.Mode != v1alpha1.ConfirmManually {
+		t.Errorf("the spec is %+v", obj.Spec.Confirmation)
+	}
+}
+
 // TestReapplyOfADrift: with Always alone, and a user's write comes first.
 func TestReapplyOfADrift(t *testing.T) {
 	h := newHost(t, t.TempDir())
