@@ -18,6 +18,7 @@ package host
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -136,5 +137,37 @@ func TestManagedForeignCheckpoint(t *testing.T) {
 	}
 	if _, err := h.Apply(t.Context(), desire(t, h, address(79))); err != nil {
 		t.Errorf("the next change ended with %v", err)
+	}
+}
+
+// TestManagedForeignCheckpointMeanwhile: another program opens one once ours is gone. It stays when ours is missed.
+func TestManagedForeignCheckpointMeanwhile(t *testing.T) {
+	h := newManagedHost(t, t.TempDir())
+	t.Cleanup(func() { forgetProfiles(t) })
+	obj, err := h.Apply(t.Context(), confirmed(t, h, address(81), v1alpha1.ConfirmManually, time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := undo.ReadManager(t.Context())
+	if err != nil || len(now.Checkpoints) != 1 {
+		t.Fatalf("while a user is awaited there are %v, %v", now.Checkpoints, err)
+	}
+	manager := systemBus(t).Object(undo.NetworkManagerName, undo.NetworkManagerPath)
+	if call := manager.Call(undo.NetworkManagerName+".CheckpointRollback", 0, now.Checkpoints[0]); call.Err != nil {
+		t.Fatal(call.Err)
+	}
+	var theirs dbus.ObjectPath
+	if err := manager.Call(undo.NetworkManagerName+".CheckpointCreate", 0, []dbus.ObjectPath{}, uint32(120), uint32(0)).Store(&theirs); err != nil {
+		t.Fatal(err)
+	}
+	obj, err = h.Decide(t.Context(), agent.Decision{Transaction: obj.Status.LastApply.ID, User: "admin"})
+	if err != nil && agent.KindOf(err) != agent.Conflict {
+		t.Errorf("the rollback ended with %v, %+v", err, obj)
+	}
+	if now, err := undo.ReadManager(t.Context()); err != nil || !slices.Contains(now.Checkpoints, theirs) {
+		t.Errorf("the other program's checkpoint %s: there are %v, %v", theirs, now.Checkpoints, err)
+	}
+	if call := manager.Call(undo.NetworkManagerName+".CheckpointDestroy", 0, theirs); call.Err != nil {
+		t.Error(call.Err)
 	}
 }

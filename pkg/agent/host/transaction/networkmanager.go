@@ -156,12 +156,15 @@ func (m *networkManager) each(ctx context.Context, others []dbus.ObjectPath, che
 
 // undo rolls back to the checkpoint. nmstate has done it already if the apply failed. Then
 // it puts back what checkpoints don't cover, and, if NetworkManager does not answer, what the kernel has.
-func (m *networkManager) undo(ctx context.Context, p *plan, _ string) (leftover string) {
+func (m *networkManager) undo(ctx context.Context, p *plan, checkpoint string) (leftover string) {
 	if err := p.Before.TakeScriptsBack(ctx); err != nil {
 		klog.FromContext(ctx).Error(errors.New(p.scrub(err.Error())), "Taking dispatch scripts back", "change", p.Story.ID)
 	}
-	others := append([]dbus.ObjectPath{}, p.Before.Manager.Checkpoints...)
-	silent := m.each(ctx, others, "", "CheckpointRollback")
+	silent := m.noteOthers(ctx, p, checkpoint)
+	if silent == nil {
+		others := append([]dbus.ObjectPath{}, p.Before.Manager.Checkpoints...)
+		silent = m.each(ctx, others, "", "CheckpointRollback")
+	}
 	var err error
 	if silent == nil {
 		err = p.Before.AwaitRollback(ctx, rollbackAfter+undo.SettleTime)
@@ -181,6 +184,22 @@ func (m *networkManager) undo(ctx context.Context, p *plan, _ string) (leftover 
 	}
 	const why = "NetworkManager does not answer; it rolls the change back when it works again"
 	return strings.TrimSuffix(why+"; "+leftover, "; ")
+}
+
+// noteOthers notes the checkpoints of other programs once the name of ours is known. NetworkManager may have rolled
+// back by itself since, and another program may have opened a checkpoint: that one must not be rolled back.
+func (m *networkManager) noteOthers(ctx context.Context, p *plan, checkpoint string) error {
+	if checkpoint == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.limits.Call)
+	defer cancel()
+	now, err := undo.ReadManager(ctx)
+	if err != nil {
+		return err
+	}
+	p.Before.Manager.Checkpoints = slices.DeleteFunc(now.Checkpoints, func(one dbus.ObjectPath) bool { return string(one) == checkpoint })
+	return nil
 }
 
 func (m *networkManager) restore(ctx context.Context, p *plan) (leftover string) {
