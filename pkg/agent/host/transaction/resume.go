@@ -53,7 +53,7 @@ func (r *Runner) Recover(ctx context.Context) error {
 		return r.setAside(err)
 	}
 	r.resume(ctx)
-	return nil
+	return ctx.Err()
 }
 
 // Left returns the story of the change that an earlier agent has left; nil if there is none.
@@ -147,6 +147,9 @@ func (r *Runner) resume(ctx context.Context) {
 		}
 		if err != nil {
 			logger.Error(err, "Finding out whether a change was committed")
+		}
+		if err != nil && ctx.Err() != nil {
+			return // this agent, too, is told to end: the next one finds it out
 		}
 		if has && err == nil {
 			r.conclude(ctx, ending{committed: true, story: *left.story()})

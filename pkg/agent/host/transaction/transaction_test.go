@@ -17,6 +17,7 @@ limitations under the License.
 package transaction
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -144,6 +145,49 @@ func TestACommitThatIsLost(t *testing.T) {
 	}
 	if state := b.consistent("the end"); state != oldState || b.told().Reason != v1alpha1.ReasonCommitLost {
 		t.Errorf("the state is %s, the story %+v", state, b.told())
+	}
+}
+
+// interrupted is a backend whose agent is told to end while it finds out whether a change was committed.
+type interrupted struct {
+	*bench
+	end context.CancelFunc
+}
+
+func (i interrupted) resume(ctx context.Context, _ *plan, _ string) (bool, error) {
+	i.end()
+	return false, ctx.Err()
+}
+
+// TestAnAgentThatEndsWhileItResumes leaves a confirmed change to the next one.
+func TestAnAgentThatEndsWhileItResumes(t *testing.T) {
+	b := newBench(t)
+	var left *bench
+	b.moments = func(moment Moment) {
+		if moment == AfterConfirmed {
+			left = b.crashed()
+		}
+	}
+	first, _ := b.open()
+	if _, err := first.Run(t.Context(), b.change("c1")); err != nil {
+		t.Fatal(err)
+	}
+	second, _ := left.open()
+	ctx, end := context.WithCancel(t.Context())
+	second.backends = map[v1alpha1.Backend]backend{v1alpha1.BackendKernel: interrupted{left, end}}
+	if err := second.Recover(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("the second agent ended with %v", err)
+	}
+	second.Close()
+	third, pending := left.open()
+	if !pending {
+		t.Fatal("nothing is left to be done")
+	}
+	if err := third.Recover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if state := left.consistent("the end"); state != newState {
+		t.Errorf("the confirmed change was undone: %+v", left.told())
 	}
 }
 
