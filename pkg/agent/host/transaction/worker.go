@@ -39,6 +39,9 @@ import (
 // nmstate_validate leaks (see nmstate.Validate) ends with the worker.
 const WorkerCommand = "apply-worker"
 
+// pipeDelay is how long the end of a worker's standard error is awaited once it has ended.
+const pipeDelay = time.Second
+
 // operation is what a worker is asked to do.
 type operation string
 
@@ -149,6 +152,8 @@ func start(process *exec.Cmd, how *syscall.SysProcAttr) (*worker, error) {
 	process.Env = os.Environ()
 	process.Stderr = &w.said
 	process.SysProcAttr = how
+	// A process that libnmstate has started may hold the pipe for standard error after the worker has ended.
+	process.WaitDelay = pipeDelay
 	in, err := process.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("starting a worker: %w", err)
@@ -179,12 +184,23 @@ func (w *worker) do(request workerRequest) (workerReply, error) {
 		if w.late.Load() {
 			why = errLate
 		}
-		return reply, fmt.Errorf("%w that was to %s: %w: %s", why, request.Op, errors.Join(err, w.close()), lastLine(w.said.Bytes()))
+		return reply, fmt.Errorf("%w that was to %s: %w", why, request.Op, w.howEnded(err))
 	}
 	if reply.Error != nil {
 		return reply, reply.Error
 	}
 	return reply, nil
+}
+
+// howEnded ends the worker, and returns how it ended and what it said last, in one line.
+func (w *worker) howEnded(err error) error {
+	if ended := w.close(); ended != nil {
+		err = ended
+	}
+	if said := lastLine(w.said.Bytes()); said != "" {
+		return fmt.Errorf("%w: %s", err, said)
+	}
+	return err
 }
 
 var (

@@ -17,8 +17,10 @@ limitations under the License.
 package transaction
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,6 +59,22 @@ func TestAWorkerEndsWithItsAgent(t *testing.T) {
 	}
 }
 
+// TestAProcessThatOutlivesAWorker and holds the worker's standard error, as one that libnmstate has started may, is not waited for.
+func TestAProcessThatOutlivesAWorker(t *testing.T) {
+	w, err := start(exec.Command("sh", "-c", "sleep 300 & echo $!"), &syscall.SysProcAttr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var other int
+	if err := w.replies.Decode(&other); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(other, syscall.SIGKILL) })
+	if err := w.close(); !errors.Is(err, exec.ErrWaitDelay) {
+		t.Errorf("the worker ended with %v", err)
+	}
+}
+
 // TestAWorkerThatIsStuckIsKilled where it has touched nothing.
 func TestAWorkerThatIsStuckIsKilled(t *testing.T) {
 	w, err := startWorker(t.Context())
@@ -67,7 +85,7 @@ func TestAWorkerThatIsStuckIsKilled(t *testing.T) {
 	for !w.late.Load() {
 		time.Sleep(time.Millisecond)
 	}
-	if _, err := w.do(workerRequest{Op: opRetrieve}); err == nil || !strings.Contains(err.Error(), "took too long") {
+	if _, err := w.do(workerRequest{Op: opRetrieve}); err == nil || !strings.Contains(err.Error(), "took too long") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("the worker ended with %v", err)
 	}
 }
