@@ -84,16 +84,21 @@ type workerReply struct {
 func RunWorker(in io.Reader, out io.Writer) error {
 	// The pipes to an agent that has died are broken; that must not end the worker.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE)
-	requests, replies := json.NewDecoder(in), json.NewEncoder(out)
+	replies := json.NewEncoder(out)
 	var watch guard
+	var guarded atomic.Bool
+	var done atomic.Int64
+	requests := readRequests(in, &guarded, &done)
 	for {
-		var request workerRequest
-		if err := requests.Decode(&request); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		next := <-requests
+		if err := next.err; errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return watch.agentEnded()
 		} else if err != nil {
 			return fmt.Errorf("reading what to do: %w", err)
 		}
-		reply, err := request.do(&watch)
+		reply, err := next.request.do(&watch)
+		guarded.Store(watch.on())
+		done.Add(1)
 		if err != nil && !errors.As(err, &reply.Error) {
 			return err
 		}
@@ -101,6 +106,34 @@ func RunWorker(in io.Reader, out io.Writer) error {
 			return fmt.Errorf("writing how it went: %w", err)
 		}
 	}
+}
+
+// incoming is a request that was read, or why none was.
+type incoming struct {
+	request workerRequest
+	err     error
+}
+
+// readRequests reads requests. If the agent has died and no change is guarded, it ends the process: nobody waits for the request
+// that is under way, NetworkManager may never answer it, and the next agent waits for the lock that the process has.
+//
+// done counts the requests that were carried out.
+func readRequests(in io.Reader, guarded *atomic.Bool, done *atomic.Int64) <-chan incoming {
+	requests := make(chan incoming)
+	go func() {
+		decoder := json.NewDecoder(in)
+		for read := int64(0); ; read++ {
+			var next incoming
+			if next.err = decoder.Decode(&next.request); next.err != nil && read > done.Load() && !guarded.Load() {
+				os.Exit(0)
+			}
+			requests <- next
+			if next.err != nil {
+				return
+			}
+		}
+	}()
+	return requests
 }
 
 func (r workerRequest) do(watch *guard) (reply workerReply, err error) {

@@ -17,10 +17,13 @@ limitations under the License.
 package transaction
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,6 +74,32 @@ func TestAProcessThatOutlivesAWorker(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = syscall.Kill(other, syscall.SIGKILL) })
 	if err := w.close(); !errors.Is(err, exec.ErrWaitDelay) {
+		t.Errorf("the worker ended with %v", err)
+	}
+}
+
+// TestAStuckWorkerWhoseAgentHasDied gives up the lock if it has no change to undo.
+func TestAStuckWorkerWhoseAgentHasDied(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus")
+	bus, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bus.Close() })
+	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path="+path)
+	w, err := start(exec.Command("/proc/self/exe", WorkerCommand), &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.NewEncoder(w.in).Encode(workerRequest{Op: opRetrieve}); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := bus.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	if err := w.close(); err != nil {
 		t.Errorf("the worker ended with %v", err)
 	}
 }
