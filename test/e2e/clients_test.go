@@ -226,7 +226,7 @@ func (s *suite) must(ctx context.Context, node, command string) string {
 func (s *suite) facts(ctx context.Context, node string) string {
 	GinkgoHelper()
 	return s.must(ctx, node, `ip -o link | sed 's/^[0-9]*: //; s/ qlen .*//' | sort; ip -br addr | sort
-		ip route show table all | grep -v 'table local' | grep -v fe80 | sort; ip rule; cat /etc/resolv.conf`)
+		ip route show table all | grep -v 'table local' | grep -v fe80 | sort; ip rule; grep -v '^#' /etc/resolv.conf || true`)
 }
 
 // shell runs commands in a node without the time that it takes to get in.
