@@ -87,7 +87,7 @@ var companions = []cut{
 	{name: "with a bridge", interfaces: `,{"name":"brc","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth2"}]},` +
 		`"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.18.7.1","prefix-length":24}]}}`},
 	{name: "with DNS", other: `,"dns-resolver":{"config":{"server":["198.18.7.53"],"search":["cut.example"]}}`},
-	{name: "with a bridge and a hostname", interfaces: `,{"name":"brc","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth2"},{"name":"eth3"}]}}`,
+	{name: "with a bridge and a hostname", managedOnly: true, interfaces: `,{"name":"brc","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth2"},{"name":"eth3"}]}}`,
 		other: `,"hostname":{"running":"cut","config":"cut"}`},
 }
 
@@ -99,7 +99,7 @@ func (s *suite) cutSpecs() {
 		for _, c := range cuts {
 			for i, with := range companions {
 				_, inCluster := s.environment.(*cluster)
-				if c.standaloneOnly && inCluster || c.managedOnly && n.backend != v1alpha1.BackendNetworkManager || !*whole && (!c.sample || i > 0) {
+				if c.standaloneOnly && inCluster || (c.managedOnly || with.managedOnly) && n.backend != v1alpha1.BackendNetworkManager || !*whole && (!c.sample || i > 0) {
 					continue
 				}
 				It(c.name+", "+with.name+", with "+string(n.backend), Label(string(n.backend), "cuts"), NodeTimeout(3*time.Minute), func(ctx SpecContext) {
