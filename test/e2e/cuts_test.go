@@ -87,6 +87,7 @@ var companions = []cut{
 	{name: "with a bridge", interfaces: `,{"name":"brc","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth2"}]},` +
 		`"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.18.7.1","prefix-length":24}]}}`},
 	{name: "with DNS", other: `,"dns-resolver":{"config":{"server":["198.18.7.53"],"search":["cut.example"]}}`},
+	{name: "with a pair of veths", interfaces: `,{"name":"cut0","type":"veth","state":"up","veth":{"peer":"cut1"}},{"name":"cut1","type":"veth","state":"up","veth":{"peer":"cut0"}}`},
 	{name: "with a bridge and a hostname", managedOnly: true, interfaces: `,{"name":"brc","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth2"},{"name":"eth3"}]}}`,
 		other: `,"hostname":{"running":"cut","config":"cut"}`},
 }
