@@ -54,6 +54,7 @@ if [[ $backend == networkmanager ]]; then
 	dbus-daemon --config-file="$dir/bus.conf" --fork --nopidfile
 	NetworkManager --log-level=INFO 2>"$dir/networkmanager.log"
 fi
+: >/run/node-is-up
 # The first process inherits those whose parent has ended; the shell, while it waits, takes note of their ends.
 sleep infinity &
 wait

@@ -55,7 +55,7 @@ up() {
 	# Callers of NetworkManager are told by their process id, so the node needs processes of its own.
 	launch "$dir/pid" "$dir/log" nsenter --net="/run/netns/$netns" unshare -m -p -u -f --kill-child --mount-proc \
 		bash "$(dirname "${BASH_SOURCE[0]}")/inside.sh" "$name" "$backend" "$dir" "$packages" "$disk"
-	await 10 "node $name" enter test -d /run/lock
+	await 10 "node $name" enter test -f /run/node-is-up
 	if [[ $backend == networkmanager ]]; then
 		await 30 "NetworkManager of node $name, see $dir/log" manager_answers
 	fi
