@@ -131,7 +131,7 @@ ROUNDS ?= 9
 
 .PHONY: test-cluster
 test-cluster: cluster-sync ## Run the specs of test-e2e, those of a cluster, and test-clients, through a real kube-apiserver.
-	cd test/e2e && $(GO_TEST) -count=1 -timeout 120m -form=cluster -rounds=$(ROUNDS) -ginkgo.timeout=115m
+	cd test/e2e && $(GO_TEST) -count=1 -timeout 120m -form=cluster -rounds=$(ROUNDS) -kills=2 -ginkgo.timeout=115m
 	$(GO_TEST) -count=1 -timeout 30m ./test/clients -cluster
 
 .PHONY: bench

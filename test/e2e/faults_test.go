@@ -37,7 +37,8 @@ func (s *suite) faultSpecs() {
 	for _, n := range s.oneOfEach() {
 		backend := Label(string(n.backend), "faults")
 		for _, outage := range outages {
-			if outage.sample || *whole {
+			// Through kube-proxy it takes half a minute until a stream is known to be lost.
+			if _, inCluster := s.environment.(*cluster); *whole || outage.sample && !(inCluster && outage.lasts > 0) {
 				It(outage.name+", with "+string(n.backend), backend, NodeTimeout(5*time.Minute), func(ctx SpecContext) {
 					s.changeDuring(ctx, n.name, outage)
 				})
