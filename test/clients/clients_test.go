@@ -213,7 +213,7 @@ func TestPythonAgentGone(t *testing.T) {
 		return
 	}
 	mustScript(t, "hack/demo/agent.sh", "kill", "node03")
-	mustFail(t, []string{"503: the node cannot be reached", "node03"}, bridge("node03", "br-python", "up"), "apply_state.py", "-")
+	mustFail(t, []string{"503: the node or the server cannot be reached", "node03"}, bridge("node03", "br-python", "up"), "apply_state.py", "-")
 	mustRun(t, []string{"node03: available Unknown, in sync Unknown", "node01: available True"}, "", "list_nodes.py")
 	mustScript(t, "hack/demo/agent.sh", "start", "node03")
 	watch := start(t, "watch_nodes.py", "--events", "1000", "--for", "600")
