@@ -18,7 +18,6 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -116,6 +115,9 @@ func (f *Fleet) outside(ctx context.Context, m *member, question *agentpb.Confir
 	if host := question.GetHost(); len(host) > maxHost || (self.Host == "" || self.Host != host) && (self.Node == "" || self.Node != m.name) {
 		return ""
 	}
+	if f.config.Outside == nil {
+		return ""
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	if err := m.looks.Wait(ctx); err != nil {
@@ -127,9 +129,4 @@ func (f *Fleet) outside(ctx context.Context, m *member, question *agentpb.Confir
 		return ""
 	}
 	return found
-}
-
-// nothingOutside is the Outside of a server that knows of nothing else.
-func nothingOutside(context.Context, Node) (string, error) {
-	return "", errors.New("this server knows of nothing outside of the node")
 }

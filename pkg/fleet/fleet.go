@@ -108,9 +108,6 @@ func New(config Config) *Fleet {
 	if config.Anew == nil {
 		config.Anew = config.Authenticator
 	}
-	if config.Outside == nil {
-		config.Outside = nothingOutside
-	}
 	config.BarrierTimeout = cmp.Or(config.BarrierTimeout, 2*time.Second)
 	config.BarrierGrace = cmp.Or(config.BarrierGrace, 20*time.Millisecond)
 	config.ApplyTimeout = cmp.Or(config.ApplyTimeout, 30*time.Second)
