@@ -36,8 +36,6 @@ const (
 	// defaultTimeout is how long an answer may take if the probe does not say, and how
 	// long the default gateway's may take.
 	defaultTimeout = 5 * time.Second
-	// maxTimeout is the longest timeout that counts.
-	maxTimeout = time.Minute
 	// retransmit is the interval at which a request is sent again where the protocol does
 	// not do that: a single lost packet is no failure.
 	retransmit = time.Second
@@ -97,7 +95,7 @@ func timeoutOf(probe *v1alpha1.Probe) time.Duration {
 	if probe.Timeout == nil || probe.Timeout.Duration <= 0 {
 		return defaultTimeout
 	}
-	return min(probe.Timeout.Duration, maxTimeout)
+	return min(probe.Timeout.Duration, v1alpha1.MaxProbeTimeout)
 }
 
 // ask asks the target of a probe. The error is the message of the attempt.
