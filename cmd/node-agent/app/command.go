@@ -103,6 +103,7 @@ func (o *Options) Run(ctx context.Context) error {
 		Backend:            host.BackendChoice(o.Backend),
 		KeepUnmanagedVeths: o.IncludeUnmanagedVeths,
 		Confirmer:          link,
+		Restored:           link.Reconnect,
 		Server:             o.Server,
 	})
 	if err != nil {

@@ -51,6 +51,8 @@ type Config struct {
 	KeepUnmanagedVeths bool
 	// Confirmer is asked whether this node can be reached through a network that was changed.
 	Confirmer agent.Confirmer
+	// Restored, if it is not nil, is called when the network was put back after a change, which may have cut the node off.
+	Restored func(context.Context)
 	// Server is the API server's address for agents, HOST:PORT. A dry run warns of what a
 	// change does to the way there; it does not if the address is empty.
 	Server string

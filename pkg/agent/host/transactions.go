@@ -36,6 +36,7 @@ func (h *Host) transactions() transaction.Config {
 		Kernel:     h.kernel,
 		Owner:      owner{h},
 		Confirmer:  h.config.Confirmer,
+		Restored:   h.config.Restored,
 		Probe:      probe.Run,
 		HasGateway: hasGateway,
 		Gateway:    gatewayAnswers,

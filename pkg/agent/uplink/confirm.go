@@ -41,7 +41,7 @@ const (
 
 // Confirm implements agent.Confirmer. It asks over a connection of its own: another
 // socket, another TLS handshake, credentials that are read again. If the change has been made and
-// the server can be reached, the stream must be, too, or it is replaced at once.
+// the server can be reached, the stream must be up, too, or a new one is made at once.
 func (u *Uplink) Confirm(ctx context.Context, question agent.Question) (agent.Testimony, error) {
 	asked, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
@@ -50,7 +50,7 @@ func (u *Uplink) Confirm(ctx context.Context, question agent.Question) (agent.Te
 		return agent.Testimony{}, fmt.Errorf("asking the API server %s over a new connection: %w", u.config.Server, err)
 	}
 	if !question.Rehearsal {
-		go u.checkLink(context.WithoutCancel(ctx))
+		go u.Reconnect(context.WithoutCancel(ctx))
 	}
 	return testimony, nil
 }
@@ -88,13 +88,3 @@ func (u *Uplink) ask(ctx context.Context, question agent.Question) (agent.Testim
 
 // errNoConfirmation is returned when a server cannot confirm that is none of protocol 0.
 var errNoConfirmation = errors.New("the API server is older than the one before and cannot confirm changes: update it")
-
-// checkLink finds out whether the stream that is up, if any, is alive.
-func (u *Uplink) checkLink(ctx context.Context) {
-	u.mu.Lock()
-	l := u.link
-	u.mu.Unlock()
-	if l != nil {
-		l.check(ctx)
-	}
-}

@@ -245,7 +245,7 @@ func TestStaleStreamIsReplaced(t *testing.T) {
 		return up.link
 	}
 	alive := current()
-	up.checkLink(t.Context())
+	up.Reconnect(t.Context())
 	if current() != alive || alive == nil {
 		t.Error("a stream that is alive was replaced")
 	}

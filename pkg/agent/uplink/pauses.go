@@ -17,7 +17,6 @@ limitations under the License.
 package uplink
 
 import (
-	"context"
 	"math"
 	"time"
 
@@ -86,16 +85,4 @@ func refused(err error) bool {
 		return true
 	}
 	return false
-}
-
-// sleep waits for that long; false when ctx ended before.
-func sleep(ctx context.Context, pause time.Duration) bool {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -17,7 +17,6 @@ limitations under the License.
 package uplink
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -86,17 +85,5 @@ func TestPausesAreLeftToChance(t *testing.T) {
 	}
 	if len(got) < 2 {
 		t.Errorf("20 agents come back together, after %v", got)
-	}
-}
-
-func TestSleep(t *testing.T) {
-	begin := time.Now()
-	if !sleep(t.Context(), 20*time.Millisecond) || time.Since(begin) < 20*time.Millisecond {
-		t.Error("sleep did not wait")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if sleep(ctx, time.Hour) {
-		t.Error("sleep outlived its context")
 	}
 }

@@ -89,6 +89,8 @@ type Uplink struct {
 	link *link
 	// welcome is the last Welcome of a server, nil if there was none.
 	welcome *agentpb.Welcome
+	// reconnect has something in it when the server is to be dialled at once.
+	reconnect chan struct{}
 }
 
 // link is a stream and the connection that it is on.
@@ -110,7 +112,7 @@ func New(config Config) *Uplink {
 	config.BackoffMax = cmp.Or(config.BackoffMax, 2*time.Second)
 	config.BackoffRefused = cmp.Or(config.BackoffRefused, 5*time.Second)
 	config.BackoffShortLived = cmp.Or(config.BackoffShortLived, time.Minute)
-	return &Uplink{config: config}
+	return &Uplink{config: config, reconnect: make(chan struct{}, 1)}
 }
 
 // Serve sets the agent that is served. It is called before Run.
@@ -130,16 +132,57 @@ func (u *Uplink) Run(ctx context.Context) error {
 			logger.Info("The stream to the API server did not outlive a change of the network; connecting anew", "err", err)
 			continue
 		}
+		if errors.Is(err, errReconnect) {
+			pauses = newPauses(u.config)
+			continue
+		}
 		pause := pauses.next(served, err)
 		if refused(err) {
 			logger.Error(err, "The API server refuses this agent: check its credentials and the node's name", "retryIn", pause)
 		} else {
 			logger.Info("No stream to the API server", "err", err, "retryIn", pause)
 		}
-		if !sleep(ctx, pause) {
+		switch {
+		case !u.sleep(ctx, pause):
+			pauses = newPauses(u.config)
+		case ctx.Err() != nil:
 			return ctx.Err()
 		}
 	}
+}
+
+// errReconnect is why an attempt to connect ends that began before the network was another one.
+var errReconnect = errors.New("the network is another one since")
+
+// Reconnect is called when the network has changed, such as when a change was undone that cut the node off. If no stream
+// is up, the server is dialled at once: the attempts before, and the streams that did not last, say nothing of the
+// network as it is now. A stream that is up is replaced if it carries nothing any more.
+func (u *Uplink) Reconnect(ctx context.Context) {
+	u.mu.Lock()
+	l := u.link
+	if l == nil {
+		select {
+		case u.reconnect <- struct{}{}:
+		default: // it is to be dialled already
+		}
+	}
+	u.mu.Unlock()
+	if l != nil {
+		l.check(ctx)
+	}
+}
+
+// sleep waits for that long, or until ctx ends; it returns false when Reconnect was called before.
+func (u *Uplink) sleep(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-u.reconnect:
+		return false
+	}
+	return true
 }
 
 // connect dials the API server and serves the agent until the stream ends; it
@@ -151,6 +194,15 @@ func (u *Uplink) connect(ctx context.Context) (served time.Duration, err error) 
 		cancel(errors.New("no welcome from the API server within " + dialTimeout.String()))
 	})
 	defer timer.Stop()
+	dialling, dialled := context.WithCancel(ctx)
+	defer dialled()
+	go func() {
+		select {
+		case <-u.reconnect:
+			cancel(errReconnect)
+		case <-dialling.Done():
+		}
+	}()
 	ends := &ends{}
 	conn, err := u.dial(ends)
 	if err != nil {
@@ -166,6 +218,7 @@ func (u *Uplink) connect(ctx context.Context) (served time.Duration, err error) 
 		return 0, causeOf(ctx, err)
 	}
 	timer.Stop()
+	dialled()
 	klog.FromContext(ctx).Info("Connected to the API server", "protocol", welcome.GetProtocol())
 	begin := time.Now()
 	u.setLink(&link{conn: conn, ends: ends, end: cancel}, welcome)
@@ -179,6 +232,12 @@ func (u *Uplink) setLink(l *link, welcome *agentpb.Welcome) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.link, u.welcome = l, welcome
+	if l != nil {
+		select {
+		case <-u.reconnect: // that has happened
+		default:
+		}
+	}
 }
 
 // causeOf returns why ctx was cancelled, if it was, rather than what came of that.

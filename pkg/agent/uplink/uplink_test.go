@@ -431,3 +431,41 @@ func TestServerThatComesLater(t *testing.T) {
 	listener.Close()
 	startServer(t, folder, address).welcome()
 }
+
+// TestReconnect: a pause, and an attempt that hangs, end at once when the network is another one. A stream that is alive stays.
+func TestReconnect(t *testing.T) {
+	s := startServer(t, secrets(t), "127.0.0.1:0")
+	up, stop := s.launch(fake.New(), func(c *Config) {
+		c.BackoffMin, c.BackoffMax, c.BackoffShortLived = time.Hour, time.Hour, time.Hour
+	})
+	current := func() *link {
+		up.mu.Lock()
+		defer up.mu.Unlock()
+		return up.link
+	}
+	first := s.welcome()
+	s.receive(first)
+	first.done <- status.Error(codes.Unavailable, "lost") // soon after the Welcome: the pause is an hour
+	for current() != nil {
+		time.Sleep(time.Millisecond)
+	}
+	up.Reconnect(t.Context())
+	s.receive(s.welcome())
+	alive := current()
+	up.Reconnect(t.Context())
+	if alive == nil || current() != alive {
+		t.Error("a stream that is alive was replaced")
+	}
+	if len(up.reconnect) > 0 {
+		t.Error("the next pause would be left out")
+	}
+	if err := stop(); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+
+	up, _ = s.launch(fake.New(), nil)
+	hangs := s.next() // it gets no Welcome
+	up.Reconnect(t.Context())
+	s.receive(s.welcome())
+	<-hangs.Context().Done()
+}

@@ -42,6 +42,8 @@ type Config struct {
 	Owner Owner
 	// Confirmer is asked whether the node can be reached. If it is nil, only changes of mode None can be made.
 	Confirmer agent.Confirmer
+	// Restored, if it is not nil, is called in a goroutine of its own when the network was put back after a change.
+	Restored func(context.Context)
 	// Probe tries probes in parallel, and returns how that went in the same order.
 	Probe func(ctx context.Context, probes []v1alpha1.Probe, addresses map[string][]string) []probe.Attempt
 	// HasGateway tells whether the node has a default gateway, Gateway whether it answers.

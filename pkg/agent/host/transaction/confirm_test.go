@@ -103,6 +103,13 @@ func TestWhatConfirms(t *testing.T) {
 				t.Errorf("lastApply is %+v", last)
 			}
 			b.consistent(name)
+			if c.reason == v1alpha1.ReasonNotConfirmed {
+				if network := <-b.restored; network != oldState {
+					t.Errorf("when the network was said to be put back it was %s", network)
+				}
+			} else if len(b.restored) > 0 {
+				t.Error("the network is said to be put back")
+			}
 		})
 	}
 }

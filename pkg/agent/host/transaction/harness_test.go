@@ -58,11 +58,13 @@ type bench struct {
 	kernelID string
 	awaits   chan string
 	calls    []string
+	// restored gets what the network was when the runner told that it was put back.
+	restored chan string
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), faults: map[string]error{}, kernelID: "this boot", awaits: make(chan string, 1)}
+	b := &bench{t: t, dir: t.TempDir(), faults: map[string]error{}, kernelID: "this boot", awaits: make(chan string, 1), restored: make(chan string, 16)}
 	b.answer = func(agent.Question) (agent.Testimony, error) { return agent.Testimony{Server: "elsewhere"}, nil }
 	b.gateway = func() (bool, bool) { return false, false }
 	b.write("network", oldState)
@@ -119,6 +121,7 @@ func (b *bench) open() (r *Runner, pending bool) {
 	b.t.Helper()
 	r, pending, err := Open(Config{
 		Dir: b.dir, Kernel: b.kernelID, Owner: b, Confirmer: b, Limits: b.limits(),
+		Restored:   func(context.Context) { b.restored <- b.read("network") },
 		HasGateway: func() bool { there, _ := b.gateway(); return there },
 		Gateway:    func(context.Context) bool { _, answers := b.gateway(); return answers },
 		Probe: func(_ context.Context, probes []v1alpha1.Probe, _ map[string][]string) (attempts []probe.Attempt) {

@@ -129,6 +129,7 @@ func (r *Runner) resume(ctx context.Context) {
 	case Committed:
 		r.conclude(ctx, ending{committed: true, story: *left.story()})
 	case RolledBack:
+		r.restored(ctx) // by the worker
 		r.conclude(ctx, ending{story: *left.story(), leftover: left.Leftover})
 	case Prepared, Applied:
 		if rebooted {

@@ -136,7 +136,15 @@ type ending struct {
 func (r *Runner) undo(ctx context.Context, undo func(context.Context) string) (leftover string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.Limits.Undo)
 	defer cancel()
+	defer r.restored(ctx)
 	return undo(ctx)
+}
+
+// restored tells whoever may have been cut off by the change.
+func (r *Runner) restored(ctx context.Context) {
+	if r.config.Restored != nil {
+		go r.config.Restored(context.WithoutCancel(ctx))
+	}
 }
 
 // conclude writes down how the change in the journal has ended, and tells the owner. What cannot be
