@@ -47,6 +47,8 @@ const (
 	crashVictim  = "NMSTATE_TEST_VICTIM"
 	// crashMode is who confirms the change.
 	crashMode = "NMSTATE_TEST_MODE"
+	// crashRefuse, if it is set, has a user roll the change back once it waits for one.
+	crashRefuse = "NMSTATE_TEST_REFUSE"
 )
 
 // who is killed.
@@ -84,7 +86,11 @@ func runTestAgent() error {
 	}
 	change.Object.Spec.DesiredState = v1alpha1.NewState([]byte(os.Getenv(crashState)))
 	change.Object.Spec.Confirmation = &v1alpha1.Confirmation{Mode: v1alpha1.ConfirmationMode(os.Getenv(crashMode))}
-	_, applied := h.Apply(ctx, change)
+	fmt.Println("begun") // the test that kills this agent reads it
+	obj, applied := h.Apply(ctx, change)
+	if applied == nil && os.Getenv(crashRefuse) != "" {
+		_, applied = h.Decide(ctx, agent.Decision{Transaction: obj.Status.LastApply.ID, User: "admin"})
+	}
 	if os.Getenv(crashMoment) == awaitingMoment {
 		die(dir, os.Getenv(crashVictim))
 	}

@@ -17,69 +17,15 @@ limitations under the License.
 package host
 
 import (
-	"cmp"
-	"fmt"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
-
-// randomFaults, in the environment, is how many applies are killed at a random moment.
-const randomFaults = "NMSTATE_TEST_RANDOM_FAULTS"
-
-// TestKilledAtAnyMoment: agent, or agent and worker, at a random moment of changes that are committed, or rolled back.
-func TestKilledAtAnyMoment(t *testing.T) {
-	times, err := strconv.Atoi(cmp.Or(os.Getenv(randomFaults), "12"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var committed, rolledBack, untouched int
-	for n := range times {
-		state, victim := veth(0), []string{agentDies, bothDie}[n%2]
-		if n%3 == 0 {
-			state = halfWay
-		}
-		dir := t.TempDir()
-		before := picture(t)
-		cmd := exec.Command("/proc/self/exe", agentCommand)
-		cmd.Env = append(os.Environ(), crashDir+"="+dir, crashBackend+"="+string(BackendKernel), crashState+"="+state)
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		wait := time.Duration(rand.IntN(400)) * time.Millisecond
-		time.Sleep(wait) // the moment is to be a random one
-		if victim == bothDie {
-			die(dir, workerDies)
-		}
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		t.Run(fmt.Sprintf("%d/%s/%s", n, victim, wait), func(t *testing.T) {
-			h := newHost(t, dir)
-			obj := recovered(t, h)
-			switch {
-			case obj.Status.LastApply == nil:
-				untouched++
-				if now := picture(t); now != before {
-					t.Errorf("nothing is told, and the node is not as before:\n%s", changed(before, now))
-				}
-			case oldOrNew(t, obj, before, picture(t), state):
-				committed++
-			default:
-				rolledBack++
-			}
-		})
-	}
-	t.Logf("%d were committed, %d rolled back, %d not begun", committed, rolledBack, untouched)
-}
 
 // TestABootInTheMidstOfAChange: what the kernel had is gone, and the files are put back. What was confirmed is applied again.
 func TestABootInTheMidstOfAChange(t *testing.T) {

@@ -27,6 +27,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
@@ -78,7 +79,11 @@ func TestOnANodeWithNetworkManager(t *testing.T) {
 	t.Cleanup(func() { must("node.sh", "down", "nm") })
 	must("hub.sh", "up")
 	must("node.sh", "up", "nm", "1", "networkmanager")
-	out, err := script("node.sh", "exec", "nm", self, "-test.run="+cmp.Or(os.Getenv(managedTests), "^TestManaged"), "-test.v", "-test.timeout=12m")
+	limit := 12 * time.Minute
+	if deadline, is := t.Deadline(); is {
+		limit = time.Until(deadline) - 30*time.Second // the node is taken away in this time
+	}
+	out, err := script("node.sh", "exec", "nm", self, "-test.run="+cmp.Or(os.Getenv(managedTests), "^TestManaged"), "-test.v", "-test.timeout="+limit.String())
 	t.Logf("%s", out)
 	if err != nil {
 		t.Error(err)
