@@ -20,6 +20,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,8 +127,8 @@ func (s *suite) cutOff(ctx SpecContext, node string, c, with cut) {
 	err := s.confirmed(ctx, node, state, fmt.Sprintf(`{"timeout":%q}`, cutTimeout))
 	Expect(err).To(HaveOccurred())
 	obj := s.ended(ctx, node, before)
-	AddReportEntry("took", time.Since(begin).Round(time.Millisecond).String(), ReportEntryVisibilityNever)
-	last := obj.Status.LastApply
+	last, shown := obj.Status.LastApply, time.Now()
+	AddReportEntry(cutEntry, s.undone(ctx, last.ID, c.name+", "+with.name, string(before.Status.Backend), begin, shown), ReportEntryVisibilityNever)
 	Expect(last.Outcome).To(Equal(v1alpha1.ApplyRolledBack), "%+v", last)
 	Expect(last.Reason).To(Equal("NotConfirmed"), "%+v", last)
 	if !c.withServer {
@@ -137,6 +138,63 @@ func (s *suite) cutOff(ctx SpecContext, node string, c, with cut) {
 	Expect(obj.Spec).To(Equal(before.Spec))
 	Expect(isTrue(v1alpha1.ConditionInSync)(obj)).To(Equal(isTrue(v1alpha1.ConditionInSync)(before)))
 	Expect(lessLinkLocal(s.facts(ctx, node))).To(Equal(facts))
+}
+
+// cutEntry is the name of the reports' entries that have how long a node was cut off.
+const cutEntry = "cut off"
+
+// undoing is how long a node that was cut off took to undo the change after the time for the confirmation was over, and how
+// long until its object said so.
+type undoing struct {
+	cut, backend  string
+	undone, shown time.Duration
+}
+
+// undone reads in the agent's log when a change was applied, and when it was undone.
+func (s *suite) undone(ctx context.Context, id, cut, backend string, begin, shown time.Time) undoing {
+	GinkgoHelper()
+	applied, ended := time.Time{}, time.Time{}
+	for line := range strings.Lines(s.logs(ctx, begin)) {
+		match := klogTime.FindString(line)
+		if match == "" || !strings.Contains(line, fmt.Sprintf("change=%q", id)) {
+			continue
+		}
+		at, err := time.ParseInLocation("2006 0102 15:04:05.000000", fmt.Sprintf("%d %s", begin.Year(), match[1:]), time.Local)
+		Expect(err).NotTo(HaveOccurred(), line)
+		switch {
+		case strings.Contains(line, `"The change is applied, and is to be confirmed"`):
+			applied = at
+		case strings.Contains(line, `"The change has ended"`):
+			ended = at
+		}
+	}
+	Expect(applied).NotTo(BeZero(), "the agent's log does not say when change %s was applied", id)
+	Expect(ended).NotTo(BeZero(), "the agent's log does not say when change %s was undone", id)
+	return undoing{cut, backend, ended.Sub(applied) - cutTimeout, shown.Sub(applied) - cutTimeout}
+}
+
+// klogTime finds the level and time of a line of a log.
+var klogTime = regexp.MustCompile(`[IWE]\d{4} \d\d:\d\d:\d\d\.\d{6}`)
+
+// undoings is a table of how long the nodes that were cut off took, the longest first.
+func undoings(report Report) string {
+	var all []undoing
+	for _, spec := range report.SpecReports {
+		for _, entry := range spec.ReportEntries {
+			if one, is := entry.GetRawValue().(undoing); is && entry.Name == cutEntry {
+				all = append(all, one)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	slices.SortFunc(all, func(one, other undoing) int { return int(other.undone - one.undone) })
+	lines := []string{"\nnodes that were cut off; seconds after the end of the time for the confirmation until all was undone, and until the object said so:"}
+	for _, one := range all {
+		lines = append(lines, fmt.Sprintf("  %5.1f %5.1f  %-14s %s", one.undone.Seconds(), one.shown.Seconds(), one.backend, one.cut))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // lessLinkLocal returns facts without the link-local addresses, which the kernel makes again when

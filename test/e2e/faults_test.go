@@ -38,7 +38,7 @@ func (s *suite) faultSpecs() {
 		backend := Label(string(n.backend), "faults")
 		for _, outage := range outages {
 			// Through kube-proxy it takes half a minute until a stream is known to be lost.
-			if _, inCluster := s.environment.(*cluster); *whole || outage.sample && !(inCluster && outage.lasts > 0) {
+			if _, inCluster := s.environment.(*cluster); *whole && !(inCluster && outage.standaloneOnly) || outage.sample && !(inCluster && outage.lasts > 0) {
 				It(outage.name+", with "+string(n.backend), backend, NodeTimeout(5*time.Minute), func(ctx SpecContext) {
 					s.changeDuring(ctx, n.name, outage)
 				})
@@ -90,7 +90,7 @@ func (s *suite) moveAddress(ctx SpecContext, node string) {
 	Expect(s.must(ctx, node, "ip -br link")).NotTo(ContainSubstring("brm"))
 }
 
-// outage is something that goes away while a change is under way, and comes back.
+// serverOutage is something that goes away while a change is under way, and comes back.
 type serverOutage struct {
 	name   string
 	sample bool
@@ -99,20 +99,31 @@ type serverOutage struct {
 	back   func(s *suite, ctx context.Context, node string)
 	// outcome is how the change ends, which has a minute to be confirmed, or 20 s if it is not to be.
 	outcome v1alpha1.ApplyOutcome
+	// standaloneOnly tells that in a cluster another server takes over.
+	standaloneOnly bool
 }
 
-func serverAway(s *suite, ctx context.Context, _ string)  { Expect(s.killServer(ctx)).To(Succeed()) }
-func serverBack(s *suite, ctx context.Context, _ string)  { Expect(s.startServer(ctx)).To(Succeed()) }
+func serverAway(s *suite, ctx context.Context, _ string) { Expect(s.killServer(ctx)).To(Succeed()) }
+func serverBack(s *suite, ctx context.Context, _ string) { Expect(s.startServer(ctx)).To(Succeed()) }
+func bothAway(s *suite, ctx context.Context, node string) {
+	Expect(s.killServer(ctx)).To(Succeed())
+	Expect(s.killAgent(ctx, node)).To(Succeed())
+}
+func bothBack(s *suite, ctx context.Context, node string) {
+	Expect(s.startServer(ctx)).To(Succeed())
+	Expect(s.startAgent(ctx, node)).To(Succeed())
+}
 func networkAway(s *suite, ctx context.Context, n string) { s.onHub(ctx, "ip link set "+n+"-m down") }
 func networkBack(s *suite, ctx context.Context, n string) { s.onHub(ctx, "ip link set "+n+"-m up") }
 
 var outages = []serverOutage{
-	{"the server is killed, and back at once", true, 0, serverAway, serverBack, v1alpha1.ApplyCommitted},
-	{"the server is away for longer than the confirmation may take", false, 25 * time.Second, serverAway, serverBack, v1alpha1.ApplyRolledBack},
-	{"the network is cut for 1 s", true, time.Second, networkAway, networkBack, v1alpha1.ApplyCommitted},
-	{"the network is cut for 10 s", false, 10 * time.Second, networkAway, networkBack, v1alpha1.ApplyCommitted},
-	{"the network is cut for 30 s", false, 30 * time.Second, networkAway, networkBack, v1alpha1.ApplyRolledBack},
-	{"the network is cut for 120 s", false, 120 * time.Second, networkAway, networkBack, v1alpha1.ApplyRolledBack},
+	{name: "the server is killed, and back at once", sample: true, away: serverAway, back: serverBack, outcome: v1alpha1.ApplyCommitted},
+	{name: "the server is away for longer than the confirmation may take", lasts: 25 * time.Second, away: serverAway, back: serverBack, outcome: v1alpha1.ApplyRolledBack, standaloneOnly: true},
+	{name: "the server and the agent are killed, and back after 5 s", lasts: 5 * time.Second, away: bothAway, back: bothBack, outcome: v1alpha1.ApplyRolledBack},
+	{name: "the network is cut for 1 s", sample: true, lasts: time.Second, away: networkAway, back: networkBack, outcome: v1alpha1.ApplyCommitted},
+	{name: "the network is cut for 10 s", lasts: 10 * time.Second, away: networkAway, back: networkBack, outcome: v1alpha1.ApplyCommitted},
+	{name: "the network is cut for 30 s", lasts: 30 * time.Second, away: networkAway, back: networkBack, outcome: v1alpha1.ApplyRolledBack},
+	{name: "the network is cut for 120 s", lasts: 120 * time.Second, away: networkAway, back: networkBack, outcome: v1alpha1.ApplyRolledBack},
 }
 
 // changeDuring makes a change, and something goes away once the node has it.

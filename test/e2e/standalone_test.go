@@ -87,7 +87,7 @@ type standalone struct {
 }
 
 func newStandalone(root string) *standalone {
-	return newDemo(root, filepath.Join(root, "_output/e2e"), "17443", "e2e-")
+	return newDemo(root, filepath.Join(root, "_output", strings.TrimSuffix(*prefix, "-")), strconv.Itoa(*port), *prefix)
 }
 
 // newDemo returns a demo that is set apart from others.

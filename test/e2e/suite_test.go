@@ -50,6 +50,8 @@ var (
 	whole      = flag.Bool("whole", false, "make all changes that cut a node off, and all faults in the midst of a change, not only a sample")
 	kills      = flag.Int("kills", 4, "how many times an agent is killed in the midst of a change, for each backend and way")
 	powerCuts  = flag.Int("power-cuts", 2, "how many times a node's power fails in the midst of a change, for each backend")
+	prefix     = flag.String("prefix", "e2e-", "what the names of the suite's own demo begin with, its folder's in _output included: with others, and another port, suites run side by side")
+	port       = flag.Int("port", 17443, "port of the suite's own demo, which uses the next one, too")
 	kubeconfig = flag.String("kubeconfig", "", "way into the cluster, with -form=cluster; default $CLUSTER_DIR/kubeconfig")
 )
 
@@ -78,7 +80,7 @@ func TestE2E(t *testing.T) {
 	BeforeSuite(func(ctx SpecContext) { Expect(s.start(ctx)).To(Succeed()) }, NodeTimeout(5*time.Minute))
 	AfterSuite(func(ctx SpecContext) { Expect(s.stop(ctx)).To(Succeed()) }, NodeTimeout(2*time.Minute))
 	Describe("NodeNetworkStates", Label(*form), s.specs)
-	ReportAfterSuite("by label", func(report Report) { fmt.Println(byLabel(report)) })
+	ReportAfterSuite("by label", func(report Report) { fmt.Println(byLabel(report) + undoings(report)) })
 	RunSpecs(t, "NodeNetworkStates, "+*form)
 }
 

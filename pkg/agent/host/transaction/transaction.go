@@ -112,11 +112,13 @@ func (r *Runner) Run(ctx context.Context, c Change) (begun bool, err error) {
 	logger := klog.FromContext(ctx).WithValues("change", c.Story.ID)
 	logger.Info("Applying a change", "user", c.Story.User, "generation", c.Story.Generation, "backend", c.Backend)
 	if err = t.apply(); err == nil {
+		logger.Info("The change is applied, and is to be confirmed", "mode", t.change.Mode, "timeout", t.change.Timeout)
 		if err = t.confirm(ctx); err == nil {
 			err = t.commit(ctx)
 		}
 	}
 	if err != nil {
+		logger.Info("Rolling the change back")
 		err = t.rollBack(ctx, err)
 	}
 	logger.Info("The change has ended", "outcome", t.story.Outcome, "reason", t.story.Reason)
