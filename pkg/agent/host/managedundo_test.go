@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -151,4 +152,31 @@ func TestManagedRollbackKeepsWhatOthersMade(t *testing.T) {
 		})
 	}
 	netns.Run(t, "ip", "rule", "del", "priority", "703")
+}
+
+// TestManagedRollbackOfABlackHole: nmstate keeps the route in a profile of the loopback, over which NetworkManager
+// then makes a route that outlives the profile.
+func TestManagedRollbackOfABlackHole(t *testing.T) {
+	h := newManagedHost(t, t.TempDir())
+	forgetProfiles(t)
+	t.Cleanup(func() { forgetProfiles(t) })
+	netns.Run(t, "sh", "-c", "ip route del 127.0.0.0/8 dev lo || true")
+	if _, err := h.Barrier(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := managedPicture(t)
+	obj, err := h.Apply(t.Context(), confirmed(t, h, `{"routes":{"config":[{"destination":"198.18.60.0/24","route-type":"blackhole"}]}}`, v1alpha1.ConfirmManually, time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now := managedPicture(t); !strings.Contains(now, "blackhole 198.18.60.0/24") {
+		t.Errorf("the node has no black hole: %s", now)
+	}
+	_, err = h.Decide(t.Context(), agent.Decision{Transaction: obj.Status.LastApply.ID, User: "admin"})
+	if err != nil {
+		t.Error(err)
+	}
+	if now := managedPicture(t); now != before {
+		t.Errorf("the node is not as before:\n%s", changed(before, now))
+	}
 }

@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -149,18 +150,11 @@ func awaitDevices(ctx context.Context, timeout time.Duration, in scope) error {
 			return fmt.Errorf("subscribing to the changes of NetworkManager's devices: %w", err)
 		}
 		for {
-			var devices []dbus.ObjectPath
-			if err := manager.CallWithContext(ctx, NetworkManagerName+".GetDevices", 0).Store(&devices); err != nil {
-				return fmt.Errorf("listing NetworkManager's devices: %w", err)
+			states, err := askDevices(ctx, bus, manager, in)
+			if err != nil {
+				return err
 			}
-			if !slices.ContainsFunc(devices, func(path dbus.ObjectPath) bool {
-				var name string
-				var state uint32
-				device := bus.Object(NetworkManagerName, path)
-				// A device that cannot be asked has gone.
-				err := errors.Join(device.StoreProperty(deviceInterface+".Interface", &name), device.StoreProperty(deviceInterface+".State", &state))
-				return err == nil && in.has(name) && isChanging(state)
-			}) {
+			if !slices.ContainsFunc(slices.Collect(maps.Values(states)), isChanging) {
 				return nil
 			}
 			select {
@@ -170,4 +164,37 @@ func awaitDevices(ctx context.Context, timeout time.Duration, in scope) error {
 			}
 		}
 	})
+}
+
+// askDevices returns the states (NMDeviceState) of NetworkManager's devices of the links in the scope.
+func askDevices(ctx context.Context, bus *dbus.Conn, manager dbus.BusObject, in scope) (map[string]uint32, error) {
+	var devices []dbus.ObjectPath
+	if err := manager.CallWithContext(ctx, NetworkManagerName+".GetDevices", 0).Store(&devices); err != nil {
+		return nil, fmt.Errorf("listing NetworkManager's devices: %w", err)
+	}
+	states := map[string]uint32{}
+	for _, path := range devices {
+		var name string
+		var state uint32
+		device := bus.Object(NetworkManagerName, path)
+		// A device that cannot be asked has gone.
+		err := errors.Join(device.StoreProperty(deviceInterface+".Interface", &name), device.StoreProperty(deviceInterface+".State", &state))
+		if err == nil && in.has(name) {
+			states[name] = state
+		}
+	}
+	return states, nil
+}
+
+// deviceStates returns the same as texts, in order.
+func deviceStates(ctx context.Context, in scope) ([]string, error) {
+	var found []string
+	err := askNetworkManager(ctx, func(bus *dbus.Conn, manager dbus.BusObject) error {
+		states, err := askDevices(ctx, bus, manager, in)
+		for _, name := range slices.Sorted(maps.Keys(states)) {
+			found = append(found, fmt.Sprintf("device %s has state %d", name, states[name]))
+		}
+		return err
+	})
+	return found, err
 }

@@ -39,8 +39,9 @@ import (
 // its checkpoint started; it says nothing when it has.
 const SettleTime = 5 * time.Second
 
-// quietTime is how long nothing may happen meanwhile: NetworkManager then does no more.
-const quietTime = 2 * time.Second
+// quietLooks is how many looks, each 100 ms after the one before, must find the same: NetworkManager then does no more. For
+// each look NetworkManager answers a question, so that a busy machine gives it more time.
+const quietLooks = 8
 
 // restore makes the network what it was when the snapshot was taken, as far as the kernel
 // has it. Without NetworkManager libnmstate cannot undo a change. With it, libnmstate
@@ -78,19 +79,29 @@ func (s *snapshot) withoutSecrets(err error) error {
 // daemons' routes, which NetworkManager does not make: nobody has looked for
 // disturbances yet, so none of them is owed.
 func (s *snapshot) settle(ctx context.Context) {
-	var left []string
-	since := time.Now()
-	_ = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, SettleTime, true, func(context.Context) (bool, error) {
+	limited, cancel := context.WithTimeout(ctx, SettleTime)
+	defer cancel()
+	var left, seen []string
+	looks := 0
+	_ = wait.PollUntilContextCancel(limited, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		states, err := deviceStates(ctx, s.scope)
+		if err != nil {
+			return false, nil
+		}
 		now, err := takeSnapshot(s.scope, nil)
 		if err != nil {
 			return false, nil
 		}
-		differences := s.differences(now)
-		if !slices.Equal(differences, left) {
-			left, since = differences, time.Now()
+		left = s.differences(now)
+		if found := slices.Concat(left, states); !slices.Equal(found, seen) {
+			seen, looks = found, 0
 		}
-		return len(left) == 0 || time.Since(since) > quietTime, nil
+		looks++
+		return len(left) == 0 || looks >= quietLooks, nil
 	})
+	if len(left) > 0 {
+		klog.FromContext(ctx).Info("NetworkManager has not put this back; the agent does", "left", left)
+	}
 }
 
 // removeLinks removes the links that were not there.

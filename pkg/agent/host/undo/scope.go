@@ -94,11 +94,17 @@ func scopeOf(desired, full []byte, managed bool) (scope, error) {
 	s.absentRoutes = overAnyLink(s.routes)
 	s.rules = entries(wanted, "route-rules")
 	s.resolve(tree.List(wanted, "interfaces"), tree.List(there, "interfaces"))
+	if managed && slices.ContainsFunc(s.routes, func(entry map[string]any) bool { return entry["next-hop-interface"] == nil }) {
+		s.links[loopback] = true
+	}
 	s.meant = maps.Clone(s.links)
 	s.hangOn(tree.List(there, "interfaces"))
 	s.noteFiles(wanted)
 	return s, nil
 }
+
+// loopback is the link in whose profile of NetworkManager nmstate keeps routes that are over no link.
+const loopback = "lo"
 
 // overAnyLink returns the entries that remove routes over any link.
 func overAnyLink(routes []map[string]any) []map[string]any {

@@ -200,7 +200,8 @@ func dump[T any](list func() (T, error)) (T, error) {
 }
 
 // noteRoutes notes the routes that somebody has set: not those that the kernel
-// or a router's advertisement makes.
+// or a router's advertisement makes. NetworkManager makes routes over the loopback
+// that say they are the kernel's, and leaves them behind.
 func (s *snapshot) noteRoutes(names map[int]string) error {
 	all := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
 	routes, err := dump(func() ([]netlink.Route, error) {
@@ -210,7 +211,7 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 		return fmt.Errorf("listing routes: %w", err)
 	}
 	for _, r := range routes {
-		if r.Table == unix.RT_TABLE_LOCAL || r.Protocol == unix.RTPROT_KERNEL || r.Protocol == unix.RTPROT_RA {
+		if r.Table == unix.RT_TABLE_LOCAL || r.Protocol == unix.RTPROT_RA || r.Protocol == unix.RTPROT_KERNEL && names[r.LinkIndex] != loopback {
 			continue
 		}
 		mine := s.hasRoute(r, names)
@@ -228,7 +229,7 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 		}
 		noted := route{Route: r, link: names[r.LinkIndex]}
 		switch {
-		case !slices.Contains(configured, r.Protocol):
+		case !slices.Contains(configured, r.Protocol) && r.Protocol != unix.RTPROT_KERNEL:
 			noted.owner = daemons
 		case !mine:
 			noted.owner = others
