@@ -122,7 +122,7 @@ func (s *suite) cutOff(ctx SpecContext, node string, c, with cut) {
 		DeferCleanup(func(ctx SpecContext) { s.onHub(ctx, fill.Replace(c.farAfter)) }, NodeTimeout(long))
 	}
 	state := fill.Replace(`{"interfaces":[` + c.interfaces + with.interfaces + `]` + c.other + with.other + `}`)
-	before, facts := s.available(ctx, node), lessLinkLocal(s.facts(ctx, node))
+	before, facts := s.available(ctx, node), s.factsAndProfiles(ctx, node)
 	begin := time.Now()
 	err := s.confirmed(ctx, node, state, fmt.Sprintf(`{"timeout":%q}`, cutTimeout))
 	Expect(err).To(HaveOccurred())
@@ -137,7 +137,14 @@ func (s *suite) cutOff(ctx SpecContext, node string, c, with cut) {
 	Expect(obj.Generation).To(Equal(before.Generation))
 	Expect(obj.Spec).To(Equal(before.Spec))
 	Expect(isTrue(v1alpha1.ConditionInSync)(obj)).To(Equal(isTrue(v1alpha1.ConditionInSync)(before)))
-	Expect(lessLinkLocal(s.facts(ctx, node))).To(Equal(facts))
+	// Nothing comes later, either.
+	Consistently(s.factsAndProfiles).WithContext(ctx).WithArguments(node).WithTimeout(time.Second).WithPolling(200 * time.Millisecond).Should(Equal(facts))
+}
+
+// factsAndProfiles are facts without the link-local addresses, and NetworkManager's files.
+func (s *suite) factsAndProfiles(ctx context.Context, node string) string {
+	GinkgoHelper()
+	return lessLinkLocal(s.facts(ctx, node)) + s.must(ctx, node, "grep -rv '^timestamp=' /etc/NetworkManager/system-connections 2>/dev/null | sort")
 }
 
 // cutEntry is the name of the reports' entries that have how long a node was cut off.
