@@ -93,8 +93,8 @@ func (k randomKills) run(t *testing.T, byDefault string) {
 		dir := t.TempDir()
 		before := k.picture(t)
 		cmd := k.start(t, dir, change, n)
-		wait := rand.N(lasts[change.name])
-		time.Sleep(wait) // the moment is to be a random one
+		wait := rand.N(lasts[change.name] * 3 / 2) // a busy machine takes longer
+		time.Sleep(wait)                           // the moment is to be a random one
 		if victim == bothDie {
 			die(dir, workerDies)
 		}
