@@ -77,6 +77,8 @@ var cuts = []cut{
 	{name: "a rule to another table", managedOnly: true, interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.71","prefix-length":24}]}}`,
 		other: `,"routes":{"config":[{"destination":"0.0.0.0/0","next-hop-interface":"eth1","next-hop-address":"198.51.100.72","table-id":207}]},` +
 			`"route-rules":{"config":[{"ip-to":"192.0.2.0/25","route-table":207,"priority":1007}]}`},
+	// The server would send larger packets than this link takes. With IPv6 the kernel takes no MTU below 1280.
+	{name: "an MTU of 68", managedOnly: true, interfaces: `{` + managementLink + `,"mtu":68,"ipv6":{"enabled":false}}`},
 	{name: "DHCP, and nobody answers", managedOnly: true, interfaces: `{` + managementLink + `,"ipv4":{"enabled":true,"dhcp":true}}`},
 	{name: "an address that somebody else has", interfaces: `{` + managementLink + `,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"192.0.2.201","prefix-length":24}]}}`,
 		far: "ip neigh replace 192.0.2.201 lladdr 02:00:00:00:02:01 nud permanent dev mgmt", farAfter: "ip neigh del 192.0.2.201 dev mgmt"},
@@ -141,10 +143,10 @@ func (s *suite) cutOff(ctx SpecContext, node string, c, with cut) {
 	Consistently(s.factsAndProfiles).WithContext(ctx).WithArguments(node).WithTimeout(time.Second).WithPolling(200 * time.Millisecond).Should(Equal(facts))
 }
 
-// factsAndProfiles are facts without the link-local addresses, and NetworkManager's files.
+// factsAndProfiles are lastingFacts, and NetworkManager's files.
 func (s *suite) factsAndProfiles(ctx context.Context, node string) string {
 	GinkgoHelper()
-	return lessLinkLocal(s.facts(ctx, node)) + s.must(ctx, node, "grep -rv '^timestamp=' /etc/NetworkManager/system-connections 2>/dev/null | sort")
+	return s.lastingFacts(ctx, node) + s.must(ctx, node, "grep -rv '^timestamp=' /etc/NetworkManager/system-connections 2>/dev/null | sort")
 }
 
 // cutEntry is the name of the reports' entries that have how long a node was cut off.
@@ -204,9 +206,12 @@ func undoings(report Report) string {
 	return strings.Join(lines, "\n")
 }
 
-// lessLinkLocal returns facts without the link-local addresses, which the kernel makes again when
+// lastingFacts are facts without the link-local addresses, which the kernel makes again when
 // a link comes up, and NetworkManager takes away or not as its profile says.
-func lessLinkLocal(facts string) string { return linkLocal.ReplaceAllString(facts, "") }
+func (s *suite) lastingFacts(ctx context.Context, node string) string {
+	GinkgoHelper()
+	return linkLocal.ReplaceAllString(s.facts(ctx, node), "")
+}
 
 var linkLocal = regexp.MustCompile(`fe80:\S+ *`)
 

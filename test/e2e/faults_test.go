@@ -126,19 +126,21 @@ var outages = []serverOutage{
 	{name: "the network is cut for 120 s", lasts: 120 * time.Second, away: networkAway, back: networkBack, outcome: v1alpha1.ApplyRolledBack},
 }
 
-// changeDuring makes a change, and something goes away once the node has it.
+// changeDuring makes a change, and something goes away once the node has it, before it is confirmed: the agent is stopped meanwhile.
 func (s *suite) changeDuring(ctx SpecContext, node string, o serverOutage) {
 	GinkgoHelper()
 	before := s.desire(ctx, node, noFaultBridge)
-	facts := s.facts(ctx, node)
+	facts := s.lastingFacts(ctx, node)
 	number := rand.IntN(10_000)
 	over := make(chan struct{})
 	seen := s.shellOn(node)
+	seen.must("agent=$(pgrep -x -o node-agent)")
 	go func() {
 		defer GinkgoRecover()
 		defer close(over)
-		seen.must("until ip link show brf >/dev/null 2>&1; do sleep 0.005; done")
+		seen.must("until [ -e /sys/class/net/brf ]; do sleep 0.002; done; kill -STOP $agent")
 		o.away(s, ctx, node)
+		seen.must("kill -CONT $agent || true") // it may be what is away
 		time.Sleep(o.lasts)
 		o.back(s, ctx, node)
 	}()
@@ -151,7 +153,7 @@ func (s *suite) changeDuring(ctx SpecContext, node string, o serverOutage) {
 	Expect(last.Outcome).To(Equal(o.outcome))
 	s.holds(ctx, node, obj, before, facts, faultBridge(number))
 	s.desire(ctx, node, noFaultBridge)
-	Expect(s.facts(ctx, node)).To(Equal(facts))
+	Expect(s.lastingFacts(ctx, node)).To(Equal(facts))
 }
 
 // holds fails the spec unless the node has what its object says: the change, or what was before it.
@@ -162,10 +164,10 @@ func (s *suite) holds(ctx context.Context, node string, obj, before *v1alpha1.No
 	case v1alpha1.ApplyCommitted:
 		Expect(v1alpha1.SameState(obj.Spec.DesiredState, v1alpha1.NewState([]byte(state)))).To(BeTrue(), "%s; %+v", obj.Spec.DesiredState.Raw, last)
 		Expect(isTrue(v1alpha1.ConditionInSync)(obj)).To(BeTrue(), "%+v; %+v", last, obj.Status.Difference)
-		Expect(s.facts(ctx, node)).NotTo(Equal(facts))
+		Expect(s.lastingFacts(ctx, node)).NotTo(Equal(facts))
 	case v1alpha1.ApplyRolledBack, v1alpha1.ApplyRejected:
 		Expect(obj.Spec).To(Equal(before.Spec), "%+v", last)
-		Expect(s.facts(ctx, node)).To(Equal(facts), "%+v", last)
+		Expect(s.lastingFacts(ctx, node)).To(Equal(facts), "%+v", last)
 	default:
 		Fail(fmt.Sprintf("the change has ended as %+v", last))
 	}
@@ -180,7 +182,7 @@ func (s *suite) killAtAnyMoment(ctx SpecContext, node string, workerToo bool) {
 	outcomes := map[string]int{}
 	for i := range *kills {
 		before := s.available(ctx, node)
-		facts := s.facts(ctx, node)
+		facts := s.lastingFacts(ctx, node)
 		wait := time.Duration(rand.IntN(2000)) * time.Millisecond
 		if before.Status.Backend == v1alpha1.BackendKernel {
 			wait /= 5
@@ -205,7 +207,7 @@ func (s *suite) killAtAnyMoment(ctx SpecContext, node string, workerToo bool) {
 			// It was killed before the change came.
 			Expect(err).To(HaveOccurred())
 			Expect(obj.Spec).To(Equal(before.Spec))
-			Expect(s.facts(ctx, node)).To(Equal(facts))
+			Expect(s.lastingFacts(ctx, node)).To(Equal(facts))
 			outcomes["not begun"]++
 			continue
 		}
