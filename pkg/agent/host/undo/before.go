@@ -66,10 +66,7 @@ func Note(ctx context.Context, in Request) (*Before, error) {
 		}
 	}
 	if within.managed = in.Managed; in.Managed {
-		if b.Manager, err = ReadManager(ctx); err == nil {
-			err = b.Manager.noteProfiles(ctx, within)
-		}
-		if err != nil {
+		if b.Manager, err = readManager(ctx, &within); err != nil {
 			return nil, err
 		}
 	}

@@ -33,10 +33,7 @@ import (
 
 // read returns what NetworkManager has now, in the scope of the Before.
 func (b *Before) readManagerNow(ctx context.Context) (*Manager, error) {
-	now, err := ReadManager(ctx)
-	if err == nil {
-		err = now.noteProfiles(ctx, b.was.scope)
-	}
+	now, err := readManager(ctx, &b.was.scope)
 	return &now, err
 }
 
@@ -150,7 +147,7 @@ func (m managerMend) putSettings(was, is profile) error {
 // activated again: the device still has what the change made of it.
 func (m managerMend) devices(in scope) error {
 	after := &Manager{}
-	if err := after.noteProfiles(m.ctx, in); err != nil {
+	if err := after.noteProfiles(m.ctx, m.bus, m.manager, in); err != nil {
 		return err
 	}
 	var errs []error
@@ -180,7 +177,7 @@ func (m managerMend) devices(in scope) error {
 // autoconnect sets what NetworkManager switches off when somebody deactivates a device.
 func (m managerMend) autoconnect(in scope) error {
 	after := &Manager{}
-	if err := after.noteProfiles(m.ctx, in); err != nil {
+	if err := after.noteProfiles(m.ctx, m.bus, m.manager, in); err != nil {
 		return err
 	}
 	var errs []error

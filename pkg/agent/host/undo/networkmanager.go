@@ -17,6 +17,7 @@ limitations under the License.
 package undo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 )
 
@@ -53,8 +55,13 @@ type Manager struct {
 	known    []string
 }
 
-// managerTimeout is how long NetworkManager may take to return or set a property.
-const managerTimeout = 30 * time.Second
+const (
+	// managerTimeout is how long NetworkManager may take to return or set a property.
+	managerTimeout = 30 * time.Second
+	// callsAtOnce is how many profiles, or devices, NetworkManager is asked for at the same time. Most of the time of a call is
+	// the way over the bus, and a host may have hundreds of them.
+	callsAtOnce = 16
+)
 
 // askNetworkManager calls ask with NetworkManager's object on the system's D-Bus.
 // The end of ctx closes the connection, and with it whatever ask waits for.
@@ -68,19 +75,30 @@ func askNetworkManager(ctx context.Context, ask func(*dbus.Conn, dbus.BusObject)
 }
 
 // ReadManager returns what NetworkManager has now, without profiles and devices.
-func ReadManager(ctx context.Context) (Manager, error) {
+func ReadManager(ctx context.Context) (Manager, error) { return readManager(ctx, nil) }
+
+// readManager returns what NetworkManager has now, with the profiles and devices of the links in the scope,
+// if there is one.
+func readManager(ctx context.Context, in *scope) (Manager, error) {
 	ctx, cancel := context.WithTimeout(ctx, managerTimeout)
 	defer cancel()
 	state := Manager{GlobalDNS: map[string]dbus.Variant{}}
-	err := askNetworkManager(ctx, func(_ *dbus.Conn, manager dbus.BusObject) error {
-		return errors.Join(
-			manager.StoreProperty(globalDNSProperty, &state.GlobalDNS),
-			manager.StoreProperty(checkpoints, &state.Checkpoints))
+	err := askNetworkManager(ctx, func(bus *dbus.Conn, manager dbus.BusObject) error {
+		var asking errgroup.Group
+		asking.Go(func() error {
+			err := errors.Join(manager.StoreProperty(globalDNSProperty, &state.GlobalDNS), manager.StoreProperty(checkpoints, &state.Checkpoints))
+			if err != nil {
+				return fmt.Errorf("reading NetworkManager's properties: %w", err)
+			}
+			return nil
+		})
+		if in != nil {
+			asking.Go(func() error { return state.noteProfiles(ctx, bus, manager, *in) })
+		}
+		// Of a device that could not be asked because the time was over, nobody knows whether it has gone.
+		return cmp.Or(asking.Wait(), ctx.Err())
 	})
-	if err != nil {
-		return state, fmt.Errorf("reading NetworkManager's properties: %w", err)
-	}
-	return state, nil
+	return state, err
 }
 
 // RestoreDNS sets the global DNS back.

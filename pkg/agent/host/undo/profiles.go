@@ -25,6 +25,7 @@ import (
 	"slices"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -82,35 +83,39 @@ type device struct {
 }
 
 // noteProfiles notes the profiles and devices of the links in the scope.
-func (m *Manager) noteProfiles(ctx context.Context, in scope) error {
-	ctx, cancel := context.WithTimeout(ctx, managerTimeout)
-	defer cancel()
-	err := askNetworkManager(ctx, func(bus *dbus.Conn, manager dbus.BusObject) error {
-		all, err := listProfiles(ctx, bus)
-		if err != nil {
-			return err
-		}
-		uuids := map[dbus.ObjectPath]string{}
-		for _, one := range all {
-			uuids[one.path] = one.UUID
-			m.known = append(m.known, one.UUID)
-		}
-		if m.devices, err = listDevices(ctx, bus, manager, uuids, in); err != nil {
-			return err
-		}
-		m.profiles = map[string]profile{}
-		for _, one := range all {
-			isActive := func(d device) bool { return d.Profile == one.UUID }
-			if in.has(one.link) || slices.ContainsFunc(slices.Collect(maps.Values(m.devices)), isActive) {
-				m.profiles[one.UUID] = one.profile
-			}
-		}
-		return nil
+func (m *Manager) noteProfiles(ctx context.Context, bus *dbus.Conn, manager dbus.BusObject, in scope) error {
+	var all []linkProfile
+	var devices []activeDevice
+	var listing errgroup.Group
+	listing.Go(func() (err error) {
+		all, err = listProfiles(ctx, bus)
+		return err
 	})
-	if err != nil {
+	listing.Go(func() (err error) {
+		devices, err = listDevices(ctx, bus, manager, in)
+		return err
+	})
+	if err := listing.Wait(); err != nil {
 		return fmt.Errorf("reading NetworkManager's profiles: %w", err)
 	}
+	uuids := map[dbus.ObjectPath]string{}
+	for _, one := range all {
+		uuids[one.path] = one.UUID
+		m.known = append(m.known, one.UUID)
+	}
 	slices.Sort(m.known)
+	m.devices = map[string]device{}
+	for _, one := range devices {
+		one.Profile = uuids[one.uses]
+		m.devices[one.link] = one.device
+	}
+	m.profiles = map[string]profile{}
+	for _, one := range all {
+		isActive := func(d device) bool { return d.Profile == one.UUID }
+		if in.has(one.link) || slices.ContainsFunc(slices.Collect(maps.Values(m.devices)), isActive) {
+			m.profiles[one.UUID] = one.profile
+		}
+	}
 	return nil
 }
 
@@ -126,17 +131,35 @@ func listProfiles(ctx context.Context, bus *dbus.Conn) ([]linkProfile, error) {
 	if err := bus.Object(NetworkManagerName, settingsPath).CallWithContext(ctx, settingsInterface+".ListConnections", 0).Store(&paths); err != nil {
 		return nil, fmt.Errorf("listing them: %w", err)
 	}
-	var found []linkProfile
-	for _, path := range paths {
+	return askEach(paths, func(path dbus.ObjectPath) (*linkProfile, error) {
 		one, err := readProfile(ctx, bus.Object(NetworkManagerName, path))
 		var refusal dbus.Error
-		switch {
-		case errors.As(err, &refusal) && refusal.Name == "org.freedesktop.DBus.Error.UnknownMethod":
-			continue // it has gone meanwhile
-		case err != nil:
-			return nil, err
-		case one != nil:
-			found = append(found, *one)
+		if errors.As(err, &refusal) && refusal.Name == "org.freedesktop.DBus.Error.UnknownMethod" {
+			return nil, nil // it has gone meanwhile
+		}
+		return one, err
+	})
+}
+
+// askEach asks NetworkManager for each of its objects, for several at the same time. It returns the answers in the order of the
+// paths, without those that are nil.
+func askEach[T any](paths []dbus.ObjectPath, ask func(dbus.ObjectPath) (*T, error)) ([]T, error) {
+	answers := make([]*T, len(paths))
+	var asking errgroup.Group
+	asking.SetLimit(callsAtOnce)
+	for i, path := range paths {
+		asking.Go(func() (err error) {
+			answers[i], err = ask(path)
+			return err
+		})
+	}
+	if err := asking.Wait(); err != nil {
+		return nil, err
+	}
+	var found []T
+	for _, answer := range answers {
+		if answer != nil {
+			found = append(found, *answer)
 		}
 	}
 	return found, nil
@@ -198,32 +221,34 @@ func parseSettings(text string) (settings, error) {
 	return read, nil
 }
 
-// listDevices returns NetworkManager's devices of the links in the scope; uuids are those
-// of the profiles that NetworkManager has not made up.
-func listDevices(ctx context.Context, bus *dbus.Conn, manager dbus.BusObject, uuids map[dbus.ObjectPath]string, in scope) (map[string]device, error) {
+// activeDevice is a device with the name of its link, and the profile that is active on it.
+type activeDevice struct {
+	device
+	link string
+	uses dbus.ObjectPath
+}
+
+// listDevices returns NetworkManager's devices of the links in the scope.
+func listDevices(ctx context.Context, bus *dbus.Conn, manager dbus.BusObject, in scope) ([]activeDevice, error) {
 	var paths []dbus.ObjectPath
 	if err := manager.CallWithContext(ctx, NetworkManagerName+".GetDevices", 0).Store(&paths); err != nil {
 		return nil, fmt.Errorf("listing the devices: %w", err)
 	}
-	found := map[string]device{}
-	for _, path := range paths {
-		var name string
-		one, object := device{path: path}, bus.Object(NetworkManagerName, path)
-		if object.StoreProperty(deviceInterface+".Interface", &name) != nil || !in.has(name) {
-			continue // it has gone meanwhile, or belongs to others
+	return askEach(paths, func(path dbus.ObjectPath) (*activeDevice, error) {
+		one, object := activeDevice{device: device{path: path}}, bus.Object(NetworkManagerName, path)
+		if object.StoreProperty(deviceInterface+".Interface", &one.link) != nil || !in.has(one.link) {
+			return nil, nil // it has gone meanwhile, or belongs to others
 		}
 		if errors.Join(object.StoreProperty(deviceInterface+".ActiveConnection", &one.active),
 			object.StoreProperty(deviceInterface+".Autoconnect", &one.Autoconnect),
 			object.StoreProperty(deviceInterface+".Managed", &one.Managed)) != nil {
-			continue
+			return nil, nil
 		}
-		var profile dbus.ObjectPath
-		if one.active != "/" && bus.Object(NetworkManagerName, one.active).StoreProperty(activeInterface+".Connection", &profile) == nil {
-			one.Profile = uuids[profile]
+		if one.active != "/" && bus.Object(NetworkManagerName, one.active).StoreProperty(activeInterface+".Connection", &one.uses) != nil {
+			one.uses = ""
 		}
-		found[name] = one
-	}
-	return found, nil
+		return &one, nil
+	})
 }
 
 // differences names what NetworkManager has otherwise than before, in the scope.
