@@ -144,15 +144,29 @@ const showLimit = 30 * time.Second
 func (h *Host) show(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, h.showLimit)
 	defer cancel()
-	err := h.round(ctx)
-	if !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
+	err := h.awaitReread(ctx)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.view.state, h.view.readError = nil, "reading the network takes longer than "+h.showLimit.String()
-	h.known = h.ended
-	return h.publish()
+	if errors.Is(err, context.DeadlineExceeded) {
+		h.view.state, h.view.readError = nil, "reading the network takes longer than "+h.showLimit.String()
+		h.known, err = h.turns, nil
+	}
+	if err == nil && h.unpublished {
+		err = h.publish()
+	}
+	return err
+}
+
+// awaitReread waits until the network has been read after the last turn.
+func (h *Host) awaitReread(ctx context.Context) error {
+	h.mu.Lock()
+	round := h.reread
+	h.mu.Unlock()
+	if round == nil {
+		return h.round(ctx)
+	}
+	_, err := h.await(ctx, round)
+	return err
 }
 
 // begin checks that a change may be made, and claims the node for it. A change
@@ -283,18 +297,26 @@ func (h *Host) tell(r record, story v1alpha1.LastApply, outcome v1alpha1.ApplyOu
 	_ = h.publish()
 }
 
-// end ends the change. The last read may show the network in the middle of the
-// change, so nothing is published until the network has been read again.
-// The caller holds the lock.
-func (h *Host) end() {
-	h.view.change = nil
-	h.stale()
+// decidedWithin is how long after it was applied a change must be decided for the read that began then to show the outcome.
+const decidedWithin = time.Second
+
+// decided shows that a change is in effect, with the network as it was read since the change was applied. If that is too long
+// ago, the network is read again. The caller holds the lock.
+func (h *Host) decided(change *underWay) {
+	if change == nil || time.Since(change.appliedAt) > decidedWithin {
+		h.stale()
+		return
+	}
+	_ = h.publish() // show tries it again
 }
 
-// stale tells that the network may be another one than was read. The caller holds the lock.
+// stale begins to read the network again, because a change has altered it. The last read may show the middle of the change,
+// so nothing is published until then. The caller holds the lock.
 func (h *Host) stale() {
-	h.ended++
+	h.turns++
+	h.turned = nil
 	h.unpublished = true
+	h.reread = h.rounds.Join()
 }
 
 func notWritable(err error) error {

@@ -130,7 +130,7 @@ func TestWhatIsReadWhileAChangeEndsIsReadAgain(t *testing.T) {
 	reads := hangUp(listener, func(n int64) {
 		if n == 1 {
 			h.mu.Lock()
-			h.end()
+			h.stale()
 			h.mu.Unlock()
 		}
 	})

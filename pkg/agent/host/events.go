@@ -31,6 +31,8 @@ const (
 	// debounce is how long events are gathered before the network is read:
 	// they come in swarms.
 	debounce = 50 * time.Millisecond
+	// lull is how long there must be no event until a swarm is taken for over, while a change is being applied.
+	lull = 10 * time.Millisecond
 	// After sendBurst reads in a row there is one a sendInterval: what the
 	// server remembers is the state's size times the changes of the last 90 s.
 	sendBurst    = 4
@@ -66,29 +68,67 @@ func listen(ctx context.Context, socket *nl.NetlinkSocket, events chan<- struct{
 }
 
 // follow reads the network after events, until ctx ends.
-func (h *Host) follow(ctx context.Context, events <-chan struct{}) error {
+func (h *Host) follow(ctx context.Context) error {
 	limit := rate.NewLimiter(rate.Every(sendInterval), sendBurst)
 	for {
 		select {
-		case <-events:
+		case <-h.events:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		select {
-		case <-time.After(debounce):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if err := limit.Wait(ctx); err != nil {
+		change := h.applying()
+		if err := h.gather(ctx, change); err != nil {
 			return err
+		}
+		if change == nil || h.hasRead(change) {
+			if err := limit.Wait(ctx); err != nil {
+				return err
+			}
 		}
 		// What is read from here on covers all events until here.
 		select {
-		case <-events:
+		case <-h.events:
 		default:
 		}
 		if err := h.round(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// gather waits until a swarm of events is over. While a change is being applied, the network is read soon: if nothing happens any
+// more, the change need not wait for another read.
+func (h *Host) gather(ctx context.Context, change *underWay) error {
+	least := debounce
+	if change != nil {
+		least = lull
+	}
+	for most := time.After(debounce); ; {
+		select {
+		case <-h.events:
+		case <-time.After(least):
+			return nil
+		case <-most:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// applying returns the change that is being applied, or that was applied and is not decided yet; nil if there is none.
+func (h *Host) applying() *underWay {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if change := h.view.change; change != nil && change.phase == applying {
+		return change
+	}
+	return nil
+}
+
+// hasRead tells whether the network was read since the change has begun to be applied.
+func (h *Host) hasRead(change *underWay) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return change.read
 }

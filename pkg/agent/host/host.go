@@ -63,10 +63,12 @@ type Config struct {
 
 // Host is the agent of the network namespace that it runs in, usually the host's.
 type Host struct {
-	config   Config
-	store    *store
-	feed     *agent.Feed
-	rounds   *agent.Rounds
+	config Config
+	store  *store
+	feed   *agent.Feed
+	rounds *agent.Rounds
+	// events has something in it when the kernel has reported a change of the network.
+	events   chan struct{}
 	detector detector
 	witness  *witness
 	// dryRuns bounds the dry runs that have a worker at the same time.
@@ -93,9 +95,12 @@ type Host struct {
 	ending bool
 	// unrehearsed tells that the agent's own next change is made although the API server cannot be reached.
 	unrehearsed bool
-	// ended counts the changes of the network that have ended, or wait for a user. known is what it was when the
-	// last read of the network began.
-	ended, known int
+	// turns counts how often a change has made the network what it leads to, or what it was before. known is what it was when
+	// the last read of the network began. reread is the read that has begun after the last turn, and turned is the change if
+	// it was applied then.
+	turns, known int
+	reread       *agent.Round
+	turned       *underWay
 	// readAt is when the network was read last.
 	readAt metav1.Time
 	// unpublished tells that view may differ from the object that was published last.
@@ -127,6 +132,7 @@ func New(config Config) (*Host, error) {
 		dryRuns:    semaphore.NewWeighted(maxDryRuns),
 		dryRunWait: dryRunWait,
 		showLimit:  showLimit,
+		events:     make(chan struct{}, 1),
 		leftovers:  make(chan struct{}, 1),
 		published:  make(chan struct{}, 1),
 	}
@@ -162,14 +168,13 @@ func (h *Host) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	events := make(chan struct{}, 1)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		<-ctx.Done()
 		socket.Close()
 		return ctx.Err()
 	})
-	group.Go(func() error { return listen(ctx, socket, events) })
+	group.Go(func() error { return listen(ctx, socket, h.events) })
 	group.Go(func() error {
 		if h.pending {
 			if err := h.recover(ctx); err != nil {
@@ -183,7 +188,7 @@ func (h *Host) Run(ctx context.Context) error {
 		if err := h.round(ctx); err != nil {
 			return err
 		}
-		return h.follow(ctx, events)
+		return h.follow(ctx)
 	})
 	err = group.Wait()
 	h.drain()
@@ -214,9 +219,25 @@ func (h *Host) round(ctx context.Context) error {
 	return err
 }
 
-// join is round, and tells whether the network was read in it.
+// join is round, and tells whether the network was read in it. If a change was applied or undone during the round, what was
+// read may show the middle of it: join then waits for the read that has begun after it, so that its caller sees what has
+// come of the change.
 func (h *Host) join(ctx context.Context) (read bool, err error) {
-	round := h.rounds.Join()
+	for round := h.rounds.Join(); ; {
+		reads, err := h.await(ctx, round)
+		read = read || reads
+		h.mu.Lock()
+		round = h.reread
+		overtaken := h.known != h.turns
+		h.mu.Unlock()
+		if err != nil || !overtaken {
+			return read, err
+		}
+	}
+}
+
+// await waits until a round has ended, and tells whether the network was read in it.
+func (h *Host) await(ctx context.Context, round *agent.Round) (read bool, err error) {
 	select {
 	case <-round.Done():
 		return round.Result()
@@ -225,27 +246,18 @@ func (h *Host) join(ctx context.Context) (read bool, err error) {
 	}
 }
 
-// read reads the network, unless it is proved unchanged, and publishes the object if it has changed. If a transaction
-// ended during the read, what was read may show the middle of it: read then reads
-// again, so that its caller sees how the transaction ended.
+// read reads the network, unless it is proved unchanged, and publishes the object if it has changed.
 func (h *Host) read() (read bool, err error) {
-	for {
-		h.mu.Lock()
-		ended := h.ended
-		h.mu.Unlock()
-		proved := h.readNetwork()
-		read = read || !proved
-		h.mu.Lock()
-		if h.known = ended; h.known != h.ended {
-			h.mu.Unlock()
-			continue
-		}
-		defer h.mu.Unlock()
-		if proved && !h.unpublished {
-			return read, nil
-		}
-		return read, h.publish()
+	h.mu.Lock()
+	turns := h.turns
+	h.mu.Unlock()
+	proved := h.readNetwork()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.known = turns; proved && !h.unpublished {
+		return false, nil
 	}
+	return !proved, h.publish()
 }
 
 // readNetwork reads the network, unless it is proved to be as it was read last. A
@@ -283,19 +295,6 @@ func (h *Host) readNetwork() (proved bool) {
 	return false
 }
 
-// proved tells whether the network is proved to be as it was read last. With
-// NetworkManager it never is: no witness covers its profiles.
-func (h *Host) proved(with backend) bool {
-	if with.name != v1alpha1.BackendKernel {
-		h.witness.forget()
-		return false
-	}
-	h.mu.Lock()
-	last := h.view.backend
-	h.mu.Unlock()
-	return h.witness.unchanged() && last == with
-}
-
 // desired is the desired state with its secrets. The caller holds the lock.
 func (h *Host) desired() []byte {
 	if desired := h.view.shown().Desired; desired != nil {
@@ -304,11 +303,11 @@ func (h *Host) desired() []byte {
 	return nil
 }
 
-// publish publishes the object if it has changed. It does nothing while a transaction
-// has ended after the last read: the next read publishes. The caller holds the lock.
+// publish publishes the object if it has changed. It does nothing while the last read began before
+// a change was applied or undone: the next read publishes. The caller holds the lock.
 func (h *Host) publish() error {
 	h.unpublished = true
-	if h.known != h.ended {
+	if h.known != h.turns {
 		return nil
 	}
 	h.compare()

@@ -20,6 +20,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"k8s.io/klog/v2"
 
@@ -49,6 +50,9 @@ type underWay struct {
 	after record
 	// awaits is called when the change waits for a user.
 	awaits func()
+	// read tells that the network was read since the change has begun to be applied; appliedAt is when it was applied.
+	read      bool
+	appliedAt time.Time
 }
 
 // busy is the error of a change that comes meanwhile.
@@ -90,12 +94,22 @@ func (o owner) Started(story v1alpha1.LastApply) error {
 	return nil
 }
 
+// Applied implements transaction.Owner. The network is read while it is being decided whether the change stays.
+func (o owner) Applied() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stale()
+	if o.turned = o.view.change; o.turned != nil {
+		o.turned.appliedAt = time.Now()
+	}
+}
+
 // Awaiting implements transaction.Owner.
 func (o owner) Awaiting(_ json.RawMessage, story v1alpha1.LastApply) {
 	o.mu.Lock()
 	change := o.view.change
 	change.phase, change.story = awaiting, story
-	o.stale()
+	o.decided(change)
 	o.mu.Unlock()
 	if err := o.show(context.Background()); err != nil {
 		klog.Background().Error(err, "Showing a change that waits for a user", "change", story.ID)
@@ -135,17 +149,21 @@ func (o owner) Adopt(content json.RawMessage, story v1alpha1.LastApply) error {
 	o.noteWritable(err)
 	o.view.leftover, o.view.damage = "", ""
 	o.view.record = r
-	o.endOf(story.ID)
+	if change, is := o.endOf(story.ID); is {
+		o.decided(change)
+	}
 	return err
 }
 
-// endOf ends the change with that id. It may be an earlier one, whose end could not be written down
+// endOf ends the change with that id, which it returns. It may be an earlier one, whose end could not be written down
 // before. The caller holds the lock.
-func (o owner) endOf(id string) {
-	if change := o.view.change; change != nil && change.story.ID != id && change.phase != recovering {
-		return
+func (o owner) endOf(id string) (change *underWay, is bool) {
+	change = o.view.change
+	if change != nil && change.story.ID != id && change.phase != recovering {
+		return nil, false
 	}
-	o.end()
+	o.view.change = nil
+	return change, true
 }
 
 // Tell implements transaction.Owner.
@@ -164,6 +182,8 @@ func (o owner) Tell(story v1alpha1.LastApply, leftover string) error {
 	r.LastApply = &story
 	err := o.save(r)
 	o.view.record = r
-	o.endOf(story.ID)
+	if _, is := o.endOf(story.ID); is {
+		o.stale()
+	}
 	return err
 }

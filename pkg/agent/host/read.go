@@ -129,3 +129,48 @@ func hide(root map[string]any, names map[any]bool) {
 func (s *state) equal(other *state) bool {
 	return s != nil && other != nil && bytes.Equal(s.full, other.full)
 }
+
+// proved tells whether the network is proved to be as it was read last. With
+// NetworkManager it is not, as a rule: no witness covers its profiles.
+func (h *Host) proved(with backend) bool {
+	change := h.changing()
+	if with.name != v1alpha1.BackendKernel && change == nil {
+		h.witness.forget()
+		return false
+	}
+	unchanged := h.witness.unchanged()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	unchanged = unchanged && h.view.backend == with
+	if with.name != v1alpha1.BackendKernel {
+		unchanged = unchanged && h.hasSeen(change)
+	}
+	if change != nil {
+		change.read = true
+	}
+	return unchanged
+}
+
+// changing returns the change that is being applied, or was applied and the network was not read since; nil if there is none.
+func (h *Host) changing() *underWay {
+	if change := h.applying(); change != nil {
+		return change
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.known != h.turns {
+		return h.turned
+	}
+	return nil
+}
+
+// hasSeen tells whether the last read has seen a change that was applied meanwhile. It began after the change was asked for, and
+// all that is desired holds in it: then NetworkManager was done, whose profiles are older than what it makes of them. That
+// the kernel's part is unchanged since is up to the witness. The caller holds the lock.
+func (h *Host) hasSeen(change *underWay) bool {
+	if !change.read || change.appliedAt.IsZero() || h.view.state == nil {
+		return false
+	}
+	missing, err := differenceOf(change.after.Desired, h.view.state)
+	return err == nil && missing == nil
+}

@@ -104,7 +104,7 @@ func (h *Host) reapplyDue() (change agent.Change, due bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	r := h.view.record
-	if h.view.change != nil || h.known != h.ended || h.view.unfit() != nil || r.desiresNothing() || h.store.kept != nil {
+	if h.view.change != nil || h.known != h.turns || h.view.unfit() != nil || r.desiresNothing() || h.store.kept != nil {
 		return change, false
 	}
 	booted := r.Kernel != h.kernel

@@ -99,12 +99,13 @@ func (h *Host) recover(ctx context.Context) error {
 		h.view.damage = err.Error()
 	}
 	if h.view.change == left { // there was nothing to end
-		h.end()
+		h.view.change = nil
+		h.stale()
 		h.store.unstage()
 		h.interrupt()
 	}
 	h.mu.Unlock()
-	return h.round(ctx)
+	return h.awaitReread(ctx)
 }
 
 // interrupt records that an apply was interrupted, if the agent before ended during one.
@@ -163,7 +164,7 @@ func (h *Host) settled(ctx context.Context, told, leftover string) {
 	}
 	h.stale()
 	h.mu.Unlock()
-	if err := h.round(ctx); err != nil {
+	if err := h.awaitReread(ctx); err != nil {
 		klog.FromContext(ctx).Error(err, "Showing that a change was undone")
 	}
 }

@@ -69,6 +69,8 @@ type Owner interface {
 	// Started is called when the journal has the change, before the network is touched.
 	// An error, such as an object that cannot be shown, refuses the change.
 	Started(story v1alpha1.LastApply) error
+	// Applied is called when the network has what the change leads to, before it is decided whether the change stays.
+	Applied()
 	// Awaiting is called when the change is in effect and waits for a user. The record is the one that the change leads to.
 	Awaiting(record json.RawMessage, story v1alpha1.LastApply)
 	// Stage puts the record that the change leads to on the disk, beside the one that counts.

@@ -255,6 +255,8 @@ func (b *bench) Reload() { b.calls = append(b.calls, "reload") }
 
 func (b *bench) Started(v1alpha1.LastApply) error { return b.fails("started") }
 
+func (b *bench) Applied() { _ = b.fails("applied") }
+
 func (b *bench) Awaiting(_ json.RawMessage, story v1alpha1.LastApply) { b.awaits <- story.ID }
 
 func (b *bench) Stage(record json.RawMessage, _ v1alpha1.LastApply) error {

@@ -190,6 +190,7 @@ func (t *transaction) apply() error {
 	if err != nil {
 		return t.plan.translate(err)
 	}
+	t.config.Owner.Applied()
 	t.at(BeforeApplied)
 	t.deadline = time.Now().Add(t.change.Timeout)
 	err = t.journal.append(entry{State: Applied, Checkpoint: t.checkpoint, Deadline: t.deadline})
