@@ -111,6 +111,8 @@ type journal struct {
 	// end is where the next entry begins; a torn line may be there.
 	end int64
 	at  progress
+	// placed tells that the file's name is on the disk.
+	placed bool
 }
 
 // readJournal reads the journal in a folder. A journal that cannot be understood is an
@@ -217,7 +219,7 @@ func encodeLine(e entry) ([]byte, error) {
 // write has the file written, and put on the disk. What is left of a write that has failed
 // is no entry, and the next one overwrites it: cutting it off would give up the room.
 func (j *journal) write(change func(*os.File) error) error {
-	file, err := os.OpenFile(j.path, os.O_WRONLY|os.O_CREATE, 0o600)
+	file, err := j.open()
 	if err != nil {
 		return err
 	}
@@ -230,14 +232,25 @@ func (j *journal) write(change func(*os.File) error) error {
 	if err == nil {
 		err = file.Sync()
 	}
-	if err == nil && j.end == 0 {
-		err = syncFolder(filepath.Dir(j.path)) // the file may be new
+	if err == nil && !j.placed {
+		err = syncFolder(filepath.Dir(j.path))
+		j.placed = err == nil
 	}
 	if err != nil {
 		_, spoilt := file.WriteAt([]byte{0}, j.end)
 		err = errors.Join(err, spoilt, file.Sync())
 	}
 	return errors.Join(err, file.Close())
+}
+
+// open opens the file. If there is none, open makes one, whose name is not on the disk yet.
+func (j *journal) open() (*os.File, error) {
+	file, err := os.OpenFile(j.path, os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		j.placed = false
+		file, err = os.OpenFile(j.path, os.O_WRONLY|os.O_CREATE, 0o600)
+	}
+	return file, err
 }
 
 // reserve reserves room on the disk, where the file system can do that.

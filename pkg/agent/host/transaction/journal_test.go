@@ -19,6 +19,7 @@ package transaction
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -145,6 +146,28 @@ func TestTheJournalIsForRootAlone(t *testing.T) {
 	j, _ := written(t, entries()[0])
 	if info, err := os.Stat(j.path); err != nil || info.Mode().Perm() != 0o600 {
 		t.Error(info.Mode(), err)
+	}
+}
+
+// TestAJournalThatIsTakenAway between two changes is made again, and its name is put on the disk again.
+func TestAJournalThatIsTakenAway(t *testing.T) {
+	j, _ := written(t, entries()...)
+	if err := j.clear(); err != nil || !j.placed {
+		t.Fatalf("placed: %t, %v", j.placed, err)
+	}
+	if err := os.Remove(j.path); err != nil {
+		t.Fatal(err)
+	}
+	file, err := j.open()
+	if err != nil || j.placed {
+		t.Errorf("the name of a new file is taken to be on the disk: %v", err)
+	}
+	file.Close()
+	if err := j.append(entries()[0]); err != nil || !j.placed {
+		t.Errorf("placed: %t, %v", j.placed, err)
+	}
+	if now, err := readJournal(filepath.Dir(j.path)); err != nil || now.at.State != Prepared {
+		t.Errorf("read %s, %v", now.at.State, err)
 	}
 }
 
