@@ -36,7 +36,7 @@ func (h *Host) Apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNe
 		return nil, err
 	}
 	return h.inBackground(ctx, func(ctx context.Context, answer func(error)) {
-		answer(h.apply(ctx, change, false, func() { answer(nil) }))
+		answer(h.apply(ctx, change, false, answer))
 	})
 }
 
@@ -115,15 +115,22 @@ func (h *Host) drain() {
 	h.applies.Wait()
 }
 
-// apply carries a change out, from its checks to its commit or its rollback. It calls awaiting when the
-// change is in effect and waits for a user.
-func (h *Host) apply(ctx context.Context, change agent.Change, byItself bool, awaiting func()) error {
-	planned, err := h.begin(change, byItself, awaiting)
+// apply carries a change out, from its checks to its commit or its rollback. It calls answer as soon as the
+// outcome is shown, or the change is in effect and waits for a user; what it returns is the answer otherwise.
+func (h *Host) apply(ctx context.Context, change agent.Change, byItself bool, answer func(error)) error {
+	planned, err := h.begin(change, byItself, func() { answer(nil) })
 	if err == nil && planned == nil {
 		err = h.round(ctx)
 	}
 	if planned == nil {
 		return err
+	}
+	planned.Committed = func() {
+		err := h.show(ctx)
+		if err != nil {
+			err = failed(err)
+		}
+		answer(err)
 	}
 	begun, err := h.runner.Run(ctx, *planned)
 	if !begun {

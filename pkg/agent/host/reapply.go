@@ -93,7 +93,7 @@ func (h *Host) reapplies(ctx context.Context) error {
 // applyByItself makes a change that drain waits for.
 func (h *Host) applyByItself(ctx context.Context, change agent.Change) error {
 	ended := make(chan error, 1)
-	if !h.goOn(func() { ended <- h.apply(context.WithoutCancel(ctx), change, true, nil) }) {
+	if !h.goOn(func() { ended <- h.apply(context.WithoutCancel(ctx), change, true, func(error) {}) }) {
 		return ctx.Err()
 	}
 	return <-ended

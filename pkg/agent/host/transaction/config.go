@@ -126,6 +126,9 @@ type Change struct {
 	Addresses map[string][]string
 	// Unrehearsed makes the change although the node could not be reached before; it is confirmed like any other.
 	Unrehearsed bool
+	// Committed, if it is not nil, is called when the change is committed and that is written down. What is left to do then,
+	// such as emptying the journal, need not be waited for.
+	Committed func()
 	// Difference is what the change was to make different, for the history; its secrets are masked.
 	Difference *v1alpha1.State
 }

@@ -83,13 +83,24 @@ func (r *Runner) History() []v1alpha1.HistoryEntry {
 // Remember puts a change that has ended into the history. A change that is there already is replaced.
 // If the file cannot be written, the change stays in memory.
 func (r *Runner) Remember(change v1alpha1.HistoryEntry) {
-	h := r.history
+	r.history.add(change)
+	r.history.save()
+}
+
+// add puts a change into the history in memory.
+func (h *history) add(change v1alpha1.HistoryEntry) {
 	change.Difference, change.Revert = small(change.Difference), small(change.Revert)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	rest := slices.DeleteFunc(slices.Clone(h.entries), func(one v1alpha1.HistoryEntry) bool { return one.ID == change.ID && one.ID != "" })
 	h.entries = append([]v1alpha1.HistoryEntry{change}, rest...)
 	h.entries = h.entries[:min(len(h.entries), maxHistory)]
+}
+
+// save writes the file. If that fails, the changes stay in memory.
+func (h *history) save() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	text, err := tree.Encode(historyFile{Entries: h.entries})
 	if err == nil {
 		err = atomicfile.Write(h.path, text, 0o600)

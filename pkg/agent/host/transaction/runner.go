@@ -130,6 +130,8 @@ type ending struct {
 	committed bool
 	story     v1alpha1.LastApply
 	leftover  string
+	// then, if it is not nil, is called when this is written down.
+	then func()
 }
 
 // undo undoes a change within the limit.
@@ -151,6 +153,7 @@ func (r *Runner) restored(ctx context.Context) {
 // written now is written before the next change begins, or by the next agent.
 func (r *Runner) conclude(ctx context.Context, end ending) {
 	if err := r.write(end); err != nil {
+		end.then = nil
 		r.owed = &end
 		klog.FromContext(ctx).Error(err, "Writing down how a change has ended", "change", end.story.ID, "outcome", end.story.Outcome)
 	}
@@ -223,6 +226,10 @@ func (r *Runner) write(end ending) error {
 	if end.committed { // else there is nothing that a user could undo
 		change.Revert = r.journal.at.Plan.Reverse
 	}
-	r.Remember(change)
+	r.history.add(change)
+	if end.then != nil {
+		end.then()
+	}
+	r.history.save()
 	return r.journal.clear()
 }

@@ -224,7 +224,7 @@ func (t *transaction) commit(ctx context.Context) error {
 		}
 	}
 	t.at(AfterCommit)
-	t.conclude(ctx, ending{committed: true, story: t.story})
+	t.conclude(ctx, ending{committed: true, story: t.story, then: t.change.Committed})
 	return nil
 }
 

@@ -338,3 +338,38 @@ func TestTwoAgents(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCommittedIsToldWhenItIsWrittenDown: whoever waits for the outcome need not wait until the journal is emptied, and is told nothing
+// that a crash could undo.
+func TestCommittedIsToldWhenItIsWrittenDown(t *testing.T) {
+	b := newBench(t)
+	r, _ := b.open()
+	told := 0
+	change := func(id string) Change {
+		c := b.change(id)
+		c.Committed = func() {
+			told++
+			if j, err := readJournal(b.dir); err != nil || j.at.State != Committed {
+				t.Errorf("the journal has %s, %v", j.at.State, err)
+			}
+			if got := r.History(); len(got) == 0 || got[0].ID != id {
+				t.Errorf("the history is %v", got)
+			}
+			next, _ := b.crashed().open()
+			if err := next.Recover(t.Context()); err != nil || len(next.History()) == 0 || next.History()[0].ID != id {
+				t.Errorf("after a crash: %v, the history is %v", err, next.History())
+			}
+		}
+		return c
+	}
+	if _, err := r.Run(t.Context(), change("c1")); err != nil || told != 1 {
+		t.Errorf("told %d times, %v", told, err)
+	}
+	if state := b.consistent("after the change"); state != newState {
+		t.Errorf("the network is %q", state)
+	}
+	b.set("apply", errors.New("it fails"))
+	if _, err := r.Run(t.Context(), change("c2")); err == nil || told != 1 {
+		t.Errorf("a change that failed: told %d times, %v", told, err)
+	}
+}
