@@ -133,8 +133,13 @@ func ApplyFailed(last *v1alpha1.LastApply) bool {
 }
 
 // BusyWith returns the error of a change that comes while another one is being
-// applied. It says which one and since when.
+// applied. It says which one and since when, and of one that waits for a user how to end it.
 func BusyWith(running *v1alpha1.LastApply) *Error {
+	if running.ConfirmBefore != nil {
+		return &Error{Kind: Busy, Message: fmt.Sprintf("change %s by %q, to generation %d, is in effect and waits for a user's confirmation until %s: "+
+			"confirm it or roll it back by its id (subresource confirm or rollback), or try again when it has ended; "+
+			"unless it is confirmed by then, it is rolled back", running.ID, running.User, running.Generation, running.ConfirmBefore.UTC().Format(time.RFC3339))}
+	}
 	by := ""
 	if running.User != "" {
 		by = fmt.Sprintf(" by %q", running.User)

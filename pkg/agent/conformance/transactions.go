@@ -270,7 +270,15 @@ func applyWhileAnotherWaits(t *testing.T, h Harness) {
 			t.Errorf("another change waits now: %+v", after.Status.LastApply)
 		}
 	}
-	s.decide(waiting.Status.LastApply.ID, true)
+	// Whoever is refused learns which change waits, and until when.
+	last := waiting.Status.LastApply
+	_, err := s.Apply(s.context(), s.desire(h.DesiredState(1)))
+	for _, word := range []string{last.ID, last.ConfirmBefore.UTC().Format(time.RFC3339), "confirm it or roll it back"} {
+		if err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("the error does not say %q: %v", word, err)
+		}
+	}
+	s.decide(last.ID, true)
 }
 
 func validateWhileAnotherWaits(t *testing.T, h Harness) {
