@@ -72,16 +72,20 @@ func reachable(remote string) string {
 // can tells whether the agent has a capability.
 func (s *speaker) can(capability string) bool { return slices.Contains(s.capabilities, capability) }
 
-// Supports tells whether the agent of a node has a capability, see agent.Capabilities.
-// While no agent of the node is connected nothing speaks against it: the answer is true.
-func (f *Fleet) Supports(node, capability string) bool {
+// Warnings are what a user should know about each change of a node, because of the agent that is connected now.
+func (f *Fleet) Warnings(node string) []string {
 	m := f.member(node)
 	if m == nil {
-		return true
+		return nil
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.session == nil || m.session.speaker.can(capability)
+	if m.session == nil || m.session.speaker.can(agent.CapabilityConfirmation) {
+		return nil
+	}
+	who := m.session.speaker
+	return []string{fmt.Sprintf("the agent of node %s (version %s, protocol %d) is older than this API server (protocol %d) and does not confirm changes: "+
+		"a change that cuts the node off is committed; update the agent", node, who.version, who.protocol, agent.Protocol)}
 }
 
 // require returns an error of kind Invalid if the agent lacks a capability, which what
@@ -111,15 +115,6 @@ func (s *session) check(spec v1alpha1.NodeNetworkStateSpec) error {
 		return nil
 	}
 	return s.require(agent.CapabilityConfirmation, strings.Join(unknown, ", "))
-}
-
-// warnings are what a user should know about a change of this agent's node.
-func (s *session) warnings() []string {
-	if s.speaker.can(agent.CapabilityConfirmation) {
-		return nil
-	}
-	return []string{fmt.Sprintf("the agent of node %s (version %s) is older than the API server: it commits a change without asking whether the node "+
-		"can still be reached; update it", s.member.name, s.speaker.version)}
 }
 
 // address fits a change to the agent of the session: what it is based on, and where

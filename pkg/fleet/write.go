@@ -95,7 +95,7 @@ func (f *Fleet) plan(ctx context.Context, name string, change agent.Change, wire
 	if err != nil {
 		return nil, err
 	}
-	return &agent.Plan{Object: object, Warnings: append(s.warnings(), agent.WarningsFromWire(reply.GetWarnings())...)}, nil
+	return &agent.Plan{Object: object, Warnings: agent.WarningsFromWire(reply.GetWarnings())}, nil
 }
 
 // Decide is agent.Agent's for a node. Like Apply it waits for an agent that is lost meanwhile:

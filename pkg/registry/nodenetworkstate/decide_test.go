@@ -29,7 +29,6 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/warning"
 
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
@@ -167,9 +166,7 @@ func (w *warned) AddWarning(_, text string) { *w = append(*w, text) }
 // oldFleet is a fleet of a node whose agent is of an older version.
 type oldFleet struct{ *fleetOfOne }
 
-func (oldFleet) Supports(node, capability string) bool {
-	return node != "node1" || capability != agent.CapabilityConfirmation
-}
+func (oldFleet) Warnings(node string) []string { return []string{"the agent of " + node + " is older"} }
 
 // TestWarnings: what the agent wants the user to know, and that an old agent confirms nothing.
 func TestWarnings(t *testing.T) {
@@ -181,7 +178,7 @@ func TestWarnings(t *testing.T) {
 		want  []string
 	}{
 		{f, []string{"the default route changes"}},
-		{oldFleet{f}, []string{"the default route changes", "older version"}},
+		{oldFleet{f}, []string{"the default route changes", "the agent of node1 is older"}},
 	} {
 		var got warned
 		ctx := warning.WithWarningRecorder(t.Context(), &got)

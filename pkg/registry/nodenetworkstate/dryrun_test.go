@@ -178,4 +178,4 @@ func TestADryRunStartsFromTheObjectThatItWasMadeFrom(t *testing.T) {
 	}
 }
 
-func (*oneNode) Supports(string, string) bool { return true }
+func (*oneNode) Warnings(string) []string { return nil }

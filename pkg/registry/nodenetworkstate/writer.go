@@ -50,8 +50,8 @@ type Fleet interface {
 	Validate(ctx context.Context, node string, change agent.Change) (*agent.Plan, error)
 	Decide(ctx context.Context, node string, decision agent.Decision) (*v1alpha1.NodeNetworkState, error)
 	History(ctx context.Context, node string) (*v1alpha1.NodeNetworkStateHistory, error)
-	// Supports tells whether the node's agent has one of the package agent's capabilities; true while no agent is connected.
-	Supports(node, capability string) bool
+	// Warnings are what a user should know about each change of a node, because of its agent.
+	Warnings(node string) []string
 }
 
 // Writer carries out writes by the nodes' agents; it is what stands behind the
@@ -138,7 +138,7 @@ func (w *Writer) Update(ctx context.Context, key string, current, updated runtim
 		}
 		return nil, statusError(before.Name, err)
 	}
-	w.warnUnconfirmed(ctx, before.Name)
+	warn(ctx, w.fleet.Warnings(before.Name))
 	written := w.log.Get(key)
 	if written == nil {
 		return nil, storage.NewKeyNotFoundError(key, 0)
@@ -156,10 +156,8 @@ func (w *Writer) plan(ctx context.Context, current, updated *v1alpha1.NodeNetwor
 	if err != nil {
 		return nil, statusError(current.Name, err)
 	}
-	for _, text := range plan.Warnings {
-		warning.AddWarning(ctx, "", text)
-	}
-	w.warnUnconfirmed(ctx, current.Name)
+	warn(ctx, plan.Warnings)
+	warn(ctx, w.fleet.Warnings(current.Name))
 	planned := plan.Object
 	answer := updated.DeepCopy()
 	answer.Generation = planned.Generation
@@ -169,11 +167,10 @@ func (w *Writer) plan(ctx context.Context, current, updated *v1alpha1.NodeNetwor
 	return answer, nil
 }
 
-// warnUnconfirmed warns the client if the node's agent commits changes that nobody has confirmed.
-func (w *Writer) warnUnconfirmed(ctx context.Context, node string) {
-	if !w.fleet.Supports(node, agent.CapabilityConfirmation) {
-		warning.AddWarning(ctx, "", fmt.Sprintf("the agent of node %q is of an older version and cannot confirm changes: "+
-			"a change that cuts the node off is committed; update the agent", node))
+// warn gives the client warnings.
+func warn(ctx context.Context, warnings []string) {
+	for _, text := range warnings {
+		warning.AddWarning(ctx, "", text)
 	}
 }
 

@@ -171,4 +171,4 @@ func TestAChangeThatWasNotConfirmedIsNotRepeated(t *testing.T) {
 	}
 }
 
-func (*fleetOfOne) Supports(string, string) bool { return true }
+func (*fleetOfOne) Warnings(string) []string { return nil }
