@@ -52,6 +52,21 @@ demo: build demo-kubectl ## Run three nodes, an API server and an agent on each 
 demo-down: ## Take the demo away, without a trace.
 	@hack/demo/down.sh
 
+.PHONY: vm-image
+vm-image: setup ## Make what virtual machines run, from Debian's packages: kernel, NetworkManager, Open vSwitch, QEMU.
+	@hack/vm/image.sh
+	@hack/libnmstate/nmstatectl.sh
+
+.PHONY: vm-up
+vm-up: build demo-kubectl vm-image ## Run two nodes as virtual machines, and an API server; print how to use them.
+	@hack/vm/up.sh
+
+.PHONY: vm-down
+vm-down: ## Take the virtual machines away, without a trace.
+	@hack/vm/down.sh
+
+clean: vm-down
+
 .PHONY: cluster-components
 cluster-components: setup ## Build what a cluster is made of: Kubernetes, etcd, CNI plugins; unpack containerd.
 	@hack/cluster/components/build.sh

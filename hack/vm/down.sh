@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Takes away all that up.sh has made, whatever of it is there; the image stays.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=hack/vm/lib.sh
+source "$here/lib.sh"
+lock
+find "$NODES_DIR" -mindepth 1 -maxdepth 1 -type d -name 'vm*' -printf '%f\n' 2>/dev/null | while read -r name; do
+	"$here/node.sh" down "$name"
+done
+"$root/hack/demo/server.sh" stop
+"$root/hack/nodes/hub.sh" down
+rm -rf "$VM_DIR"

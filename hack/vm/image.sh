@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Makes what virtual machines run, from Debian's packages, in _output/vm: what is there and made of the same is kept.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=hack/vm/lib.sh
+source "$here/lib.sh"
+"$here/setup.sh"
+mkdir -p "$image"
+exec 9>"$image/lock"
+flock 9
+work=$image/work
+
+tools=(qemu-system-x86 dnsmasq-base bash)
+if stale "$image/tools" "$here/release.sh" <(echo "${tools[@]}"); then
+	echo "vm: unpacking QEMU"
+	"$here/release.sh" "$image/tools" "$work" --variant=extract --include="$(IFS=,; echo "${tools[*]}")"
+	made "$image/tools"
+fi
+network_manager=$image/network-manager.tar
+if stale "$network_manager" "$here"/{release,network-manager}.sh; then
+	echo "vm: building NetworkManager with Open vSwitch, for some three minutes"
+	"$here/network-manager.sh" "$work" "$network_manager"
+	made "$network_manager"
+fi
+if stale "$image/root" "$here"/{release,root,guest/initramfs}.sh "$network_manager"; then
+	echo "vm: making the nodes' root file system"
+	"$here/root.sh" "$work" "$image" "$network_manager"
+	made "$image/root"
+fi
+rm -rf "$work"

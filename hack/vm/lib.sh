@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What the scripts of the virtual machines share; sourced, not run. VM_DIR, DEMO_PORT and NODES_PREFIX set apart several sets
+# of them at a time; their image is built once for all. VM_PATIENCE multiplies all time limits, for slow machines.
+# shellcheck disable=SC2034
+VM_DIR=$(realpath -m "${VM_DIR:-$(dirname "${BASH_SOURCE[0]}")/../../_output/vm-run}")
+export VM_DIR DEMO_DIR=$VM_DIR
+export DEMO_PORT=${DEMO_PORT:-16643} NODES_PREFIX=${NODES_PREFIX:-nnv-}
+# shellcheck source=hack/demo/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../demo/lib.sh"
+image=$root/_output/vm
+programs=$NODES_DIR/programs.sqfs # the project's own programs and the keys of this set's server
+VM_PATIENCE=${VM_PATIENCE:-1}
+read -ra nodes <<<"${VM_NODES:-vm01 vm02}"
+
+lock() { lock_folder "$VM_DIR" vm; }
+
+# number NODE is the number in its name, from which its addresses follow.
+number() { echo $((10#${1#vm})); }
+
+# backend NODE says what carries out changes there: odd nodes have NetworkManager and Open vSwitch, even ones the kernel alone.
+backend() { (($(number "$1") % 2)) && echo networkmanager || echo kernel; }
+
+# patiently SECONDS prints a time limit for this machine.
+patiently() { echo $(($1 * VM_PATIENCE)); }
+
+# stale NAME INPUT… tells whether what is called so has to be made again: its stamp is not that of these files.
+stale() {
+	local name=$1
+	shift
+	stamp=$(cat "$@" | sha256sum)
+	[[ ! -f $name.stamp || $(<"$name.stamp") != "$stamp" ]]
+}
+made() { echo "$stamp" >"$1.stamp"; }
+
+# shellcheck disable=SC2054
+qemu=("$root/hack/vm/release-exec.sh" usr/bin/qemu-system-x86_64 -L "$image/tools/usr/share/qemu" -L "$image/tools/usr/share/seabios")

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs what building the virtual machines' image needs and this machine lacks, from Debian's packages, and says what.
+set -euo pipefail
+
+# command:package
+needed=(
+	mmdebstrap:mmdebstrap
+	mksquashfs:squashfs-tools
+	cpio:cpio
+	zstd:zstd
+	xz:xz-utils
+	mkfs.ext4:e2fsprogs
+)
+
+missing=()
+for pair in "${needed[@]}"; do
+	command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+done
+if ((${#missing[@]})); then
+	echo "vm: installing ${missing[*]}"
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
