@@ -13,11 +13,12 @@ if [[ -f $kept ]]; then
 	[[ $kept_boot != "$boot" ]] || { echo "$accelerator"; exit; }
 fi
 # in_kvm boots a guest that ends at once: the limit is ten times what that takes.
-in_kvm() {
-	[[ -w /dev/kvm ]] || return
-	timeout -s KILL "$(patiently 10)" "${qemu[@]}" -M pc -cpu host -accel kvm -m 256 -nodefaults -no-user-config \
-		-display none -no-reboot -kernel "$image/kernel" -initrd "$image/initramfs" -append "NODE_PROBE panic=-1" >/dev/null 2>&1
-}
+in_kvm() (
+	[[ -w /dev/kvm ]] || exit 1
+	exec >/dev/null 2>&1
+	timeout -s KILL "$(patiently 10)" "${qemu[@]}" -M pc -cpu host -accel kvm -m 256 -nodefaults -no-user-config -display none -no-reboot \
+		-kernel "$image/kernel" -initrd "$image/initramfs" -append "NODE_PROBE panic=-1" || exit 1
+)
 in_kvm && accelerator=kvm || accelerator=tcg
 echo "$accelerator $boot" >"$kept.$$"
 mv "$kept.$$" "$kept"

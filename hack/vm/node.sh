@@ -114,8 +114,8 @@ agent_connects() {
 	[[ -f $kubeconfig ]] || return 0
 	local event
 	for event in create condition=Available; do
-		limited "$(patiently 300)" "the agent of $name, see /var/log/node-agent.log in it" \
-			"$bin/kubectl" --kubeconfig "$kubeconfig" wait "--for=$event" "nns/$name" --timeout="$(patiently 300)s"
+		limited "$(patiently 300)" "the agent of $name, see $dir/log, and /var/log/node-agent.log in it" \
+			"$bin/kubectl" --kubeconfig "$kubeconfig" wait "--for=$event" "nns/$name" --timeout="$(patiently 300)s" 2>>"$dir/log"
 	done
 }
 

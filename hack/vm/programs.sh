@@ -23,7 +23,7 @@ for input in "${inputs[@]}"; do
 	*) install -m 755 "$input" "$folder/bin/$(basename "$input")" ;;
 	esac
 done
-mksquashfs "$folder" "$programs.new" -comp zstd -Xcompression-level 3 -all-root -noappend -no-progress -quiet
+mksquashfs "$folder" "$programs.new" -noI -noD -noF -noX -all-root -noappend -no-progress -quiet
 mv "$programs.new" "$programs" # a node that runs keeps the one it has
 rm -rf "$folder"
 made "$programs"

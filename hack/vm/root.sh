@@ -71,6 +71,7 @@ make_initramfs
 
 find "$root/usr/lib/udev/rules.d" ! -name '*net*' ! -name '*nm*' -type f -delete # reading them takes an emulated node seconds
 rm -rf "${root:?}"/{boot,var/cache/apt,var/lib/apt,var/lib/dpkg/info,usr/share/zoneinfo,usr/lib/udev/hwdb.*}
-mksquashfs "$root" "$work/root.sqfs" -comp zstd -Xcompression-level 6 -noappend -no-progress -quiet -no-xattrs
+# Not compressed: it would be an emulated machine that unpacks it.
+mksquashfs "$root" "$work/root.sqfs" -noI -noD -noF -noX -noappend -no-progress -quiet -no-xattrs
 mv "$work/root.sqfs" "$out/root.sqfs"
 rm -rf "$root" "$work/kernel.deb" "$work/initramfs"

@@ -18,6 +18,7 @@ fi
 "$root/hack/demo/server.sh" start
 echo "$built" >"$VM_DIR/built"
 "$here/programs.sh"
+"$here/accelerator.sh" >/dev/null
 jobs=()
 for name in "${nodes[@]}"; do
 	"$here/node.sh" up "$name" &
