@@ -61,6 +61,10 @@ vm-image: setup ## Make what virtual machines run, from Debian's packages: kerne
 vm-up: build demo-kubectl vm-image ## Run two nodes as virtual machines, and an API server; print how to use them.
 	@hack/vm/up.sh
 
+.PHONY: vm-check
+vm-check: vm-up ## Check the virtual machines themselves: commands, reboot, power cut.
+	@hack/vm/check.sh
+
 .PHONY: vm-down
 vm-down: ## Take the virtual machines away, without a trace.
 	@hack/vm/down.sh

@@ -6,8 +6,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=hack/vm/lib.sh
 source "$here/lib.sh"
 lock
-find "$NODES_DIR" -mindepth 1 -maxdepth 1 -type d -name 'vm*' -printf '%f\n' 2>/dev/null | while read -r name; do
-	"$here/node.sh" down "$name"
+for node in "$NODES_DIR"/vm*/; do
+	[[ ! -d $node ]] || "$here/node.sh" down "$(basename "$node")"
 done
 "$root/hack/demo/server.sh" stop
 "$root/hack/nodes/hub.sh" down
