@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes a node of hack/nodes fit for pods, from inside of it: inside.sh NAME. It runs in the node's own control groups, which
-# are the root of all that it sees of them; without that, the kubelets would clear up each other's pods.
+# Makes a node of hack/nodes fit for pods, from inside of it: inside.sh NAME VERSION, that of the control groups. It runs in the
+# node's own groups, which are the root of all that it sees of them; without that, the kubelets would clear up each other's pods.
 set -euo pipefail
 # shellcheck source=hack/cluster/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-name=$1
+name=$1 version=$2
 node=$NODES_DIR/$name
 
 # The kubelet sets these for the whole machine, which is not its own: it gets files to write to.
@@ -14,7 +14,7 @@ machine_settings=(
 )
 
 mounts() {
-	local setting controllers path
+	local setting
 	mount -t overlay overlay -o "lowerdir=$built/root/usr:/usr" /usr # containerd, runc and nft
 	mkdir -p "$node/layers/containerd" /var/lib/containerd
 	mount --bind "$node/layers/containerd" /var/lib/containerd # an overlay's upper folder can't be on another overlay
@@ -23,6 +23,16 @@ mounts() {
 		cat "/proc/sys/$setting" >"$node/settings/${setting//\//.}"
 		mount --bind "$node/settings/${setting//\//.}" "/proc/sys/$setting"
 	done
+	control_groups
+	mount --make-rshared / # what is mounted into pods reaches them, and back
+}
+
+control_groups() {
+	local controllers path
+	if [[ $version == 2 ]]; then
+		mount -t cgroup2 cgroup2 /sys/fs/cgroup
+		return
+	fi
 	mount -t tmpfs tmpfs /sys/fs/cgroup
 	while IFS=: read -r _ controllers _; do
 		[[ -n $controllers ]] || continue # version 2
@@ -30,7 +40,6 @@ mounts() {
 		mkdir "$path"
 		mount -t cgroup -o "$controllers" cgroup "$path"
 	done </proc/self/cgroup
-	mount --make-rshared / # what is mounted into pods reaches them, and back
 }
 
 network() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What the cluster's scripts share; sourced, not run. CLUSTER_DIR, CLUSTER_PORT and NODES_PREFIX set apart several clusters
-# at a time; what they are made of is built once for all.
+# at a time; what they are made of is built once for all. CLUSTER_NODES names the nodes that up.sh makes.
 #
 #   192.0.2.0/24    the nodes' management network: the control plane is .1, node01 is .11
 #   10.96.0.0/16    Services, made by kube-proxy on every node
@@ -22,7 +22,7 @@ server=https://$control_plane:6443
 services=10.96.0.0/16
 pods=10.244.0.0/16
 components=(etcd kube-apiserver kube-controller-manager kube-scheduler)
-nodes=(node01 node02 node03)
+read -ra nodes <<<"${CLUSTER_NODES:-node01 node02 node03}"
 node_programs=(containerd kubelet kube-proxy)
 
 # number NODE is the number in its name, from which its addresses follow.
@@ -31,8 +31,18 @@ number() { echo $((10#${1#node})); }
 # pods_of NODE is the network of its pods.
 pods_of() { echo "10.244.$(number "$1").0/24"; }
 
-# each_cgroup prints where the machine has mounted its hierarchies of control groups.
-each_cgroup() { awk '$3 == "cgroup" {print $2}' /proc/mounts; }
+# cgroup_version prints which version of control groups the machine uses, by the same test as runc and the kubelet. A machine
+# that uses version 1 may have mounted a version 2 without controllers beside it.
+cgroup_version() { [[ $(stat -f -c %T /sys/fs/cgroup) == cgroup2fs ]] && echo 2 || echo 1; }
+
+# each_cgroup prints where the machine has mounted its hierarchies of control groups; version 2 has one hierarchy.
+each_cgroup() {
+	if [[ $(cgroup_version) == 2 ]]; then
+		echo /sys/fs/cgroup
+	else
+		awk '$3 == "cgroup" {print $2}' /proc/mounts
+	fi
+}
 
 # asks makes a request with the rights of an administrator, from the control plane's network.
 asks() { in_hub curl --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key" "$@"; }

@@ -10,36 +10,71 @@
 #   node.sh stop|kill NAME PROGRAM    end one of its programs; pods outlive it
 #   node.sh exec NAME COMMAND…        run something in it
 #   node.sh enter NAME COMMAND…       run something in it and in its control groups
+#   node.sh join NAME COMMAND…        run something in its control groups only
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=hack/cluster/lib.sh
 source "$here/lib.sh"
 command=$1 name=${2:?a node}
 node=$NODES_DIR/$name
-group=$NODES_PREFIX$name # in each hierarchy of control groups
+group=$NODES_PREFIX$name # in each hierarchy of control groups, just below its root: systemd leaves alone what it has not made
 [[ $name =~ ^node(0[1-9]|[1-9][0-9])$ ]] || { echo "cluster: $name is not one of node01 to node99" >&2; exit 2; }
 address=192.0.2.$((10 + $(number "$name")))
 
 in_node() { "$root/hack/nodes/node.sh" exec "$name" "$@"; }
 
-# enter becomes a command in the node and in its control groups, as the root of them.
+# enter becomes a command in the node and in the control groups of its programs.
 enter() {
+	join_group "$(programs_group)"
+	exec "$root/hack/nodes/node.sh" exec "$name" "$@"
+}
+
+# join_group moves the calling process into a group of each hierarchy.
+join_group() {
 	local path
 	while read -r path; do
-		echo "$BASHPID" >"$path/$group/cgroup.procs"
+		echo "$BASHPID" >"$path/$1/cgroup.procs"
 	done < <(each_cgroup)
-	exec "$root/hack/nodes/node.sh" exec "$name" unshare -C "$@"
 }
+
+# programs_group prints the group of the node's own programs. With version 2 it is below the node's group and beside those of
+# the pods: there a group has either processes or controllers for the groups below it.
+programs_group() { if [[ $(cgroup_version) == 2 ]]; then echo "$group/programs"; else echo "$group"; fi; }
 
 make_groups() {
 	local path setting
+	[[ $(cgroup_version) == 1 ]] || enable_controllers /sys/fs/cgroup
 	while read -r path; do
-		mkdir -p "$path/$group"
-		for setting in cpuset.cpus cpuset.mems; do
+		mkdir -p "$path/$(programs_group)"
+		for setting in cpuset.cpus cpuset.mems; do # with version 1 a new group has none
 			[[ ! -f $path/$setting ]] || cat "$path/$setting" >"$path/$group/$setting"
 		done
 	done < <(each_cgroup)
 }
+
+# enable_controllers GROUP lets the groups below a group of version 2 have the controllers that pods need. They stay enabled
+# in the machine's root when the node is gone: others may use them by then.
+enable_controllers() {
+	local controller
+	for controller in cpuset cpu io memory pids; do
+		grep -qw "$controller" "$1/cgroup.controllers" || continue # runc says which one it misses, if it does
+		! grep -qw "$controller" "$1/cgroup.subtree_control" || continue
+		echo "+$controller" >"$1/cgroup.subtree_control" || {
+			echo "cluster: can't enable $controller below $1. If its processes are in the way, as in a container, move them:" >&2
+			echo "  mkdir -p $1/init && xargs -n1 <$1/cgroup.procs >$1/init/cgroup.procs" >&2
+			exit 1
+		}
+	done
+}
+
+# make_node makes the node's namespaces. Its first process keeps a namespace of control groups, too, in which the node's group
+# is the root. That process has to be in the node's group for it, which with version 2 is possible only as long as the
+# group has no controllers.
+make_node() (
+	export NODES_UNMANAGED='interface-name:veth????????'
+	join_group "$group"
+	exec unshare -C "${BASH_SOURCE[0]}" join "$name" "$root/hack/nodes/node.sh" up "$name" "$(number "$name")" networkmanager
+)
 
 remove_groups() {
 	local path
@@ -47,7 +82,7 @@ remove_groups() {
 	# does not go on by itself.
 	while read -r path; do
 		[[ -d $path/$group ]] || continue
-		xargs -r kill -KILL <"$path/$group/cgroup.procs" 2>/dev/null || true
+		xargs -r kill -KILL 2>/dev/null <"$path/$(programs_group)/cgroup.procs" || true
 		await 60 "the processes of $name to end" find "$path/$group" -depth -type d -exec rmdir {} +
 	done < <(each_cgroup)
 }
@@ -100,9 +135,10 @@ prepare() {
 	if ! alive "$node/pid" || [[ ! -f $node/ready || ! -f $node/prepared ]]; then
 		down
 		"$here/pki.sh" node "$name"
-		NODES_UNMANAGED='interface-name:veth????????' "$root/hack/nodes/node.sh" up "$name" "$(number "$name")" networkmanager
 		make_groups
-		(enter "$here/inside.sh" "$name")
+		make_node
+		[[ $(cgroup_version) == 1 ]] || enable_controllers "/sys/fs/cgroup/$group"
+		(enter "$here/inside.sh" "$name" "$(cgroup_version)")
 		: >"$node/prepared"
 	fi
 	in_hub ip route replace "$(pods_of "$name")" via "$address"
@@ -134,9 +170,16 @@ down) down ;;
 start) start "$(program "${3:-}")" ;;
 stop) finish "$(program "${3:-}")" TERM ;;
 kill) finish "$(program "${3:-}")" KILL ;;
-exec | enter)
+exec | enter | join)
 	shift 2
-	if [[ $command == enter ]]; then enter "$@"; else in_node "$@"; fi
+	case $command in
+	exec) in_node "$@" ;;
+	enter) enter "$@" ;;
+	join)
+		join_group "$(programs_group)"
+		exec "$@"
+		;;
+	esac
 	;;
 *)
 	sed -n '/^#   /s/^#   //p' "${BASH_SOURCE[0]}" >&2

@@ -24,7 +24,7 @@ init() {
 	tr -d ' ' <"/proc/$pid/task/$pid/children"
 }
 
-enter() { nsenter -t "$(init)" -m -n -p -u -- "$@"; }
+enter() { nsenter -t "$(init)" -m -n -p -u -C -- "$@"; }
 
 # wire plugs one of the node's links into a bridge of the hub.
 wire() {
@@ -97,7 +97,7 @@ down)
 	;;
 exec)
 	shift 2
-	exec nsenter -t "$(init)" -m -n -p -u -- "$@"
+	exec nsenter -t "$(init)" -m -n -p -u -C -- "$@"
 	;;
 *)
 	sed -n '/^#   /s/^#   //p' "${BASH_SOURCE[0]}" >&2

@@ -5,8 +5,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # Told before minutes are spent on building.
-grep -q ' cgroup ' /proc/mounts || {
-	echo "cluster: its nodes need control groups of version 1, which this machine has not mounted: boot it with systemd.unified_cgroup_hierarchy=0" >&2
+grep -qE ' cgroup2? ' /proc/mounts || {
+	echo "cluster: its nodes need control groups, of version 2 or 1, and this machine has none mounted below /sys/fs/cgroup" >&2
 	exit 1
 }
 out=$(cd ../../.. && pwd)/_output/cluster
