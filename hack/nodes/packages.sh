@@ -7,7 +7,8 @@ set -euo pipefail
 out=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/_output/networkmanager
 packages=(
 	network-manager libnm0 libndp0 libteamdctl0 libbluetooth3 libmm-glib0 libnewt0.52 libpolkit-gobject-1-0 libpolkit-agent-1-0
-	libduktape207 libpsl5 libcurl3-gnutls libjansson4 libnl-3-200 libnl-route-3-200 libudev1 libaudit1 libselinux1
+	libglib2.0-0 libffi8 libpcre2-8-0 libreadline8 libduktape207 libpsl5 libcurl3-gnutls libjansson4 libnl-3-200 libnl-route-3-200
+	libudev1 libaudit1 libselinux1
 	dbus-bin dbus-daemon dbus-system-bus-common libdbus-1-3 libapparmor1 libexpat1 libsystemd0 libcap-ng0
 	busybox-static
 )
@@ -27,6 +28,13 @@ apt-get download -qq "${packages[@]}" >/dev/null 2>&1 || for package in "${packa
 done
 for deb in "$out"/debs/*.deb; do
 	dpkg -x "$deb" "$out/root"
+done
+# Some packages still have files in /bin and /lib, which on every machine are those of /usr; and nodes mount /usr alone.
+for folder in bin sbin lib; do
+	[[ -d $out/root/$folder ]] || continue
+	mkdir -p "$out/root/usr/$folder"
+	cp -a "$out/root/$folder/." "$out/root/usr/$folder/"
+	rm -rf "${out:?}/root/$folder"
 done
 for program in usr/sbin/NetworkManager usr/bin/dbus-daemon usr/bin/dbus-send; do
 	if LD_LIBRARY_PATH=$out/root/usr/lib/$(uname -m)-linux-gnu ldd "$out/root/$program" | grep 'not found'; then
