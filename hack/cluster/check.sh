@@ -8,7 +8,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
 trap 'echo "cluster: the check failed at line $LINENO: $BASH_COMMAND" >&2' ERR
 "$here/load-image.sh" "$built/images/hello.tar"
-trap 'kubectl delete namespace cluster-check --timeout=60s >/dev/null' EXIT
+trap 'kubectl delete namespace cluster-check --timeout="$(limit 60)s" >/dev/null' EXIT
 
 kubectl apply -f - >/dev/null <<'YAML'
 apiVersion: v1
@@ -59,7 +59,7 @@ YAML
 in_check() { kubectl -n cluster-check "$@"; }
 ok() { echo "ok: $*"; }
 
-in_check rollout status deployment/hello daemonset/guest --timeout=120s >/dev/null
+in_check rollout status deployment/hello daemonset/guest --timeout="$(limit 120)s" >/dev/null
 ok "pods with a network of their own and with the node's are ready"
 
 service=$(in_check get service hello -o jsonpath='{.spec.clusterIP}')
@@ -67,12 +67,12 @@ mapfile -t backends < <(in_check get pods -l app=hello -o name | cut -d/ -f2)
 # reached NODE tells whether the Service has been answered there by both pods; it picks one at random.
 reached() {
 	local _ seen
-	seen=$(for _ in {1..20}; do "$here/node.sh" exec "$1" curl -fsS --max-time 2 "http://$service"; done | sort -u)
+	seen=$(for _ in {1..20}; do "$here/node.sh" exec "$1" curl -fsS --max-time "$(limit 2)" "http://$service"; done | sort -u)
 	[[ $seen == "$(printf '%s\n' "${backends[@]}" | sort)" ]]
 }
 for name in "${nodes[@]}"; do
 	await 20 "the Service in $name" reached "$name"
-	"$here/node.sh" exec "$name" curl -fsSk --max-time 2 https://10.96.0.1/version >/dev/null
+	"$here/node.sh" exec "$name" curl -fsSk --max-time "$(limit 2)" https://10.96.0.1/version >/dev/null
 done
 ok "every node reaches both pods of a Service, and the API server by its Service"
 
@@ -90,16 +90,16 @@ for component in "${components[@]}"; do
 	"$here/component.sh" kill "$component"
 	"$here/component.sh" start "$component"
 done
-"$here/node.sh" kill node01 kubelet
-"$here/node.sh" start node01 kubelet
-"$here/node.sh" kill node02 containerd
-"$here/node.sh" start node02 containerd
-"$here/node.sh" kill node03 kube-proxy
-"$here/node.sh" start node03 kube-proxy
+# Each in another node, if there are as many.
+for i in "${!node_programs[@]}"; do
+	victim=${nodes[i % ${#nodes[@]}]}
+	"$here/node.sh" kill "$victim" "${node_programs[i]}"
+	"$here/node.sh" start "$victim" "${node_programs[i]}"
+done
 in_check delete pod --all --wait=false >/dev/null
 replaced() { ! in_check get pods -o name | grep -qF -- "${backends[0]}"; }
 await 60 "the pods to be replaced" replaced
-in_check rollout status deployment/hello daemonset/guest --timeout=120s >/dev/null
+in_check rollout status deployment/hello daemonset/guest --timeout="$(limit 120)s" >/dev/null
 mapfile -t backends < <(in_check get pods -l app=hello -o name | cut -d/ -f2)
 for name in "${nodes[@]}"; do
 	await 20 "the Service in $name" reached "$name"

@@ -94,7 +94,7 @@ configuration() {
 	cat >/etc/kubernetes/kube-proxy.yaml <<-YAML
 		apiVersion: kubeproxy.config.k8s.io/v1alpha1
 		kind: KubeProxyConfiguration
-		mode: nftables
+		mode: $proxy_mode
 		hostnameOverride: $name
 		clientConnection: {kubeconfig: $pki/kube-proxy.kubeconfig}
 		clusterCIDR: $pods

@@ -24,6 +24,7 @@ pods=10.244.0.0/16
 components=(etcd kube-apiserver kube-controller-manager kube-scheduler)
 read -ra nodes <<<"${CLUSTER_NODES:-node01 node02 node03}"
 node_programs=(containerd kubelet kube-proxy)
+proxy_mode=${CLUSTER_PROXY_MODE:-nftables} # or iptables, which the machine then has to have
 
 # number NODE is the number in its name, from which its addresses follow.
 number() { echo $((10#${1#node})); }
@@ -48,7 +49,9 @@ each_cgroup() {
 asks() { in_hub curl --cacert "$pki/ca.crt" --cert "$pki/admin.crt" --key "$pki/admin.key" "$@"; }
 
 # patiently is for curl: to be asked over and over by new processes would take the time of those who are to answer.
-patiently=(--fail --silent --retry 60 --retry-max-time 60 --retry-delay 1 --retry-all-errors --output /dev/null)
+patiently=(
+	--fail --silent --retry "$(limit 60)" --retry-max-time "$(limit 60)" --retry-delay 1 --retry-all-errors --output /dev/null
+)
 
 in_hub() { nsenter --net="/run/netns/$hub" "$@"; }
 

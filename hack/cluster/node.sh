@@ -149,7 +149,7 @@ prepare() {
 up() {
 	prepare
 	start kubelet
-	kubectl wait --for=create "node/$name" --timeout=60s >/dev/null # kube-proxy takes the address from it
+	kubectl wait --for=create "node/$name" --timeout="$(limit 60)s" >/dev/null # kube-proxy takes the address from it
 	start kube-proxy
 }
 

@@ -1,19 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Brings the cluster to what the work tree is: builds the images, imports them into the nodes, deploys, and returns when the
-# network of every node can be read. The images' tag comes from their contents: what did not change is not started again.
+# network of every node can be read.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=hack/cluster/lib.sh
 source "$here/lib.sh"
 lock
 
-export IMAGE_REGISTRY=localhost IMAGE_REPO=nmstate IMAGE_ARCHES
-IMAGE_ARCHES=$(go env GOARCH)
-make --no-print-directory -s -C "$root" image-programs
-IMAGE_TAG=dev-$(cat "$root/_output/bin/image"/{"apiserver-$IMAGE_ARCHES",node-agent} | sha256sum | cut -c1-12)
-export IMAGE_TAG
-make --no-print-directory -s -C "$root" images
+export IMAGE_REGISTRY=localhost IMAGE_REPO=nmstate IMAGE_TAG
+IMAGE_TAG=$("$here/images.sh")
 "$here/load-image.sh" "$root"/_output/images/nmstate-{apiserver,node-agent}.tar
 KUBECONFIG=$kubeconfig "$root/hack/artifacts/deploy.sh" up 9>&-
 

@@ -43,7 +43,7 @@ joined=$!
 wait "$joined"
 
 kubectl label nodes --all --overwrite node-role.kubernetes.io/worker= >/dev/null
-kubectl wait --for=condition=Ready nodes --all --timeout=60s >/dev/null
+kubectl wait --for=condition=Ready nodes --all --timeout="$(limit 60)s" >/dev/null
 
 cat <<TEXT
 

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What the scripts of the nodes share; sourced, not run. NODES_DIR keeps the set's files, NODES_PREFIX begins the names of
-# its network namespaces: sets with different ones live side by side.
+# its network namespaces: sets with different ones live side by side. PATIENCE multiplies all time limits, for slow machines.
 # shellcheck disable=SC2034
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 NODES_DIR=$(realpath -m "${NODES_DIR:-$root/_output/nodes}")
 NODES_PREFIX=${NODES_PREFIX:-nns-}
 hub=${NODES_PREFIX}hub
+
+# limit SECONDS prints a time limit for this machine.
+limit() { echo $(($1 * ${PATIENCE:-1})); }
 
 # alive PIDFILE tells whether the process that was noted in it runs; start times tell it from a later one with its number.
 alive() {
@@ -80,7 +83,7 @@ end_session() {
 
 # await SECONDS WHAT COMMAND… runs the command until it succeeds.
 await() {
-	local deadline=$((SECONDS + $1)) what=$2
+	local deadline=$((SECONDS + $(limit "$1"))) what=$2
 	shift 2
 	until "$@" >/dev/null 2>&1; do
 		((SECONDS < deadline)) || { echo "nodes: timed out waiting for $what" >&2; return 1; }
