@@ -83,6 +83,10 @@ cluster-up: cluster-components kubectl ## Run a real cluster of three nodes; pri
 cluster-check: cluster-up ## Check the cluster itself: pods, Services, logs, exec, kills.
 	@hack/cluster/check.sh
 
+.PHONY: vm-cluster-check
+vm-cluster-check: cluster-components kubectl libnmstate ## Check a cluster on a Debian with control groups of version 2 alone, a User-mode Linux.
+	@hack/vm/cluster.sh
+
 .PHONY: cluster-down
 cluster-down: ## Take the cluster away, without a trace.
 	@hack/cluster/down.sh

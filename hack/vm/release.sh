@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Unpacks packages of the nodes' Debian release: release.sh FOLDER WORK OPTION…, the options being those of mmdebstrap. The packages
+# Unpacks packages of the nodes' Debian release, or of VM_RELEASE: release.sh FOLDER WORK OPTION…, the options being those of mmdebstrap. The packages
 # come from where this machine has its own from, in the way that it has them; VM_MIRROR is another place.
 set -euo pipefail
-release=trixie
+release=${VM_RELEASE:-trixie}
 folder=$1 work=$2
 shift 2
 
