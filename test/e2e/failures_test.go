@@ -45,9 +45,9 @@ var failing = []struct {
 	{"at a ring", v1alpha1.BackendNetworkManager, `{"interfaces":[` + half + `,{"name":"eth3","type":"ethernet","state":"up","ethtool":{"ring":{"rx":512}}}]}`},
 	{"at a ring, with DNS", v1alpha1.BackendNetworkManager, `{"interfaces":[` + half + `,{"name":"eth3","type":"ethernet","state":"up","ethtool":{"ring":{"rx":512}}}],
 		"dns-resolver":{"config":{"server":["192.0.2.58"],"search":["half.example"]}}}`},
-	{"at a VXLAN, with DNS", v1alpha1.BackendKernel, `{"interfaces":[` + half + `,{"name":"half1","type":"vxlan","state":"up","vxlan":{"id":9,"remote":"192.0.2.9","base-iface":"eth1"}}],
-		"dns-resolver":{"config":{"server":["192.0.2.58"],"search":["half.example"]}}}`},
-	{"at an MTU", v1alpha1.BackendKernel, `{"interfaces":[` + half + `,{"name":"eth3","type":"ethernet","state":"up","mtu":1407}]}`},
+	{"at a ring", v1alpha1.BackendKernel, `{"interfaces":[` + half + `,{"name":"eth3","type":"ethernet","state":"up","mtu":1407,"ethtool":{"ring":{"rx":512}}}]}`},
+	{"at a router that is not there, with a VXLAN and DNS", v1alpha1.BackendKernel, `{"interfaces":[` + half + `,{"name":"half1","type":"vxlan","state":"up","vxlan":{"id":9,"remote":"192.0.2.9","base-iface":"eth1"},
+		"ipv6":{"enabled":true,"dhcp":false,"autoconf":true}}],"dns-resolver":{"config":{"server":["192.0.2.58"],"search":["half.example"]}}}`},
 }
 
 // Before something fails there is an address, a route and DNS that could get lost.

@@ -33,38 +33,35 @@ import (
 // part is gone afterwards.
 type stateCase struct {
 	name               string
-	anyBackend         bool
 	state              string
 	show, wanted, away string
 }
 
 var stateCases = []stateCase{
-	{"bridge with ports and an address", true, `{"interfaces":[{"name":"br7","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth1"},{"name":"eth2"}]},"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.7","prefix-length":24}]}}]}`,
+	{"bridge with ports and an address", `{"interfaces":[{"name":"br7","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth1"},{"name":"eth2"}]},"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.7","prefix-length":24}]}}]}`,
 		"ip -d link show eth2; ip addr show br7", "master br7;198.51.100.7/24;bridge_slave", `{"interfaces":[{"name":"br7","type":"linux-bridge","state":"absent"}]}`},
-	{"veth pair", true, `{"interfaces":[{"name":"ve7","type":"veth","state":"up","veth":{"peer":"ve7p"}},{"name":"ve7p","type":"veth","state":"up","veth":{"peer":"ve7"}}]}`,
+	{"veth pair", `{"interfaces":[{"name":"ve7","type":"veth","state":"up","veth":{"peer":"ve7p"}},{"name":"ve7p","type":"veth","state":"up","veth":{"peer":"ve7"}}]}`,
 		"ip -d link show ve7", "ve7@ve7p;veth;UP", `{"interfaces":[{"name":"ve7","type":"veth","state":"absent"},{"name":"ve7p","type":"veth","state":"absent"}]}`},
-	{"route", true, `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.8","prefix-length":24}]}}],"routes":{"config":[{"destination":"203.0.113.0/24","next-hop-address":"198.51.100.9","next-hop-interface":"eth3"}]}}`,
+	{"route", `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.8","prefix-length":24}]}}],"routes":{"config":[{"destination":"203.0.113.0/24","next-hop-address":"198.51.100.9","next-hop-interface":"eth3"}]}}`,
 		"ip route", "203.0.113.0/24 via 198.51.100.9 dev eth3", `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up","ipv4":{"enabled":false}}],"routes":{"config":[{"state":"absent","next-hop-interface":"eth3"}]}}`},
-	{"DNS", true, `{"dns-resolver":{"config":{"server":["192.0.2.57"],"search":["example.net"]}}}`,
+	{"DNS", `{"dns-resolver":{"config":{"server":["192.0.2.57"],"search":["example.net"]}}}`,
 		"cat /etc/resolv.conf", "nameserver 192.0.2.57;example.net", `{"dns-resolver":{"config":{}}}`},
-	{"rule", false, `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.8","prefix-length":24}]}}],"routes":{"config":[{"destination":"203.0.113.0/24","next-hop-address":"198.51.100.9","next-hop-interface":"eth3","table-id":207}]},"route-rules":{"config":[{"ip-from":"198.51.100.0/24","route-table":207,"priority":1007}]}}`,
+	{"rule", `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.8","prefix-length":24}]}}],"routes":{"config":[{"destination":"203.0.113.0/24","next-hop-address":"198.51.100.9","next-hop-interface":"eth3","table-id":207}]},"route-rules":{"config":[{"ip-from":"198.51.100.0/24","route-table":207,"priority":1007}]}}`,
 		"ip rule; ip route show table 207", "1007:;lookup 207;203.0.113.0/24", `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up","ipv4":{"enabled":false}}],"routes":{"config":[{"state":"absent","next-hop-interface":"eth3"}]},"route-rules":{"config":[{"state":"absent","priority":1007}]}}`},
-	{"MTU", false, `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up","mtu":1407}]}`,
+	{"MTU", `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up","mtu":1407}]}`,
 		"ip link show eth3", "mtu 1407", `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up","mtu":1500}]}`},
-	{"VXLAN", false, `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up"},{"name":"vx7","type":"vxlan","state":"up","vxlan":{"id":7,"remote":"198.51.100.77","base-iface":"eth3"}}]}`,
+	{"VXLAN", `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up"},{"name":"vx7","type":"vxlan","state":"up","vxlan":{"id":7,"remote":"198.51.100.77","base-iface":"eth3"}}]}`,
 		"ip -d link show vx7", "vxlan id 7;198.51.100.77", `{"interfaces":[{"name":"vx7","type":"vxlan","state":"absent"}]}`},
-	{"MACVLAN", false, `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up"},{"name":"mv7","type":"mac-vlan","state":"up","mac-vlan":{"base-iface":"eth3","mode":"bridge","promiscuous":true}}]}`,
+	{"MACVLAN", `{"interfaces":[{"name":"eth3","type":"ethernet","state":"up"},{"name":"mv7","type":"mac-vlan","state":"up","mac-vlan":{"base-iface":"eth3","mode":"bridge","promiscuous":true}}]}`,
 		"ip -d link show mv7", "macvlan mode bridge", `{"interfaces":[{"name":"mv7","type":"mac-vlan","state":"absent"}]}`},
 }
 
 func (s *suite) stateSpecs() {
 	for _, c := range stateCases {
 		for _, n := range s.oneOfEach() {
-			if c.anyBackend || n.backend == v1alpha1.BackendNetworkManager {
-				It(c.name+" with "+string(n.backend), Label(string(n.backend)), NodeTimeout(long), func(ctx SpecContext) {
-					s.tryState(ctx, n.name, c)
-				})
-			}
+			It(c.name+" with "+string(n.backend), Label(string(n.backend)), NodeTimeout(long), func(ctx SpecContext) {
+				s.tryState(ctx, n.name, c)
+			})
 		}
 	}
 }

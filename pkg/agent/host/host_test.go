@@ -187,7 +187,7 @@ const halfWay = `{"interfaces":[
 	{"name":"v0a","type":"veth","state":"up","veth":{"peer":"v0b"},
 	 "ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"203.0.113.9","prefix-length":32}]}},
 	{"name":"v0b","type":"veth","state":"up","veth":{"peer":"v0a"}},
-	{"name":"never","type":"vxlan","state":"up","vxlan":{"id":7,"remote":"192.0.2.7","base-iface":"v0a"}}],
+	{"name":"never","type":"vxlan","state":"up","vxlan":{"id":7,"remote":"192.0.2.7","base-iface":"v0a"},` + unheld + `}],
 	"dns-resolver":{"config":{"server":["192.0.2.54"]}}}`
 
 func TestConformance(t *testing.T) {

@@ -166,7 +166,7 @@ func TestAFailedChangePutsBackWhatNobodyConfigures(t *testing.T) {
 				return netns.Run(t, "sh", "-c", "ip -o addr show dev a1 | sed -E 's/^[0-9]+: //; s/ (valid|preferred)_lft .*//; s/ (tentative|nodad)//g' | sort")
 			}
 			before := picture()
-			_, err := h.Apply(t.Context(), desire(t, h, fmt.Sprintf(`{"interfaces":[{"name":"a1",%s},{"name":"a2","mtu":1400}]}`, state)))
+			_, err := h.Apply(t.Context(), desire(t, h, fmt.Sprintf(`{"interfaces":[{"name":"a1",%s},{"name":"a2",%s}]}`, state, unheld)))
 			if agent.KindOf(err) != agent.Failed || strings.Contains(err.Error(), "could not be put back") {
 				t.Fatalf("the apply ended with %v", err)
 			}

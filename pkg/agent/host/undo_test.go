@@ -30,10 +30,13 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
-// failing is a state that changes what entries say and then fails: without
-// NetworkManager libnmstate does not set an MTU, and notices that it did not.
+// unheld makes a state fail when it is applied and is verified: nobody here sends router advertisements, by which an
+// interface would get an address.
+const unheld = `"ipv6":{"enabled":true,"dhcp":false,"autoconf":true}`
+
+// failing is a state that changes what entries say and then fails.
 func failing(iface, rest string) string {
-	return fmt.Sprintf(`{"interfaces":[{%s,"mtu":1400}]%s}`, iface, rest)
+	return fmt.Sprintf(`{"interfaces":[{%s,%s}]%s}`, iface, unheld, rest)
 }
 
 // pair makes a veth pair, aN and bN, that is up.
@@ -191,7 +194,7 @@ func TestDaemonsRoutesThatTheApplyTookAwayArePutBack(t *testing.T) {
 			netns.Run(t, "ip", "addr", "add", "198.18.1.1/24", "dev", "a1")
 			netns.Run(t, "ip", "route", "add", "198.18.60.0/24", "via", "198.18.1.9", "proto", "bird")
 			routes := netns.Run(t, "ip", "route")
-			_, err := h.Apply(t.Context(), desire(t, h, `{"interfaces":[{"name":"a1",`+wanted+`},{"name":"a2","mtu":1400}]}`))
+			_, err := h.Apply(t.Context(), desire(t, h, `{"interfaces":[{"name":"a1",`+wanted+`},{"name":"a2",`+unheld+`}]}`))
 			if agent.KindOf(err) != agent.Failed || strings.Contains(err.Error(), "could not be put back") {
 				t.Fatalf("the apply ended with %v", err)
 			}

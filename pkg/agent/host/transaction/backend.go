@@ -19,6 +19,8 @@ package transaction
 import (
 	"context"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
@@ -34,6 +36,8 @@ type backend interface {
 	// prepare notes what is needed to undo a change. It touches nothing. It refuses a change
 	// that could not be undone.
 	prepare(ctx context.Context, desired, current []byte) (*undo.Before, error)
+	// refusals names what of a desired state the backend cannot set, and says what would be needed.
+	refusals(desired, current []byte) (field.ErrorList, error)
 	// apply has the worker apply a state and verify it. It returns the name of the checkpoint that
 	// is open then, "" if the backend has none.
 	apply(w *worker, desired []byte) (checkpoint string, err error)

@@ -48,12 +48,14 @@ func (t *transaction) check(ctx context.Context) error {
 	if _, err = t.worker.do(workerRequest{Op: opValidate, State: valid, Current: t.plan.Current}); err != nil {
 		return t.plan.translate(err)
 	}
-	faults, err := t.config.Impossible(t.plan.Desired, t.plan.Current)
-	if err != nil {
-		return t.plan.translate(err)
-	}
-	if len(faults) > 0 {
-		return invalid(faults)
+	for _, judge := range []func(desired, current []byte) (field.ErrorList, error){t.backend.refusals, t.config.Impossible} {
+		faults, err := judge(t.plan.Desired, t.plan.Current)
+		if err != nil {
+			return t.plan.translate(err)
+		}
+		if len(faults) > 0 {
+			return invalid(faults)
+		}
 	}
 	t.revert()
 	return nil

@@ -191,6 +191,8 @@ func (b *bench) consistent(when string) (state string) {
 
 func (b *bench) flags() nmstate.Flags { return nmstate.KernelOnly }
 
+func (b *bench) refusals(_, _ []byte) (field.ErrorList, error) { return nil, nil }
+
 func (b *bench) settle(context.Context) (was bool, leftover string, err error) { return false, "", nil }
 
 func (b *bench) await(context.Context) {}

@@ -19,12 +19,16 @@ package transaction
 import (
 	"context"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/preparation"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
 // kernel is the backend without NetworkManager. It has no checkpoints: a change is in effect
-// when it is applied, and is undone by what was noted before.
+// when it is applied, and is undone by what was noted before. What libnmstate cannot make or set
+// is prepared before libnmstate applies a state.
 type kernel struct{}
 
 func (kernel) flags() nmstate.Flags { return nmstate.KernelOnly }
@@ -35,6 +39,10 @@ func (kernel) await(context.Context) {}
 
 func (kernel) prepare(ctx context.Context, desired, current []byte) (*undo.Before, error) {
 	return undo.Note(ctx, undo.Request{Desired: desired, Current: current})
+}
+
+func (kernel) refusals(desired, current []byte) (field.ErrorList, error) {
+	return preparation.Refusals(field.NewPath("spec", "desiredState"), desired, current)
 }
 
 func (k kernel) apply(w *worker, desired []byte) (checkpoint string, err error) {

@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
@@ -109,6 +110,8 @@ func (m *networkManager) settle(ctx context.Context) (was bool, leftover string,
 	}
 	return true, leftover, nil
 }
+
+func (*networkManager) refusals(_, _ []byte) (field.ErrorList, error) { return nil, nil }
 
 func (m *networkManager) apply(w *worker, desired []byte) (checkpoint string, err error) {
 	reply, err := w.do(workerRequest{Op: opApply, Flags: m.flags() | nmstate.NoCommit, State: desired, RollbackAfter: rollbackAfter})

@@ -146,6 +146,9 @@ func (r workerRequest) do(watch *guard) (reply workerReply, err error) {
 	case opRevert:
 		reply.State, err = nmstate.GenerateRevert(r.State, r.Current)
 	case opApply:
+		if r.Flags&nmstate.KernelOnly != 0 {
+			return reply, r.applyByKernel()
+		}
 		if log, err = nmstate.ApplyNetState(r.Flags, r.State, r.RollbackAfter); err == nil && r.Flags&nmstate.NoCommit != 0 {
 			reply.Checkpoint = checkpointName.FindString(log)
 		}

@@ -1,0 +1,141 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package preparation
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
+)
+
+func isLinkLocal(text string) bool {
+	ip, err := netip.ParseAddr(text)
+	return err == nil && ip.Is6() && ip.IsLinkLocalUnicast()
+}
+
+// setSysctls switches IPv6 on and off, and forwarding, where the state says so.
+func (p *planner) setSysctls(e *entry) error {
+	six, four := tree.Object(e.fields["ipv6"]), tree.Object(e.fields["ipv4"])
+	if e.name == "lo" {
+		return nil
+	}
+	if enabled, is := six["enabled"].(bool); is {
+		p.sysctl(e, "ipv6", "disable_ipv6", !enabled)
+	}
+	if four["forwarding"] != nil {
+		on, err := boolean(four["forwarding"])
+		if err != nil {
+			return fmt.Errorf("ipv4: forwarding: %w", err)
+		}
+		p.sysctl(e, "ipv4", "forwarding", on)
+	}
+	return nil
+}
+
+func (p *planner) sysctl(e *entry, family, name string, on bool) {
+	value := "0"
+	if on {
+		value = "1"
+	}
+	path := filepath.Join("/proc/sys/net", family, "conf", e.name, name)
+	p.step(fmt.Sprintf("set %s of %s: %s", name, e.name, value), func() error { return writeSysctl(path, value) })
+}
+
+// writeSysctl writes a value where it is another one. A kernel without IPv6 has no such file, and nothing to switch off.
+func writeSysctl(path, value string) error {
+	is, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && value == "1" {
+		return nil
+	}
+	if err != nil || strings.TrimSpace(string(is)) == value {
+		return err
+	}
+	return os.WriteFile(path, []byte(value), 0o644)
+}
+
+// setAddresses adds the static addresses, which routes need. libnmstate takes away those that are not to be there.
+func (p *planner) setAddresses(e *entry) error {
+	for _, family := range []string{"ipv4", "ipv6"} {
+		ip := tree.Object(e.fields[family])
+		if ip["enabled"] != true {
+			continue
+		}
+		for _, item := range tree.List(ip, "address") {
+			fields := tree.Object(item)
+			if tree.IsDynamic(fields) || tree.IsForeign(fields) || isLinkLocal(tree.StringAt(fields, "ip")) {
+				continue
+			}
+			text := tree.StringAt(fields, "ip") + "/" + tree.Text(fields["prefix-length"])
+			if e.is != nil && !p.again[e.name] && hasAddress(tree.Object(e.current[family]), fields) {
+				continue
+			}
+			one, err := netlink.ParseAddr(text)
+			if err != nil {
+				return fmt.Errorf("%s: %w", family, err)
+			}
+			p.step("add address "+text+" to "+e.name, func() error { return addAddress(e.name, *one) })
+		}
+	}
+	return nil
+}
+
+func hasAddress(current, wanted map[string]any) bool {
+	for _, item := range tree.List(current, "address") {
+		is := tree.Object(item)
+		if tree.SameValue(is["ip"], wanted["ip"]) && tree.SameValue(is["prefix-length"], wanted["prefix-length"]) && !tree.IsDynamic(is) {
+			return true
+		}
+	}
+	return false
+}
+
+func addAddress(name string, one netlink.Addr) error {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	if ip := one.IP.To4(); ip != nil {
+		one.Broadcast = broadcast(ip, one.Mask)
+	}
+	err = netlink.AddrAdd(l, &one)
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	return err
+}
+
+// broadcast is the last address of an IPv4 network; nil if there is no room for one (RFC 3021).
+func broadcast(ip net.IP, mask net.IPMask) net.IP {
+	if ones, bits := mask.Size(); bits-ones < 2 {
+		return nil
+	}
+	last := make(net.IP, len(ip))
+	for i := range ip {
+		last[i] = ip[i] | ^mask[i]
+	}
+	return last
+}

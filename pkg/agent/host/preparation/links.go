@@ -1,0 +1,316 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package preparation
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
+)
+
+// isHardware tells whether a link cannot be removed: the kernel has made it for a device, or for the namespace.
+func isHardware(l rtnetlink.Link) bool { return l.Kind == "" }
+
+// remove removes the links that are to be absent, and those that are made again: what stands on others first.
+func (p *planner) remove(ordered []*entry) {
+	for _, e := range slices.Backward(ordered) {
+		l, is := p.links[e.name]
+		gone := e.state() == "absent" || e.state() == "up" && p.again[e.name] && e.is == nil
+		if !is || !gone {
+			continue
+		}
+		for name, port := range p.links {
+			if port.Controller == l.Index && port.Index != l.Index {
+				p.freed[name] = true
+			}
+		}
+		if isHardware(l) {
+			p.step("take the controller and the addresses of "+e.name+" away", func() error { return release(e.name) })
+			continue
+		}
+		p.step("remove "+e.name, func() error { return remove(e.name) })
+	}
+}
+
+// release takes away from a link that cannot be removed what a state has given it.
+func release(name string) error {
+	if err := setController(name, "", false); err != nil {
+		return err
+	}
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	list, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+	if err != nil {
+		return err
+	}
+	for _, one := range list {
+		if name == "lo" && one.IP.IsLoopback() {
+			continue
+		}
+		if err := netlink.AddrDel(l, &one); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+			return err
+		}
+	}
+	if name == "lo" {
+		return nil
+	}
+	return setFlag(name, unix.IFF_UP, false)
+}
+
+// make makes a link that is not there.
+func (p *planner) make(e *entry) error {
+	_, known := families()[e.kind]
+	if e.is != nil || !known {
+		return nil
+	}
+	fixed, free, err := p.settingsOf(e)
+	if err != nil {
+		return err
+	}
+	if e.kind != "bond" { // whose options depend on each other
+		fixed, free = slices.Concat(fixed, free), nil
+	}
+	mac, err := p.mac(e)
+	if err != nil {
+		return err
+	}
+	base, peer := p.base(e), p.name(tree.StringAt(e.section(), "peer"))
+	if e.kind == "veth" {
+		if peer == "" {
+			return errors.New("the peer of a new veth must be given")
+		}
+		if other := p.byName[peer]; other != nil && other.is == nil && slices.ContainsFunc(p.steps, func(s Step) bool { return s.text == "make "+peer+": veth peer="+e.name }) {
+			return nil // it comes with its other end
+		}
+	}
+	text := "make " + e.name + ": " + e.kernelKind()
+	for name, value := range map[string]string{"base-iface": base} {
+		if value != "" {
+			text += " " + name + "=" + value
+		}
+	}
+	if peer != "" {
+		text += " peer=" + peer
+	}
+	if len(fixed) > 0 {
+		text += " " + described(fixed)
+	}
+	p.step(text, func() error { return makeLink(e.name, e.kernelKind(), base, peer, fixed, mac) })
+	if e.kind == "vrf" {
+		p.step("have routes looked up by VRF", lookUpByVRF)
+	}
+	if len(free) > 0 {
+		p.step("set "+e.name+": "+described(free), func() error { return apply(e.name, free, false) })
+	}
+	return nil
+}
+
+// makeLink makes a link. If one of that kind is there, which happens where the preparation is repeated, it stays.
+func makeLink(name, kind, base, peer string, list []setting, mac net.HardwareAddr) error {
+	data, err := attributes(list)
+	if err != nil {
+		return err
+	}
+	change := rtnetlink.Change{Name: name, Kind: kind, Data: data, MAC: mac}
+	if base != "" {
+		l, err := rtnetlink.LinkByName(base)
+		if err != nil {
+			return fmt.Errorf("base-iface %s: %w", base, err)
+		}
+		change.Parent = l.Index
+	}
+	if peer != "" {
+		change.Peer = &rtnetlink.Change{Name: peer}
+	}
+	return change.Do()
+}
+
+// mac returns the MAC address that a link is to have; nil if none is given, or its controller gives it one.
+func (p *planner) mac(e *entry) (net.HardwareAddr, error) {
+	text := tree.StringAt(e.fields, "mac-address")
+	if from := tree.StringAt(e.fields, "copy-mac-from"); from != "" {
+		text = tree.StringAt(p.there[p.name(from)], "mac-address")
+	}
+	if text == "" || e.kind == "ip-tunnel" || e.kind == "ipvlan" || e.kind == "hsr" || p.isPort(e.name, "bond") {
+		return nil, nil
+	}
+	return net.ParseMAC(text)
+}
+
+// set sets what is different of a link that is there.
+func (p *planner) set(e *entry) error {
+	if e.is == nil {
+		return p.setFilter(e)
+	}
+	fixed, free, err := p.settingsOf(e)
+	if err != nil {
+		return err
+	}
+	changed := differing(slices.Concat(fixed, free), e.is.Data, p.index)
+	down, _ := bondNeeds(changed)
+	if down = down && e.kind == "bond"; down && isUp(e.is) {
+		p.step("set "+e.name+" down", func() error { return setFlag(e.name, unix.IFF_UP, false) })
+	}
+	if len(changed) > 0 {
+		p.step("set "+e.name+": "+described(changed), func() error { return apply(e.name, changed, false) })
+	}
+	mac, err := p.mac(e)
+	if err != nil {
+		return err
+	}
+	if mac != nil && mac.String() != e.is.MAC.String() {
+		p.step(fmt.Sprintf("set the MAC address of %s: %s", e.name, mac), func() error { return setMAC(e.name, mac) })
+	}
+	return p.setFilter(e)
+}
+
+// setMAC sets a MAC address. Some drivers take one only while the link is down.
+func setMAC(name string, mac net.HardwareAddr) error {
+	l, err := rtnetlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	err = rtnetlink.Change{Index: l.Index, MAC: mac}.Do()
+	if !errors.Is(err, unix.EBUSY) || !l.Is(unix.IFF_UP) {
+		return err
+	}
+	if err := setFlag(name, unix.IFF_UP, false); err != nil {
+		return err
+	}
+	return errors.Join(rtnetlink.Change{Index: l.Index, MAC: mac}.Do(), setFlag(name, unix.IFF_UP, true))
+}
+
+// setMTU sets the MTU; the base's and the ports' come before.
+func (p *planner) setMTU(e *entry) error {
+	if e.fields["mtu"] == nil {
+		return nil
+	}
+	mtu, err := integer(e.fields["mtu"])
+	if err != nil {
+		return fmt.Errorf("mtu: %w", err)
+	}
+	if mtu == 0 || mtu > math.MaxInt32 || e.is != nil && e.is.MTU == int(mtu) && !p.again[e.name] && !p.isPort(e.name, "bond") {
+		return nil
+	}
+	p.step(fmt.Sprintf("set the MTU of %s: %d", e.name, mtu), func() error { return setMTU(e.name, int(mtu)) })
+	return nil
+}
+
+func setMTU(name string, mtu int) error {
+	l, err := rtnetlink.LinkByName(name)
+	if err != nil || l.MTU == mtu {
+		return err
+	}
+	return rtnetlink.Change{Index: l.Index, MTU: mtu}.Do()
+}
+
+// raise sets a link up.
+func (p *planner) raise(e *entry) error {
+	if isUp(e.is) && !p.again[e.name] && !p.freed[e.name] && !p.isNewPort(e) {
+		return nil
+	}
+	if e.is == nil && families()[e.kind].kind == "" {
+		return nil // libnmstate says that there is none
+	}
+	p.step("set "+e.name+" up", func() error { return setFlag(e.name, unix.IFF_UP, true) })
+	return nil
+}
+
+// isNewPort tells whether a link becomes a port, which may set it down.
+func (p *planner) isNewPort(e *entry) bool {
+	for _, kind := range []string{"bond", "vrf"} {
+		if p.isPort(e.name, kind) && tree.StringAt(p.there[p.nameOf(e.is.Controller)], "type") != kind {
+			return true
+		}
+	}
+	return false
+}
+
+// raiseFreed sets the links up again that cease to be ports, which sets them down.
+func (p *planner) raiseFreed() {
+	for _, name := range slices.Sorted(keysOf(p.freed)) {
+		l := p.links[name]
+		if e := p.byName[name]; e == nil && isUp(&l) {
+			p.step("set "+name+" up", func() error {
+				if err := setFlag(name, unix.IFF_UP, true); !errors.Is(err, unix.ENODEV) {
+					return err
+				}
+				return nil
+			})
+		}
+	}
+}
+
+// lower sets the links down that are to be down: what stands on others first.
+func (p *planner) lower(ordered []*entry) {
+	for _, e := range slices.Backward(ordered) {
+		if e.state() == "down" && isUp(e.is) && tree.StringAt(e.current, "state") != "down" && e.name != "lo" {
+			p.step("set "+e.name+" down", func() error { return setFlag(e.name, unix.IFF_UP, false) })
+		}
+	}
+}
+
+// setFlags sets whether a link takes the frames for other MAC addresses, too.
+func (p *planner) setFlags(e *entry) error {
+	if e.fields["accept-all-mac-addresses"] == nil {
+		return nil
+	}
+	all, err := boolean(e.fields["accept-all-mac-addresses"])
+	if err != nil {
+		return fmt.Errorf("accept-all-mac-addresses: %w", err)
+	}
+	if has := e.is != nil && e.is.Is(unix.IFF_PROMISC); has != all {
+		p.step(fmt.Sprintf("set accept-all-mac-addresses of %s: %t", e.name, all), func() error { return setFlag(e.name, unix.IFF_PROMISC, all) })
+	}
+	return nil
+}
+
+// setAltNames adds and removes alternative names.
+func (p *planner) setAltNames(e *entry) error {
+	for _, item := range tree.List(e.fields, "alt-names") {
+		alias := tree.StringAt(tree.Object(item), "name")
+		absent := tree.StringAt(tree.Object(item), "state") == "absent"
+		if has := e.is != nil && slices.Contains(e.is.AltNames, alias); alias == "" || has != absent {
+			continue
+		}
+		what := "add the name " + alias + " to " + e.name
+		if absent {
+			what = "remove the name " + alias + " from " + e.name
+		}
+		p.step(what, func() error {
+			l, err := netlink.LinkByName(e.name)
+			if err != nil {
+				return err
+			}
+			if absent {
+				return netlink.LinkDelAltName(l, alias)
+			}
+			return netlink.LinkAddAltName(l, alias)
+		})
+	}
+	return nil
+}

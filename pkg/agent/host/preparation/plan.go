@@ -1,0 +1,194 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package preparation
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
+)
+
+// Plan is what has to be made and set before libnmstate is asked for the rest.
+type Plan struct {
+	// Steps are carried out in order.
+	Steps []Step
+	// Rest is the state that libnmstate is to apply and to verify.
+	Rest []byte
+	// Apart are the routes that libnmstate refuses to be asked for, and can verify all the same; nil if there are none.
+	Apart []byte
+}
+
+// planner makes one plan.
+type planner struct {
+	*network
+	steps []Step
+	// again are the links that are made again, or go down and up: the kernel forgets what is on them.
+	again map[string]bool
+	// freed are the links that cease to be ports.
+	freed map[string]bool
+}
+
+// New plans how the links come from what they are to what is desired.
+func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
+	n, err := read(desired, current, links)
+	if err != nil {
+		return nil, err
+	}
+	p := &planner{network: n, again: map[string]bool{}, freed: map[string]bool{}}
+	if err := p.findAgain(); err != nil {
+		return nil, err
+	}
+	ordered := p.ordered()
+	p.remove(ordered)
+	for _, phase := range []func(*entry) error{
+		p.make, p.detach, p.set, p.attach, p.setPorts, p.setMTU, p.raise, p.setFlags, p.setSysctls, p.setEthtool, p.setAltNames, p.setAddresses,
+	} {
+		for _, e := range ordered {
+			if e.state() != "up" {
+				continue
+			}
+			if err := phase(e); err != nil {
+				return nil, fmt.Errorf("interface %s: %w", e.name, err)
+			}
+		}
+	}
+	p.raiseFreed()
+	if err := p.setRoutes(); err != nil {
+		return nil, err
+	}
+	if err := p.setRules(); err != nil {
+		return nil, err
+	}
+	p.lower(ordered)
+	plan := &Plan{Steps: p.steps}
+	plan.Rest, plan.Apart, err = p.rest()
+	return plan, err
+}
+
+func (p *planner) step(text string, do func() error) {
+	p.steps = append(p.steps, Step{text: text, do: do})
+}
+
+// settingsOf returns the settings of an interface by its type, in the order of their numbers.
+func (p *planner) settingsOf(e *entry) (fixed, free []setting, err error) {
+	of, known := families()[e.kind]
+	if !known || of.settings == nil || e.section() == nil && e.kind != "linux-bridge" {
+		return nil, nil, nil
+	}
+	if fixed, free, err = of.settings(e.section(), e.is); err != nil {
+		return nil, nil, err
+	}
+	for _, list := range [][]setting{fixed, free} {
+		slices.SortStableFunc(list, func(a, b setting) int { return cmp.Compare(a.attribute, b.attribute) })
+		for i, s := range list {
+			if s.link != "" {
+				list[i].link = p.name(s.link)
+			}
+		}
+	}
+	return fixed, free, nil
+}
+
+// index returns the index that a link has now, 0 if it is to be made.
+func (p *planner) index(name string) int { return p.links[name].Index }
+
+// base returns the name of the link below, "" if the state gives none.
+func (p *planner) base(e *entry) string {
+	of := families()[e.kind]
+	if of.base == "" {
+		return ""
+	}
+	if name := tree.StringAt(e.section(), of.base); name != "" {
+		return p.name(name)
+	}
+	return ""
+}
+
+// needs returns the links that must be there, and set, before the interface is.
+func (p *planner) needs(e *entry) []string {
+	needs := []string{p.base(e)}
+	if fixed, free, err := p.settingsOf(e); err == nil {
+		for _, s := range slices.Concat(fixed, free) {
+			needs = append(needs, s.link)
+		}
+	}
+	if e.kind == "linux-bridge" {
+		ports, _ := p.ports(e)
+		needs = append(needs, ports...)
+	}
+	return needs
+}
+
+// ordered returns the interfaces, each after those that it needs.
+func (p *planner) ordered() []*entry {
+	var list []*entry
+	seen := map[*entry]bool{}
+	var visit func(e *entry)
+	visit = func(e *entry) {
+		if e == nil || seen[e] {
+			return
+		}
+		seen[e] = true
+		for _, name := range p.needs(e) {
+			visit(p.byName[name])
+		}
+		list = append(list, e)
+	}
+	for _, e := range p.entries {
+		visit(e)
+	}
+	return list
+}
+
+// isPort tells whether a link is a port of a controller of some type once the state is applied.
+func (p *planner) isPort(name, kind string) bool {
+	for _, e := range p.entries {
+		ports, given := p.ports(e)
+		if e.kind == kind && e.state() == "up" && given && slices.Contains(ports, name) {
+			return true
+		}
+	}
+	controller := p.controllerOf(name)
+	if controller == "" {
+		return false
+	}
+	if e := p.byName[controller]; e != nil {
+		if _, given := p.ports(e); given || e.state() != "up" {
+			return false
+		}
+		return e.kind == kind
+	}
+	return tree.StringAt(p.there[controller], "type") == kind
+}
+
+// controllerOf returns the controller that a link's own entry gives it, or that it has.
+func (p *planner) controllerOf(name string) string {
+	if e := p.byName[name]; e != nil {
+		if given, is := e.fields["controller"].(string); is {
+			return p.name(given)
+		}
+	}
+	return p.nameOf(p.links[name].Controller)
+}
+
+// isUp tells whether a link is set up now.
+func isUp(l *rtnetlink.Link) bool { return l != nil && l.Is(unix.IFF_UP) }

@@ -1,0 +1,77 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package preparation
+
+import (
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
+)
+
+// rest returns the state that libnmstate is to apply and verify. It is what is desired, with these differences:
+//   - a link that is made again, or goes down and up, is there with all that it is to have: its addresses are gone from the
+//     kernel, where libnmstate looks for what the state does not name;
+//   - what is to be down is left out: without NetworkManager libnmstate sets it up, and verifies nothing;
+//   - hardware that is to be absent is left out: libnmstate tries to remove it;
+//   - routes are apart where one of them has several next hops.
+func (p *planner) rest() (rest, apart []byte, err error) {
+	state := merged(p.desired, nil)
+	var interfaces []any
+	seen := map[string]bool{}
+	for _, item := range tree.List(p.desired, "interfaces") {
+		fields := tree.Object(item)
+		name := p.nameFor(fields)
+		e := p.byName[name]
+		if e == nil {
+			interfaces = append(interfaces, item)
+			continue
+		}
+		if seen[name] = true; p.isLeftOut(e) {
+			continue
+		}
+		if p.again[name] && e.state() == "up" {
+			item = e.fields
+		}
+		interfaces = append(interfaces, item)
+	}
+	for _, e := range p.entries {
+		if !seen[e.name] && e.state() == "up" {
+			interfaces = append(interfaces, e.fields)
+		}
+	}
+	if _, given := p.desired["interfaces"]; given || len(interfaces) > 0 {
+		state["interfaces"] = interfaces
+	}
+	if _, given := p.desired["routes"]; given && p.hasECMP() {
+		if apart, err = tree.Encode(map[string]any{"routes": p.desired["routes"]}); err != nil {
+			return nil, nil, err
+		}
+		delete(state, "routes")
+	}
+	rest, err = tree.Encode(state)
+	return rest, apart, err
+}
+
+// isLeftOut tells whether libnmstate is not to be asked for an interface.
+func (p *planner) isLeftOut(e *entry) bool {
+	l, is := p.links[e.name]
+	switch e.state() {
+	case "down":
+		return is
+	case "absent":
+		return is && isHardware(l)
+	}
+	return false
+}

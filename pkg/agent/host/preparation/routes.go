@@ -1,0 +1,376 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package preparation
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
+)
+
+// routeTypes are the routes that lead nowhere.
+var routeTypes = map[string]int{"blackhole": unix.RTN_BLACKHOLE, "unreachable": unix.RTN_UNREACHABLE, "prohibit": unix.RTN_PROHIBIT}
+
+// routeFields are the fields by which nmstate tells routes apart.
+var routeFields = []string{
+	"destination", "next-hop-interface", "next-hop-address", "table-id", "metric", "weight", "route-type", "cwnd", "source", "initcwnd",
+	"initrwnd", "mtu", "quickack", "advmss", "lock-mtu",
+}
+
+// configured returns the entries of a section of a state that are configured.
+func configured(state map[string]any, section string) []map[string]any {
+	var list []map[string]any
+	for _, item := range tree.List(tree.Object(state[section]), "config") {
+		if fields := tree.Object(item); fields != nil {
+			list = append(list, fields)
+		}
+	}
+	return list
+}
+
+// hasECMP tells whether one of the routes has more than one next hop: libnmstate without NetworkManager refuses all
+// changes of routes over such links.
+func (p *planner) hasECMP() bool {
+	return slices.ContainsFunc(slices.Concat(configured(p.desired, "routes"), configured(p.current, "routes")), func(route map[string]any) bool {
+		return route["weight"] != nil
+	})
+}
+
+// setRoutes removes the routes that are to be absent and adds those that are to be there, with those that the kernel forgets
+// because their links are made again.
+func (p *planner) setRoutes() error {
+	var absent, wanted, kept []map[string]any
+	for _, given := range configured(p.desired, "routes") {
+		route, err := p.route(given)
+		if err != nil {
+			return fmt.Errorf("routes: %w", err)
+		}
+		if route["state"] == "absent" {
+			absent = append(absent, route)
+		} else if route["state"] != "ignore" {
+			wanted = append(wanted, route)
+		}
+	}
+	var left []map[string]any
+	changed := map[string]bool{}
+	for _, is := range configured(p.current, "routes") {
+		switch {
+		case slices.ContainsFunc(absent, func(route map[string]any) bool { return means(route, is, false) }):
+			changed[routeKey(is)] = true
+		default:
+			left = append(left, is)
+		}
+	}
+	missing := slices.DeleteFunc(slices.Clone(wanted), func(route map[string]any) bool {
+		return slices.ContainsFunc(left, func(is map[string]any) bool {
+			return means(route, is, true) && !p.again[tree.StringAt(is, "next-hop-interface")]
+		})
+	})
+	for _, is := range left {
+		over := tree.StringAt(is, "next-hop-interface")
+		if e := p.byName[over]; p.again[over] && e != nil && e.state() == "up" && !p.isNewPort(e) {
+			kept = append(kept, is)
+		}
+	}
+	p.removeRoutes(changed, left)
+	if err := p.addRoutes(missing, false); err != nil {
+		return err
+	}
+	return p.addRoutes(kept, true)
+}
+
+// route returns a desired route with the kernel's names, and its VRF's table.
+func (p *planner) route(given map[string]any) (map[string]any, error) {
+	route := merged(given, nil)
+	if over := tree.StringAt(given, "next-hop-interface"); over != "" {
+		route["next-hop-interface"] = p.name(over)
+	}
+	vrf := tree.StringAt(given, "vrf-name")
+	if vrf == "" {
+		return route, nil
+	}
+	name := p.name(vrf)
+	table := section(p.there[name], "vrf")["route-table-id"]
+	if e := p.byName[name]; e != nil && e.section()["route-table-id"] != nil {
+		table = e.section()["route-table-id"]
+	}
+	if table == nil {
+		return nil, fmt.Errorf("there is no VRF %s", vrf)
+	}
+	route["table-id"] = table
+	return route, nil
+}
+
+// means tells whether an entry means a route that is there. nmstate does not look at the metric; a route that is wanted
+// with another metric is another one all the same.
+func means(wanted, is map[string]any, withMetric bool) bool {
+	for _, field := range routeFields {
+		value := wanted[field]
+		switch {
+		case value == nil, field == "table-id" && tree.Text(value) == "0", field == "destination" && value == "":
+		case field == "metric":
+			if withMetric && tree.Text(value) != "-1" && !tree.SameValue(value, is[field]) && !(tree.Text(value) == "0" && is[field] == nil) {
+				return false
+			}
+		case field == "destination":
+			if !samePrefix(tree.Text(value), tree.Text(is[field])) {
+				return false
+			}
+		case field == "quickack" || field == "lock-mtu":
+			if (tree.Text(value) == "true") != (tree.Text(is[field]) == "true") {
+				return false
+			}
+		case !tree.SameValue(value, is[field]):
+			return false
+		}
+	}
+	if wanted["table-id"] == nil || tree.Text(wanted["table-id"]) == "0" {
+		return !withMetric || tree.Text(is["table-id"]) == "254"
+	}
+	return true
+}
+
+func samePrefix(a, b string) bool {
+	one, err1 := netip.ParsePrefix(a)
+	other, err2 := netip.ParsePrefix(b)
+	return a == b || err1 == nil && err2 == nil && one.Masked() == other.Masked()
+}
+
+// routeKey tells routes apart that are one for the kernel: next hops of one route have the same.
+func routeKey(route map[string]any) string {
+	key := tree.Text(route["destination"]) + " " + tree.Text(route["table-id"]) + " " + tree.Text(route["metric"])
+	if route["weight"] == nil {
+		key += " " + tree.Text(route["next-hop-interface"]) + " " + tree.Text(route["next-hop-address"])
+	}
+	return key
+}
+
+// removeRoutes removes routes. Of one with several next hops, the others stay.
+func (p *planner) removeRoutes(changed map[string]bool, left []map[string]any) {
+	done := map[string]bool{}
+	for _, is := range configured(p.current, "routes") {
+		key := routeKey(is)
+		if !changed[key] || done[key] {
+			continue
+		}
+		done[key] = true
+		route, err := kernelRoute([]map[string]any{is})
+		if err != nil {
+			continue // libnmstate will say what it is
+		}
+		if is["weight"] != nil {
+			route.gw, route.hops = nil, nil
+		}
+		p.step("remove route "+describedRoute(is), func() error {
+			if err := route.remove(); !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENODEV) {
+				return err
+			}
+			return nil
+		})
+		rest := slices.DeleteFunc(slices.Clone(left), func(other map[string]any) bool { return routeKey(other) != key })
+		if is["weight"] != nil && len(rest) > 0 {
+			p.stepRoute(rest, false)
+		}
+	}
+}
+
+// addRoutes adds routes; those without a next hop come first, since others are reached over them.
+func (p *planner) addRoutes(list []map[string]any, lenient bool) error {
+	var groups [][]map[string]any
+	at := map[string]int{}
+	for _, route := range list {
+		key := routeKey(route)
+		if n, is := at[key]; is && route["weight"] != nil {
+			groups[n] = append(groups[n], route)
+			continue
+		}
+		at[key] = len(groups)
+		groups = append(groups, []map[string]any{route})
+	}
+	hasHop := func(group []map[string]any) int {
+		if hop := tree.StringAt(group[0], "next-hop-address"); hop == "" || isUnspecified(hop) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(groups, func(a, b []map[string]any) int { return hasHop(a) - hasHop(b) })
+	for _, group := range groups {
+		if _, err := kernelRoute(group); err != nil {
+			return fmt.Errorf("route to %s: %w", tree.Text(group[0]["destination"]), err)
+		}
+		p.stepRoute(group, lenient)
+	}
+	return nil
+}
+
+func (p *planner) stepRoute(group []map[string]any, lenient bool) {
+	text := "add route"
+	for _, route := range group {
+		text += " " + describedRoute(route)
+	}
+	p.steps = append(p.steps, Step{text: text, lenient: lenient, do: func() error {
+		route, err := kernelRoute(group)
+		if err != nil {
+			return err
+		}
+		if err := route.add(); !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+		return nil
+	}})
+}
+
+func describedRoute(route map[string]any) string {
+	text := tree.Text(route["destination"])
+	for _, field := range routeFields[1:] {
+		if value := route[field]; value != nil && tree.Text(value) != "" {
+			text += " " + field + "=" + tree.Text(value)
+		}
+	}
+	return text
+}
+
+func isUnspecified(text string) bool {
+	ip, err := netip.ParseAddr(text)
+	return err == nil && ip.IsUnspecified()
+}
+
+// hop is a next hop, by the name of its link.
+type hop struct {
+	link   string
+	gw     net.IP
+	weight int
+}
+
+// routeToBe is a route whose links are known by name: their indexes are found when it is added.
+type routeToBe struct {
+	netlink.Route
+	link string
+	gw   net.IP
+	hops []hop
+}
+
+// kernelRoute returns the route of an entry, or of several with weights that are one route.
+func kernelRoute(group []map[string]any) (*routeToBe, error) {
+	fields := group[0]
+	destination, err := netip.ParsePrefix(tree.Text(fields["destination"]))
+	if err != nil {
+		return nil, err
+	}
+	destination = destination.Masked()
+	family := netlink.FAMILY_V4
+	if destination.Addr().Is6() {
+		family = netlink.FAMILY_V6
+	}
+	r := &routeToBe{link: tree.StringAt(fields, "next-hop-interface")}
+	r.Route = netlink.Route{
+		Dst:    &net.IPNet{IP: destination.Addr().AsSlice(), Mask: net.CIDRMask(destination.Bits(), destination.Addr().BitLen())},
+		Family: family, Protocol: unix.RTPROT_STATIC, Table: unix.RT_TABLE_MAIN, Type: routeTypes[tree.StringAt(fields, "route-type")],
+	}
+	for name, to := range map[string]*int{
+		"table-id": &r.Table, "metric": &r.Priority, "mtu": &r.MTU, "advmss": &r.AdvMSS, "initcwnd": &r.InitCwnd, "initrwnd": &r.InitRwnd,
+	} {
+		if text := tree.Text(fields[name]); fields[name] == nil || text == "-1" || name == "table-id" && text == "0" {
+			continue
+		}
+		number, err := integer(fields[name])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		*to = int(number)
+	}
+	r.MTULock = tree.Text(fields["lock-mtu"]) == "true"
+	if tree.Text(fields["quickack"]) == "true" {
+		r.QuickACK = 1
+	}
+	if source := tree.StringAt(fields, "source"); source != "" {
+		r.Src = net.ParseIP(source)
+	}
+	r.gw = gateway(fields)
+	if fields["weight"] == nil {
+		return r, nil
+	}
+	for _, one := range group {
+		weight, err := integer(one["weight"])
+		if err != nil || weight == 0 {
+			return nil, fmt.Errorf("weight: %q is no weight", tree.Text(one["weight"]))
+		}
+		r.hops = append(r.hops, hop{link: tree.StringAt(one, "next-hop-interface"), gw: gateway(one), weight: int(weight)})
+	}
+	return r, nil
+}
+
+func gateway(fields map[string]any) net.IP {
+	if text := tree.StringAt(fields, "next-hop-address"); text != "" && !isUnspecified(text) {
+		return net.ParseIP(text)
+	}
+	return nil
+}
+
+// resolved returns the route with the indexes that its links have now.
+func (r *routeToBe) resolved() (*netlink.Route, error) {
+	route := r.Route
+	for _, h := range r.hops {
+		l, err := netlink.LinkByName(h.link)
+		if err != nil {
+			return nil, err
+		}
+		route.MultiPath = append(route.MultiPath, &netlink.NexthopInfo{LinkIndex: l.Attrs().Index, Hops: h.weight - 1, Gw: h.gw})
+	}
+	if len(r.hops) > 0 || r.Type != 0 && r.link == "" {
+		return &route, nil
+	}
+	route.Gw = r.gw
+	if r.link != "" {
+		l, err := netlink.LinkByName(r.link)
+		if err != nil {
+			return nil, err
+		}
+		route.LinkIndex = l.Attrs().Index
+	}
+	if r.gw == nil && r.Family == netlink.FAMILY_V4 && r.Type == 0 {
+		route.Scope = netlink.SCOPE_LINK
+	}
+	return &route, nil
+}
+
+func (r *routeToBe) add() error {
+	route, err := r.resolved()
+	if err != nil {
+		return err
+	}
+	return netlink.RouteAdd(route)
+}
+
+func (r *routeToBe) remove() error {
+	route, err := r.resolved()
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil // it went with its link
+	}
+	if err != nil {
+		return err
+	}
+	route.Protocol, route.Scope = 0, unix.RT_SCOPE_NOWHERE // any
+	return netlink.RouteDel(route)
+}

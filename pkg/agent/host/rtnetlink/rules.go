@@ -1,0 +1,67 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package rtnetlink
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// vrfPriority is the priority of the rule by which the kernel looks up routes of VRFs (FIB_RULE_PREF in drivers/net/vrf.c).
+const vrfPriority = 1000
+
+// AddVRFRule adds the rule by which packets of VRFs are routed by their tables, which the library lacks, unless there is one.
+func AddVRFRule(family int) error {
+	has, err := hasVRFRule(family)
+	if has || err != nil {
+		return err
+	}
+	request := nl.NewNetlinkRequest(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	header := nl.NewRtMsg()
+	header.Family, header.Table, header.Type, header.Protocol = uint8(family), unix.RT_TABLE_UNSPEC, nl.FR_ACT_TO_TBL, unix.RTPROT_KERNEL
+	request.AddData(header)
+	request.AddData(nl.NewRtAttr(nl.FRA_PRIORITY, nl.Uint32Attr(vrfPriority)))
+	request.AddData(nl.NewRtAttr(nl.FRA_L3MDEV, []byte{1}))
+	request.AddData(nl.NewRtAttr(nl.FRA_PROTOCOL, []byte{unix.RTPROT_KERNEL}))
+	_, err = request.Execute(unix.NETLINK_ROUTE, 0)
+	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EAFNOSUPPORT) {
+		return nil
+	}
+	return err
+}
+
+func hasVRFRule(family int) (bool, error) {
+	request := nl.NewNetlinkRequest(unix.RTM_GETRULE, unix.NLM_F_DUMP)
+	request.AddData(nl.NewIfInfomsg(family))
+	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWRULE)
+	if err != nil {
+		return false, fmt.Errorf("listing rules: %w", err)
+	}
+	for _, message := range messages {
+		attributes, err := nl.ParseRouteAttrAsMap(message[unix.SizeofRtMsg:])
+		if err != nil {
+			return false, err
+		}
+		if value := attributes[nl.FRA_L3MDEV].Value; len(value) > 0 && value[0] == 1 {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,80 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package transaction
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/preparation"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
+)
+
+// applyByKernel applies a state without NetworkManager: what libnmstate cannot make or set is prepared, then libnmstate
+// applies the rest and verifies the whole.
+func (r workerRequest) applyByKernel() error {
+	current, _, err := nmstate.RetrieveNetState(r.Flags | nmstate.IncludeSecrets)
+	if err != nil {
+		return err
+	}
+	links, err := rtnetlink.Links()
+	if err != nil {
+		return unprepared(nmstate.PluginFailure, err)
+	}
+	plan, err := preparation.New(r.State, current, links)
+	if err != nil {
+		return unprepared(nmstate.InvalidArgument, err)
+	}
+	if err := plan.Do(context.Background()); err != nil {
+		return unprepared(nmstate.PluginFailure, err)
+	}
+	if _, err = nmstate.ApplyNetState(r.Flags, plan.Rest, r.RollbackAfter); err != nil || plan.Apart == nil {
+		return err
+	}
+	return r.verifyApart(plan.Apart)
+}
+
+// verifyApart has libnmstate tell what of a state does not hold, without applying it.
+func (r workerRequest) verifyApart(state json.RawMessage) error {
+	current, _, err := nmstate.RetrieveNetState(r.Flags | nmstate.IncludeSecrets)
+	if err != nil {
+		return err
+	}
+	left, err := nmstate.GenerateDifferences(state, current)
+	if err != nil {
+		return err
+	}
+	var difference struct {
+		Routes struct {
+			Config []json.RawMessage `json:"config"`
+		} `json:"routes"`
+	}
+	if err := json.Unmarshal(left, &difference); err != nil {
+		return err
+	}
+	if len(difference.Routes.Config) > 0 {
+		return unprepared(nmstate.VerificationError, errors.New("these routes are not as desired: "+string(left)))
+	}
+	return nil
+}
+
+// unprepared is an error of the preparation, as libnmstate's are.
+func unprepared(kind nmstate.ErrorKind, err error) error {
+	return &nmstate.Error{Op: "preparation", Kind: kind, Msg: err.Error()}
+}
