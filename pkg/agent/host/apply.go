@@ -118,6 +118,11 @@ func (h *Host) drain() {
 // apply carries a change out, from its checks to its commit or its rollback. It calls answer as soon as the
 // outcome is shown, or the change is in effect and waits for a user; what it returns is the answer otherwise.
 func (h *Host) apply(ctx context.Context, change agent.Change, byItself bool, answer func(error)) error {
+	if h.runner.Owes() {
+		if err := h.runner.Finish(); err != nil {
+			return err
+		}
+	}
 	planned, err := h.begin(change, byItself, func() { answer(nil) })
 	if err == nil && planned == nil {
 		err = h.round(ctx)

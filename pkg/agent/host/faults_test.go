@@ -123,3 +123,49 @@ func fill(t *testing.T, filler string) {
 		}
 	}
 }
+
+// TestAnOutcomeThatIsWrittenLate, because the disk failed after the decision, replaces no newer record: neither by this
+// agent nor by the next one.
+func TestAnOutcomeThatIsWrittenLate(t *testing.T) {
+	dir := t.TempDir()
+	remount := tmpfs(t, dir)
+	failed := false
+	h := newHostWith(t, dir, yes{}, func(config *transaction.Config) {
+		config.At = func(is transaction.Moment) {
+			if is == transaction.AfterConfirmed && !failed {
+				failed = true
+				remount(readOnly)
+			}
+		}
+	})
+	annotate := func(note string) error {
+		change := desire(t, h, veth(0))
+		change.Object.Annotations = map[string]string{"example.com/note": note}
+		_, err := h.Apply(t.Context(), change)
+		return err
+	}
+	if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
+		t.Fatal(err)
+	}
+	if err := annotate("while the disk fails"); err == nil || !strings.Contains(err.Error(), v1alpha1.ReasonRecordNotWritable) {
+		t.Errorf("while the disk fails, a write ends with %v", err)
+	}
+	remount(0)
+	if err := annotate("newer"); err != nil {
+		t.Fatal(err)
+	}
+	next := filepath.Join(t.TempDir(), "next") // what the next agent would find
+	if err := os.CopyFS(next, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadFile(filepath.Join(next, "transaction.journal")); err != nil || len(left) > 0 {
+		t.Errorf("the journal still has %s, %v", left, err)
+	}
+	if r, damage := newStore(next).load(); r.Annotations["example.com/note"] != "newer" || r.Generation != 2 || damage != "" {
+		t.Errorf("the record is %+v, %s", r, damage)
+	}
+	_, _ = h.Apply(t.Context(), desire(t, h, halfWay))
+	if obj := h.feed.Last(); obj.Annotations["example.com/note"] != "newer" || obj.Generation != 2 {
+		t.Errorf("after a change that failed, the object is %+v", obj)
+	}
+}

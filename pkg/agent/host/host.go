@@ -91,6 +91,8 @@ type Host struct {
 
 	mu   sync.Mutex
 	view view
+	// outcome is what the change that is under way leads to, from when that is written down until the change has ended.
+	outcome *outcome
 	// ending tells that Run ends: no change is taken any more.
 	ending bool
 	// unrehearsed tells that the agent's own next change is made although the API server cannot be reached.
@@ -157,6 +159,7 @@ func New(config Config) (*Host, error) {
 	h.view.record, h.view.damage = h.store.load()
 	if !h.pending {
 		h.interrupt()
+		h.noteUnsettled()
 	}
 	return h, nil
 }
@@ -358,9 +361,15 @@ func differenceOf(desired *v1alpha1.State, current *state) (*v1alpha1.State, err
 	return difference(v1alpha1.NewState(masked), current.full)
 }
 
-// save writes the record and remembers whether that went well. The caller holds the lock.
+// save writes the record and remembers whether that went well. As long as the outcome of an earlier change is not written, no
+// newer record is: after a crash, the next agent would write the older one over it. The caller holds the lock.
 func (h *Host) save(r record) error {
-	err := h.store.save(r)
+	var err error
+	if h.runner.Owes() {
+		err = errors.New("how an earlier change has ended could not be written yet, and must be written first")
+	} else {
+		err = h.store.save(r)
+	}
 	h.noteWritable(err)
 	return err
 }

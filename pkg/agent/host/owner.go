@@ -136,6 +136,13 @@ func (o owner) Stage(content json.RawMessage, story v1alpha1.LastApply) error {
 // Unstage implements transaction.Owner.
 func (o owner) Unstage() { o.store.unstage() }
 
+// outcome is what a change leads to, until the change has ended.
+type outcome struct {
+	record record
+	// leftover is what could not be put back.
+	leftover string
+}
+
 // Adopt implements transaction.Owner.
 func (o owner) Adopt(content json.RawMessage, story v1alpha1.LastApply) error {
 	r, err := parseContent(content)
@@ -147,43 +154,90 @@ func (o owner) Adopt(content json.RawMessage, story v1alpha1.LastApply) error {
 	defer o.mu.Unlock()
 	err = o.store.adopt(r)
 	o.noteWritable(err)
-	o.view.leftover, o.view.damage = "", ""
-	o.view.record = r
-	if change, is := o.endOf(story.ID); is {
-		o.decided(change)
-	}
+	o.outcome = &outcome{record: r}
 	return err
-}
-
-// endOf ends the change with that id, which it returns. It may be an earlier one, whose end could not be written down
-// before. The caller holds the lock.
-func (o owner) endOf(id string) (change *underWay, is bool) {
-	change = o.view.change
-	if change != nil && change.story.ID != id && change.phase != recovering {
-		return nil, false
-	}
-	o.view.change = nil
-	return change, true
 }
 
 // Tell implements transaction.Owner.
 func (o owner) Tell(story v1alpha1.LastApply, leftover string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	r := o.view.record
+	r.LastApply = &story
+	o.outcome = &outcome{record: r}
+	if leftover != "" {
+		o.outcome.leftover = transaction.Leftover(leftover)
+	}
+	return o.save(r)
+}
+
+// Save implements transaction.Owner.
+func (o owner) Save() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.store.adopt(o.view.record)
+	o.noteWritable(err)
+	return err
+}
+
+// Ended implements transaction.Owner. It may be about an earlier change, whose end could not be written down
+// before: the change that is under way goes on then.
+func (o owner) Ended(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	committed := false
+	if how := o.outcome; how != nil {
+		o.outcome = nil
+		committed = how.record.LastApply.Outcome == v1alpha1.ApplyCommitted
+		o.view.record = how.record
+		o.view.leftover = how.leftover
+		if committed {
+			o.view.damage = ""
+		}
+		o.hasLeftover()
+	}
+	change := o.view.change
+	if change != nil && change.story.ID != id && change.phase != recovering {
+		return
+	}
+	o.view.change = nil
+	if committed {
+		o.decided(change)
+	} else {
+		o.stale()
+	}
+}
+
+// Settled implements transaction.Owner.
+func (o owner) Settled(leftover string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.view.leftover = ""
 	if leftover != "" {
 		o.view.leftover = transaction.Leftover(leftover)
-		select {
-		case o.leftovers <- struct{}{}:
-		default:
-		}
 	}
-	r := o.view.record
-	r.LastApply = &story
-	err := o.save(r)
-	o.view.record = r
-	if _, is := o.endOf(story.ID); is {
-		o.stale()
+	o.stale()
+}
+
+// noteUnsettled shows that an earlier agent has left a change that is to be undone again.
+func (h *Host) noteUnsettled() {
+	leftover := h.runner.Unsettled()
+	if leftover == "" {
+		return
 	}
-	return err
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.view.leftover = transaction.Leftover(leftover)
+	h.hasLeftover()
+}
+
+// hasLeftover has settles begin, if something could not be put back. The caller holds the lock.
+func (h *Host) hasLeftover() {
+	if h.view.leftover == "" {
+		return
+	}
+	select {
+	case h.leftovers <- struct{}{}:
+	default:
+	}
 }

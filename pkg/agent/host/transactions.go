@@ -105,6 +105,7 @@ func (h *Host) recover(ctx context.Context) error {
 		h.interrupt()
 	}
 	h.mu.Unlock()
+	h.noteUnsettled()
 	return h.awaitReread(ctx)
 }
 
@@ -137,34 +138,15 @@ func (h *Host) settles(ctx context.Context) error {
 		case <-h.leftovers:
 			pause.Reset(settlePause)
 		case <-pause.C:
-			h.mu.Lock()
-			told := h.view.leftover
-			h.mu.Unlock()
-			was, leftover, err := h.runner.Settle(ctx)
-			if err != nil {
+			if err := h.runner.Settle(ctx); err != nil {
 				continue
 			}
 			pause.Stop()
-			if was {
-				h.settled(ctx, told, leftover)
+			if err := h.awaitReread(ctx); err != nil {
+				klog.FromContext(ctx).Error(err, "Showing that a change was undone")
 			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}
-}
-
-// settled shows that a change was undone in the end.
-func (h *Host) settled(ctx context.Context, told, leftover string) {
-	h.mu.Lock()
-	if h.view.leftover == told {
-		if h.view.leftover = ""; leftover != "" {
-			h.view.leftover = transaction.Leftover(leftover)
-		}
-	}
-	h.stale()
-	h.mu.Unlock()
-	if err := h.awaitReread(ctx); err != nil {
-		klog.FromContext(ctx).Error(err, "Showing that a change was undone")
 	}
 }

@@ -39,29 +39,35 @@ type backend interface {
 	// refusals names what of a desired state the backend cannot set, and says what would be needed.
 	refusals(desired, current []byte) (field.ErrorList, error)
 	// apply has the worker apply a state and verify it. It returns the name of the checkpoint that
-	// is open then, "" if the backend has none.
-	apply(w *worker, desired []byte) (checkpoint string, err error)
+	// is open then, "" if the backend has none, or if the name is not known.
+	apply(ctx context.Context, w *worker, p *plan, desired []byte) (checkpoint string, err error)
 	// extend keeps the backend from undoing the change by itself, for extension from now on.
 	extend(ctx context.Context, checkpoint string) error
 	// commit makes the change permanent.
 	commit(ctx context.Context, checkpoint string) error
-	// undo makes the network what it was before the change. It returns what could not be put
-	// back, "" if nothing. checkpoint is "" if it is not known.
-	undo(ctx context.Context, p *plan, checkpoint string) (leftover string)
+	// undo makes the network what it was before the change. checkpoint is "" if it is not known.
+	undo(ctx context.Context, p *plan, checkpoint string) undone
 	// rebooted does what undo does after a boot of the node: what only the kernel had is gone.
-	rebooted(ctx context.Context, p *plan) (leftover string)
-	// settle undoes what is owed of an earlier change because the backend did not answer. It returns whether
-	// there was anything, what is left of it, and an error if the backend still does not answer.
-	settle(ctx context.Context) (was bool, leftover string, err error)
+	rebooted(ctx context.Context, p *plan) undone
+	// answers returns an error if the backend does not answer.
+	answers(ctx context.Context) error
 	// resume finds out, of a change that is confirmed, whether the node has it. It commits
 	// the change if that is still possible.
 	resume(ctx context.Context, p *plan, checkpoint string) (has bool, err error)
+}
+
+// undone is how undoing a change went.
+type undone struct {
+	// leftover is what could not be put back, "" if nothing.
+	leftover string
+	// unsettled tells that the backend did not answer: the change must be undone again when it does.
+	unsettled bool
 }
 
 // backends returns the two backends.
 func backends(limits Limits, holds func(desired, current []byte) (bool, error)) map[v1alpha1.Backend]backend {
 	return map[v1alpha1.Backend]backend{
 		v1alpha1.BackendKernel:         kernel{},
-		v1alpha1.BackendNetworkManager: &networkManager{limits: limits, holds: holds},
+		v1alpha1.BackendNetworkManager: networkManager{limits: limits, holds: holds},
 	}
 }

@@ -82,6 +82,13 @@ type Owner interface {
 	Unstage()
 	// Tell records how a change has ended that is not in effect, and what could not be put back.
 	Tell(story v1alpha1.LastApply, leftover string) error
+	// Ended is called when the change of that id has ended, after Adopt or Tell, whether they could write it or not.
+	Ended(id string)
+	// Save writes the record as it is now. It is called in place of Adopt or Tell if what they wanted to write could not be
+	// written: the record may be a newer one since.
+	Save() error
+	// Settled is called when a change was undone whose backend did not answer before, with what is still left of it.
+	Settled(leftover string)
 }
 
 // Limits are how long things may take. When a limit is over, the change ends with reason TimedOut.
@@ -96,7 +103,8 @@ type Limits struct {
 	Undo time.Duration
 	// Stop is for an apply that is under way when the agent ends.
 	Stop time.Duration
-	// Lock is for the worker of an agent that has died, and Backend for NetworkManager to be there when the agent starts.
+	// Lock is for the worker of an agent that has died, and Backend for NetworkManager to be there when the agent starts, or
+	// to be back when it has ended in the midst of a change.
 	Lock, Backend time.Duration
 }
 

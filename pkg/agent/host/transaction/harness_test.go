@@ -17,6 +17,7 @@ limitations under the License.
 package transaction
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,7 +61,15 @@ type bench struct {
 	calls    []string
 	// restored gets what the network was when the runner told that it was put back.
 	restored chan string
+	// memory is what the owner has, written or not.
+	memory struct {
+		record, leftover string
+		story            v1alpha1.LastApply
+	}
 }
+
+// errSilent, as the fault of an undo, means that the backend does not answer.
+var errSilent = errors.New("the backend does not answer")
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
@@ -193,7 +202,7 @@ func (b *bench) flags() nmstate.Flags { return nmstate.KernelOnly }
 
 func (b *bench) refusals(_, _ []byte) (field.ErrorList, error) { return nil, nil }
 
-func (b *bench) settle(context.Context) (was bool, leftover string, err error) { return false, "", nil }
+func (b *bench) answers(context.Context) error { return b.fails("answers") }
 
 func (b *bench) await(context.Context) {}
 
@@ -204,7 +213,7 @@ func (b *bench) prepare(ctx context.Context, desired, current []byte) (*undo.Bef
 	return undo.Note(ctx, undo.Request{Desired: desired, Current: current})
 }
 
-func (b *bench) apply(*worker, []byte) (string, error) {
+func (b *bench) apply(context.Context, *worker, *plan, []byte) (string, error) {
 	b.write("checkpoint", "open")
 	b.write("network", "half")
 	if err := b.fails("apply"); err != nil {
@@ -224,19 +233,19 @@ func (b *bench) commit(context.Context, string) error {
 	return nil
 }
 
-func (b *bench) undo(_ context.Context, p *plan, _ string) string {
+func (b *bench) undo(_ context.Context, p *plan, _ string) undone {
 	if p.Before == nil {
 		b.t.Error("the change is undone without what was before it")
 	}
 	if err := b.fails("undo"); err != nil {
-		return err.Error()
+		return undone{leftover: err.Error(), unsettled: errors.Is(err, errSilent)}
 	}
 	b.write("checkpoint", "")
 	b.write("network", oldState)
-	return ""
+	return undone{}
 }
 
-func (b *bench) rebooted(_ context.Context, p *plan) string {
+func (b *bench) rebooted(_ context.Context, p *plan) undone {
 	return b.undo(context.Background(), p, "")
 }
 
@@ -270,18 +279,33 @@ func (b *bench) Stage(record json.RawMessage, _ v1alpha1.LastApply) error {
 }
 
 func (b *bench) Adopt(record json.RawMessage, story v1alpha1.LastApply) error {
+	b.memory.record, b.memory.story, b.memory.leftover = strings.Trim(string(record), `"`), story, ""
 	if err := b.fails("adopt"); err != nil {
 		return err
 	}
-	b.write("record", strings.Trim(string(record), `"`))
+	return b.Save()
+}
+
+// Ended takes note: the test must not find the owner free before.
+func (b *bench) Ended(id string) { _ = b.fails("ended " + id) }
+
+// Save writes what Adopt and Tell have noted.
+func (b *bench) Save() error {
+	if err := cmp.Or(b.fails("adopt"), b.fails("tell")); err != nil {
+		return err
+	}
+	b.write("record", b.memory.record)
 	b.write("staged", "")
-	b.tell(story)
+	b.tell(b.memory.story)
 	return nil
 }
 
+func (b *bench) Settled(leftover string) { b.memory.leftover = leftover }
+
 func (b *bench) Unstage() { b.write("staged", "") }
 
-func (b *bench) Tell(story v1alpha1.LastApply, _ string) error {
+func (b *bench) Tell(story v1alpha1.LastApply, leftover string) error {
+	b.memory.record, b.memory.story, b.memory.leftover = b.read("record"), story, leftover
 	if err := b.fails("tell"); err != nil {
 		return err
 	}

@@ -57,6 +57,8 @@ type entry struct {
 	// Story is how the change went so far; Leftover is what could not be put back.
 	Story    *v1alpha1.LastApply `json:"story,omitempty"`
 	Leftover string              `json:"leftover,omitempty"`
+	// Unsettled tells that the backend did not answer when the change was undone.
+	Unsettled bool `json:"unsettled,omitempty"`
 }
 
 // line is an entry with the checksum over its text.
@@ -119,17 +121,21 @@ type journal struct {
 // error: it must not be taken for an empty one.
 func readJournal(dir string) (*journal, error) {
 	j := &journal{path: filepath.Join(dir, journalName)}
+	return j, j.read()
+}
+
+func (j *journal) read() error {
 	text, err := os.ReadFile(j.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return j, nil
+		return nil
 	}
 	if err == nil {
 		j.at, j.end, err = parseJournal(text)
 	}
 	if err != nil {
-		return j, fmt.Errorf("reading the journal of changes %s: %w", j.path, err)
+		return fmt.Errorf("reading the journal of changes %s: %w", j.path, err)
 	}
-	return j, nil
+	return nil
 }
 
 // parseJournal returns what a journal says, and where its last whole entry ends. The last

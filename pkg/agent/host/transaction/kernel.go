@@ -33,7 +33,7 @@ type kernel struct{}
 
 func (kernel) flags() nmstate.Flags { return nmstate.KernelOnly }
 
-func (kernel) settle(context.Context) (was bool, leftover string, err error) { return false, "", nil }
+func (kernel) answers(context.Context) error { return nil }
 
 func (kernel) await(context.Context) {}
 
@@ -45,7 +45,7 @@ func (kernel) refusals(desired, current []byte) (field.ErrorList, error) {
 	return preparation.Refusals(field.NewPath("spec", "desiredState"), desired, current)
 }
 
-func (k kernel) apply(w *worker, desired []byte) (checkpoint string, err error) {
+func (k kernel) apply(_ context.Context, w *worker, _ *plan, desired []byte) (checkpoint string, err error) {
 	_, err = w.do(workerRequest{Op: opApply, Flags: k.flags(), State: desired})
 	return "", err
 }
@@ -54,16 +54,16 @@ func (kernel) extend(context.Context, string) error { return nil }
 
 func (kernel) commit(context.Context, string) error { return nil }
 
-func (k kernel) undo(ctx context.Context, p *plan, _ string) (leftover string) {
-	return p.Before.Restore(ctx, func(ctx context.Context, state []byte) error {
+func (k kernel) undo(ctx context.Context, p *plan, _ string) undone {
+	return undone{leftover: p.Before.Restore(ctx, func(ctx context.Context, state []byte) error {
 		return applyInWorker(ctx, k.flags(), state)
-	})
+	})}
 }
 
 // resume: the change was in effect when it was confirmed.
 func (kernel) resume(context.Context, *plan, string) (has bool, err error) { return true, nil }
 
 // rebooted: the kernel has forgotten the change. The files that nmstate has written have not.
-func (kernel) rebooted(ctx context.Context, p *plan) (leftover string) {
-	return p.Before.RestoreFiles(ctx)
+func (kernel) rebooted(ctx context.Context, p *plan) undone {
+	return undone{leftover: p.Before.RestoreFiles(ctx)}
 }

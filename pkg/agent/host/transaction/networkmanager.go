@@ -17,13 +17,12 @@ limitations under the License.
 package transaction
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -44,43 +43,46 @@ const (
 	// extended while the change waits for its confirmation.
 	extension   = 20 * time.Second
 	extendEvery = 5 * time.Second
+	// restartTime is how long a NetworkManager that has ended may take until it is there again, before
+	// the rest is put back without it.
+	restartTime = 5 * time.Second
 )
-
-// checkpointName finds the checkpoint in nmstate's log, the only place where nmstate
-// names it. If the log does not name it, ours are all that were not there before the change:
-// NetworkManager keeps one checkpoint at a time unless somebody forces a second.
-var checkpointName = regexp.MustCompile(`/org/freedesktop/NetworkManager/Checkpoint/[0-9]+`)
 
 // networkManager is the backend with NetworkManager: a change leaves a checkpoint open, to
 // which NetworkManager rolls back by itself unless it is committed in time.
 type networkManager struct {
 	limits Limits
 	holds  func(desired, current []byte) (bool, error)
-
-	mu sync.Mutex
-	// owed is a change that could not be undone because NetworkManager did not answer.
-	owed *plan
 }
 
-func (*networkManager) flags() nmstate.Flags { return 0 }
+func (networkManager) flags() nmstate.Flags { return 0 }
 
-func (m *networkManager) await(ctx context.Context) {
-	for {
-		asking, cancel := context.WithTimeout(ctx, m.limits.Call)
-		_, err := undo.ReadManager(asking)
-		cancel()
-		if err == nil || !sleep(ctx, lastPause) {
-			return
-		}
+func (m networkManager) await(ctx context.Context) {
+	for m.ready(ctx, m.limits.Backend) != nil && sleep(ctx, lastPause) {
 	}
 }
 
-func (m *networkManager) prepare(ctx context.Context, desired, current []byte) (*undo.Before, error) {
-	if was, leftover, err := m.settle(ctx); err != nil {
-		return nil, err
-	} else if was {
-		klog.FromContext(ctx).Info("An earlier change was undone as soon as NetworkManager answered", "leftover", leftover)
-	}
+func (m networkManager) answers(ctx context.Context) error {
+	_, err := m.read(ctx)
+	return err
+}
+
+// read returns what NetworkManager has now.
+func (m networkManager) read(ctx context.Context) (undo.Manager, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.limits.Call)
+	defer cancel()
+	return undo.ReadManager(ctx)
+}
+
+// ready waits until a NetworkManager that has ended is back and has started, at most for the timeout. What it does
+// when it starts must not be taken for what a change has left. An error tells that it is away, or hangs.
+func (m networkManager) ready(ctx context.Context, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return undo.AwaitManager(ctx, m.limits.Call)
+}
+
+func (networkManager) prepare(ctx context.Context, desired, current []byte) (*undo.Before, error) {
 	before, err := undo.Note(ctx, undo.Request{Desired: desired, Current: current, Managed: true})
 	if err == nil && len(before.Manager.Checkpoints) > 0 {
 		before.Close()
@@ -90,57 +92,57 @@ func (m *networkManager) prepare(ctx context.Context, desired, current []byte) (
 	return before, err
 }
 
-func (m *networkManager) settle(ctx context.Context) (was bool, leftover string, err error) {
-	m.mu.Lock()
-	owed := m.owed
-	m.mu.Unlock()
-	if owed == nil {
-		return false, "", nil
-	}
-	asking, cancel := context.WithTimeout(ctx, m.limits.Call)
-	_, err = undo.ReadManager(asking)
-	cancel()
-	if err == nil {
-		leftover = owed.scrub(m.undo(ctx, owed, ""))
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.owed != nil {
-		return true, leftover, failure(v1alpha1.ReasonTimedOut, "NetworkManager does not answer, and has not undone an earlier change yet: nothing was changed; try again when NetworkManager works")
-	}
-	return true, leftover, nil
-}
+func (networkManager) refusals(_, _ []byte) (field.ErrorList, error) { return nil, nil }
 
-func (*networkManager) refusals(_, _ []byte) (field.ErrorList, error) { return nil, nil }
-
-func (m *networkManager) apply(w *worker, desired []byte) (checkpoint string, err error) {
+func (m networkManager) apply(ctx context.Context, w *worker, p *plan, desired []byte) (checkpoint string, err error) {
 	reply, err := w.do(workerRequest{Op: opApply, Flags: m.flags() | nmstate.NoCommit, State: desired, RollbackAfter: rollbackAfter})
-	return reply.Checkpoint, err
+	now, readErr := m.read(ctx)
+	var refused *nmstate.Error
+	switch isRefused := errors.As(err, &refused); {
+	case err != nil && (undo.IsAway(readErr) || readErr == nil && now.Owner != p.Before.Manager.Owner):
+		return noCheckpoint, failure(v1alpha1.ReasonCheckpointLost, "NetworkManager has ended while the change was applied: %s", p.scrub(err.Error()))
+	case isRefused && reply.Checkpoint == "":
+		return noCheckpoint, err
+	case err != nil || readErr != nil || reply.Checkpoint == "":
+		return reply.Checkpoint, err
+	}
+	if !slices.Contains(now.Checkpoints, dbus.ObjectPath(reply.Checkpoint)) {
+		return noCheckpoint, failure(v1alpha1.ReasonCheckpointLost, "NetworkManager has lost its checkpoint %s: it was started again, or the checkpoint's time was over",
+			reply.Checkpoint)
+	}
+	return now.Owner + reply.Checkpoint, nil
 }
 
-func (m *networkManager) extend(ctx context.Context, checkpoint string) error {
-	return m.each(ctx, nil, checkpoint, "CheckpointAdjustRollbackTimeout", uint32(extension/time.Second))
+func (m networkManager) extend(ctx context.Context, checkpoint string) error {
+	return m.each(ctx, checkpoint, "CheckpointAdjustRollbackTimeout", uint32(extension/time.Second))
 }
 
-func (m *networkManager) commit(ctx context.Context, checkpoint string) error {
-	return m.each(ctx, nil, checkpoint, "CheckpointDestroy")
+func (m networkManager) commit(ctx context.Context, checkpoint string) error {
+	return m.each(ctx, checkpoint, "CheckpointDestroy")
 }
 
-// each calls a method of NetworkManager's for the checkpoint, or for all that are not others' if it is not known.
-func (m *networkManager) each(ctx context.Context, others []dbus.ObjectPath, checkpoint, method string, args ...any) error {
-	paths := []dbus.ObjectPath{dbus.ObjectPath(checkpoint)}
+// each calls a method of NetworkManager's for the checkpoint, or for all that are open if its name is not known.
+func (m networkManager) each(ctx context.Context, checkpoint, method string, args ...any) error {
+	if owner, path := splitCheckpoint(checkpoint); path != "" {
+		return m.call(ctx, owner, []dbus.ObjectPath{path}, method, args...)
+	}
+	now, err := m.read(ctx)
+	if err != nil {
+		return err
+	}
+	if len(now.Checkpoints) == 0 {
+		return errors.New("NetworkManager has no checkpoint open")
+	}
+	return m.call(ctx, now.Owner, now.Checkpoints, method, args...)
+}
+
+// call calls a method of NetworkManager's for checkpoints.
+func (m networkManager) call(ctx context.Context, owner string, paths []dbus.ObjectPath, method string, args ...any) error {
+	if len(paths) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, m.limits.Call)
 	defer cancel()
-	if checkpoint == "" {
-		now, err := undo.ReadManager(ctx)
-		if err != nil {
-			return err
-		}
-		paths = slices.DeleteFunc(now.Checkpoints, func(one dbus.ObjectPath) bool { return slices.Contains(others, one) })
-		if len(paths) == 0 && others == nil {
-			return errors.New("NetworkManager has no checkpoint open")
-		}
-	}
 	bus, err := dbus.ConnectSystemBus(dbus.WithContext(ctx))
 	if err != nil {
 		return fmt.Errorf("connecting to the system's D-Bus: %w", errors.Join(err, ctx.Err()))
@@ -148,7 +150,7 @@ func (m *networkManager) each(ctx context.Context, others []dbus.ObjectPath, che
 	defer bus.Close()
 	var errs []error
 	for _, path := range paths {
-		call := bus.Object(undo.NetworkManagerName, undo.NetworkManagerPath).CallWithContext(ctx,
+		call := bus.Object(owner, undo.NetworkManagerPath).CallWithContext(ctx,
 			undo.NetworkManagerName+"."+method, 0, append([]any{path}, args...)...)
 		if call.Err != nil {
 			errs = append(errs, fmt.Errorf("calling NetworkManager's %s: %w", method, errors.Join(call.Err, ctx.Err())))
@@ -159,80 +161,82 @@ func (m *networkManager) each(ctx context.Context, others []dbus.ObjectPath, che
 
 // undo rolls back to the checkpoint. nmstate has done it already if the apply failed. Then
 // it puts back what checkpoints don't cover, and, if NetworkManager does not answer, what the kernel has.
-func (m *networkManager) undo(ctx context.Context, p *plan, checkpoint string) (leftover string) {
+func (m networkManager) undo(ctx context.Context, p *plan, checkpoint string) undone {
 	if err := p.Before.TakeScriptsBack(ctx); err != nil {
 		klog.FromContext(ctx).Error(errors.New(p.scrub(err.Error())), "Taking dispatch scripts back", "change", p.Story.ID)
 	}
-	silent := m.noteOthers(ctx, p, checkpoint)
+	silent := m.ready(ctx, restartTime)
+	if undo.IsAway(silent) {
+		// The change may have cut the node off: what the kernel has does not wait.
+		klog.FromContext(ctx).Info("NetworkManager has ended: putting back what the kernel has, and waiting for it", "change", p.Story.ID)
+		_ = m.restore(ctx, p)
+		silent = m.ready(ctx, m.limits.Backend)
+	}
 	if silent == nil {
-		others := append([]dbus.ObjectPath{}, p.Before.Manager.Checkpoints...)
-		silent = m.each(ctx, others, "", "CheckpointRollback")
+		silent = m.rollBack(ctx, p, checkpoint)
 	}
 	var err error
 	if silent == nil {
 		err = p.Before.AwaitRollback(ctx, rollbackAfter+undo.SettleTime)
 	}
-	m.mu.Lock()
-	if m.owed = nil; silent != nil {
-		m.owed = p
-	}
-	m.mu.Unlock()
 	if err = errors.Join(silent, err); err != nil {
 		// What this has left is found and reported below.
 		klog.FromContext(ctx).Error(errors.New(p.scrub(err.Error())), "Rolling NetworkManager back", "change", p.Story.ID)
 	}
-	leftover = m.restore(ctx, p)
+	leftover := m.restore(ctx, p)
 	if silent == nil {
-		return leftover
+		return undone{leftover: leftover}
 	}
-	const why = "NetworkManager does not answer; it rolls the change back when it works again"
-	return strings.TrimSuffix(why+"; "+leftover, "; ")
+	const why = "NetworkManager does not answer; the change is undone when it works again"
+	return undone{leftover: strings.TrimSuffix(why+"; "+leftover, "; "), unsettled: true}
 }
 
-// noteOthers notes the checkpoints of other programs once the name of ours is known. NetworkManager may have rolled
-// back by itself since, and another program may have opened a checkpoint: that one must not be rolled back.
-func (m *networkManager) noteOthers(ctx context.Context, p *plan, checkpoint string) error {
-	if checkpoint == "" {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, m.limits.Call)
-	defer cancel()
-	now, err := undo.ReadManager(ctx)
+// rollBack orders NetworkManager to roll back to the checkpoint, if it is still open.
+func (m networkManager) rollBack(ctx context.Context, p *plan, checkpoint string) error {
+	now, err := m.read(ctx)
 	if err != nil {
 		return err
 	}
-	p.Before.Manager.Checkpoints = slices.DeleteFunc(now.Checkpoints, func(one dbus.ObjectPath) bool { return string(one) == checkpoint })
-	return nil
+	ours := checkpointsOf(checkpoint, now, p.Before.Manager.Checkpoints)
+	// Another program may have opened a checkpoint since: that one must not be rolled back, nor be waited for.
+	p.Before.Manager.Checkpoints = slices.DeleteFunc(slices.Clone(now.Checkpoints), func(one dbus.ObjectPath) bool { return slices.Contains(ours, one) })
+	return m.call(ctx, now.Owner, ours, "CheckpointRollback")
 }
 
-func (m *networkManager) restore(ctx context.Context, p *plan) (leftover string) {
+func (m networkManager) restore(ctx context.Context, p *plan) (leftover string) {
 	return p.Before.Restore(ctx, func(ctx context.Context, state []byte) error {
 		return applyInWorker(ctx, m.flags(), state)
 	})
 }
 
 // rebooted: NetworkManager's checkpoints are gone, and its profiles are on the disk.
-func (m *networkManager) rebooted(ctx context.Context, p *plan) (leftover string) {
-	return m.restore(ctx, p)
+func (m networkManager) rebooted(ctx context.Context, p *plan) undone {
+	silent := m.ready(ctx, m.limits.Backend)
+	return undone{leftover: m.restore(ctx, p), unsettled: silent != nil}
 }
 
-// resume commits the change if its checkpoint is still open. If it is not, it was committed, or
-// rolled back: then the network is as it was before, and not as desired.
-func (m *networkManager) resume(ctx context.Context, p *plan, checkpoint string) (has bool, err error) {
-	now, err := undo.ReadManager(ctx)
+// resume commits the change if its checkpoint is still open. If it is not, it was committed, or rolled back, or NetworkManager
+// was started again: what the node has decides. After a start, NetworkManager takes a while to activate all of it.
+func (m networkManager) resume(ctx context.Context, p *plan, checkpoint string) (has bool, err error) {
+	if err := m.ready(ctx, m.limits.Backend); err != nil {
+		return false, err
+	}
+	now, err := m.read(ctx)
 	if err != nil {
 		return false, err
 	}
-	ours := slices.DeleteFunc(now.Checkpoints, func(one dbus.ObjectPath) bool {
-		return slices.Contains(p.Before.Manager.Checkpoints, one) || checkpoint != "" && string(one) != checkpoint
-	})
-	if len(ours) > 0 {
-		return true, m.commit(ctx, string(ours[0]))
+	if ours := checkpointsOf(checkpoint, now, p.Before.Manager.Checkpoints); len(ours) > 0 {
+		return true, m.call(ctx, now.Owner, ours[:1], "CheckpointDestroy")
 	}
-	differences, err := p.Before.Differences(ctx)
-	if err != nil || len(differences) > 0 {
-		return err == nil, err
+	for until := time.Now().Add(undo.SettleTime); ; {
+		if has, err = m.has(ctx, p); has || err != nil || time.Now().After(until) || !sleep(ctx, lastPause) {
+			return has, cmp.Or(err, ctx.Err())
+		}
 	}
+}
+
+// has tells whether the node has what the change asks for.
+func (m networkManager) has(ctx context.Context, p *plan) (bool, error) {
 	w, err := startWorker(ctx)
 	if err != nil {
 		return false, err

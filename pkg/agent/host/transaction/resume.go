@@ -48,6 +48,7 @@ func (r *Runner) Recover(ctx context.Context) error {
 		r.killWorker(ctx)
 	}
 	r.config.Owner.Reload()
+	r.loadUnsettled()
 	var err error
 	if r.journal, err = readJournal(r.config.Dir); err != nil {
 		return r.setAside(err)
@@ -130,13 +131,13 @@ func (r *Runner) resume(ctx context.Context) {
 		r.conclude(ctx, ending{committed: true, story: *left.story()})
 	case RolledBack:
 		r.restored(ctx) // by the worker
-		r.conclude(ctx, ending{story: *left.story(), leftover: left.Leftover})
+		r.conclude(ctx, ending{story: *left.story(), undone: undone{left.Leftover, left.Unsettled}})
 	case Prepared, Applied:
 		if rebooted {
 			r.giveUp(ctx, v1alpha1.ReasonRebooted, "the node was booted before the change was confirmed", used.rebooted)
 			return
 		}
-		r.giveUp(ctx, v1alpha1.ReasonAgentRestarted, "the agent and its worker ended before the change was confirmed", func(ctx context.Context, p *plan) string {
+		r.giveUp(ctx, v1alpha1.ReasonAgentRestarted, "the agent and its worker ended before the change was confirmed", func(ctx context.Context, p *plan) undone {
 			return used.undo(ctx, p, left.Checkpoint)
 		})
 	case Confirmed:
@@ -156,17 +157,22 @@ func (r *Runner) resume(ctx context.Context) {
 			r.conclude(ctx, ending{committed: true, story: *left.story()})
 			return
 		}
-		r.giveUp(ctx, v1alpha1.ReasonCommitLost, "the change was confirmed, and the agent ended before it was committed", func(ctx context.Context, p *plan) string {
+		message := "the change was confirmed, and the agent ended before it was committed"
+		if different, unknown := left.Plan.Before.Differences(ctx); err == nil && unknown == nil && len(different) > 0 {
+			message += "; the node had neither what the change asks for nor what it had before"
+		}
+		r.giveUp(ctx, v1alpha1.ReasonCommitLost, message, func(ctx context.Context, p *plan) undone {
 			return used.undo(ctx, p, left.Checkpoint)
 		})
 	}
 }
 
 // giveUp undoes the change in the journal, and tells why.
-func (r *Runner) giveUp(ctx context.Context, reason, message string, undo func(context.Context, *plan) string) {
+func (r *Runner) giveUp(ctx context.Context, reason, message string, undo func(context.Context, *plan) undone) {
 	left := r.journal.at
 	r.at(BeforeUndo)
-	leftover := left.Plan.scrub(r.undo(ctx, func(ctx context.Context) string { return undo(ctx, left.Plan) }))
+	how := r.undo(ctx, func(ctx context.Context) undone { return undo(ctx, left.Plan) })
+	how.leftover = left.Plan.scrub(how.leftover)
 	story := failed(*left.story(), failure(reason, "%s", message))
-	r.conclude(ctx, ending{story: withLeftover(left.Plan.uncovered(story), leftover), leftover: leftover})
+	r.conclude(ctx, ending{story: withLeftover(left.Plan.uncovered(story), how.leftover), undone: how})
 }

@@ -17,6 +17,7 @@ limitations under the License.
 package transaction
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"sync"
@@ -37,10 +38,8 @@ type Runner struct {
 	journal  *journal
 	backends map[v1alpha1.Backend]backend
 	history  *history
-	// owed is how the last change has ended, if that could not be written down.
-	owed *ending
-	// untouched tells that the change in the journal was given up before it has touched anything.
-	untouched bool
+	// unsettled is the journal of a change that must be undone again as soon as its backend answers, nil if there is none.
+	unsettled *journal
 
 	// stopping ends when the agent is told to end.
 	stopping context.Context
@@ -49,6 +48,10 @@ type Runner struct {
 	mu sync.Mutex
 	// awaiting is the change that waits for a user, nil if there is none.
 	awaiting *transaction
+	// owed is how the last change has ended, if that could not be written down.
+	owed *ending
+	// untouched tells that the change in the journal was given up before it has touched anything.
+	untouched bool
 }
 
 // Open returns the Runner of a node. If an earlier agent has left something to be done, or has not
@@ -68,6 +71,7 @@ func Open(config Config) (r *Runner, pending bool, err error) {
 	if !taken {
 		return r, true, nil
 	}
+	r.loadUnsettled()
 	r.journal, err = readJournal(config.Dir)
 	return r, err != nil || r.journal.at.State != None, nil
 }
@@ -129,13 +133,15 @@ func (r *Runner) Decide(ctx context.Context, decision agent.Decision) error {
 type ending struct {
 	committed bool
 	story     v1alpha1.LastApply
-	leftover  string
+	undone
 	// then, if it is not nil, is called when this is written down.
 	then func()
+	// told tells that the owner knows of it, though perhaps it could not write it; freed, that the owner was told that the change has ended.
+	told, freed bool
 }
 
 // undo undoes a change within the limit.
-func (r *Runner) undo(ctx context.Context, undo func(context.Context) string) (leftover string) {
+func (r *Runner) undo(ctx context.Context, undo func(context.Context) undone) undone {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.config.Limits.Undo)
 	defer cancel()
 	defer r.restored(ctx)
@@ -152,54 +158,88 @@ func (r *Runner) restored(ctx context.Context) {
 // conclude writes down how the change in the journal has ended, and tells the owner. What cannot be
 // written now is written before the next change begins, or by the next agent.
 func (r *Runner) conclude(ctx context.Context, end ending) {
-	if err := r.write(end); err != nil {
-		end.then = nil
-		r.owed = &end
+	if err := r.write(&end); err != nil {
 		klog.FromContext(ctx).Error(err, "Writing down how a change has ended", "change", end.story.ID, "outcome", end.story.Outcome)
 	}
 }
 
-// finish writes down what could not be written before.
+// Owes tells whether something of an earlier change is not written down yet. Until Finish has done that, no newer record may be
+// written: after a crash, the next agent would write the older one over it.
+func (r *Runner) Owes() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.owed != nil || r.untouched
+}
+
+// Finish writes down what could not be written before. It must not be called by the owner.
+func (r *Runner) Finish() error {
+	r.one.Lock()
+	defer r.one.Unlock()
+	return r.finish()
+}
+
+// finish is Finish. The caller holds the lock of changes.
 func (r *Runner) finish() error {
 	if r.journal == nil {
 		return &agent.Error{Kind: agent.Busy, Message: "another agent of this node is at work, or has left a change that is not ended yet: nothing was changed; try again"}
 	}
-	if r.untouched {
+	r.mu.Lock()
+	owed, untouched := r.owed, r.untouched
+	r.mu.Unlock()
+	if untouched {
 		if err := r.journal.clear(); err != nil {
 			return notWritable(err)
 		}
-		r.untouched = false
+		r.setUntouched(false)
 	}
-	if r.owed == nil {
+	if owed == nil {
 		return nil
 	}
-	if err := r.write(*r.owed); err != nil {
+	if err := r.write(owed); err != nil {
 		return notWritable(err)
 	}
-	r.owed = nil
 	return nil
 }
 
-// Settle undoes what is owed of an earlier change because its backend did not answer. It returns whether there was
-// anything, what is left of it, and an error if it is to be tried again.
-func (r *Runner) Settle(ctx context.Context) (was bool, leftover string, err error) {
-	r.one.Lock()
-	defer r.one.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, r.config.Limits.Undo)
-	defer cancel()
-	for _, used := range r.backends {
-		if was, leftover, err = used.settle(ctx); was {
-			return was, leftover, err
-		}
-	}
-	return false, "", nil
+func (r *Runner) setUntouched(is bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.untouched = is
 }
 
-func (r *Runner) write(end ending) error {
-	last, told := entry{State: RolledBack, Story: &end.story, Leftover: clip(end.leftover)}, error(nil)
+// write writes down how a change has ended, and frees the owner. What could not be written is owed from then on.
+func (r *Runner) write(end *ending) error {
+	err := r.put(end)
+	if err != nil {
+		end.then = nil
+		r.owe(end)
+	} else {
+		r.owe(nil)
+	}
+	r.free(end)
+	return err
+}
+
+func (r *Runner) owe(end *ending) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.owed = end
+}
+
+// free tells the owner once that the change has ended.
+func (r *Runner) free(end *ending) {
+	if !end.freed {
+		end.freed = true
+		r.config.Owner.Ended(end.story.ID)
+	}
+}
+
+// put writes record, journal and history.
+func (r *Runner) put(end *ending) error {
+	last, told := entry{State: RolledBack, Story: &end.story, Leftover: clip(end.leftover), Unsettled: end.unsettled}, error(nil)
 	if end.committed {
 		last = entry{State: Committed, Story: &end.story}
-		told = r.config.Owner.Adopt(r.journal.at.Plan.Record, end.story)
+		told = r.tell(end, func() error { return r.config.Owner.Adopt(r.journal.at.Plan.Record, end.story) })
 		r.at(AfterAdopted)
 	} else {
 		r.config.Owner.Unstage()
@@ -213,7 +253,7 @@ func (r *Runner) write(end ending) error {
 		r.at(AfterCommitted)
 	} else {
 		r.at(AfterRolledBack)
-		told = r.config.Owner.Tell(end.story, end.leftover)
+		told = r.tell(end, func() error { return r.config.Owner.Tell(end.story, cmp.Or(end.leftover, r.Unsettled())) })
 		r.at(AfterTold)
 	}
 	if told != nil {
@@ -227,9 +267,29 @@ func (r *Runner) write(end ending) error {
 		change.Revert = r.journal.at.Plan.Reverse
 	}
 	r.history.add(change)
+	// What is left to do is owed until it is done: nobody needs to wait for it but a newer record.
+	r.owe(end)
+	r.free(end)
 	if end.then != nil {
 		end.then()
 	}
 	r.history.save()
+	switch {
+	case end.unsettled:
+		return r.postpone()
+	case end.committed:
+		if err := r.forgetUnsettled(); err != nil {
+			return err
+		}
+	}
 	return r.journal.clear()
+}
+
+// tell tells the owner once. Afterwards the owner has it, and only writes what it has.
+func (r *Runner) tell(end *ending, how func() error) error {
+	if end.told {
+		return r.config.Owner.Save()
+	}
+	end.told = true
+	return how()
 }

@@ -106,12 +106,17 @@ func (r *Runner) Run(ctx context.Context, c Change) (begun bool, err error) {
 	if err := t.ready(ctx); err != nil {
 		return false, err
 	}
+	if r.unsettled != nil && r.unsettled.at.Plan.Backend == c.Backend {
+		if err := r.settle(ctx); err != nil {
+			return false, err
+		}
+	}
 	if err := t.prepare(ctx); err != nil {
 		return false, err
 	}
 	logger := klog.FromContext(ctx).WithValues("change", c.Story.ID)
 	logger.Info("Applying a change", "user", c.Story.User, "generation", c.Story.Generation, "backend", c.Backend)
-	if err = t.apply(); err == nil {
+	if err = t.apply(ctx); err == nil {
 		logger.Info("The change is applied, and is to be confirmed", "mode", t.change.Mode, "timeout", t.change.Timeout)
 		if err = t.confirm(ctx); err == nil {
 			err = t.commit(ctx)
@@ -164,14 +169,14 @@ func (t *transaction) prepare(ctx context.Context) error {
 	err = t.config.Owner.Started(t.story)
 	if err != nil {
 		left := t.journal.clear()
-		t.untouched = left != nil
+		t.setUntouched(left != nil)
 		return t.plan.translate(errors.Join(err, left))
 	}
 	return nil
 }
 
 // apply makes the network what is desired, and keeps what nobody has asked to be changed.
-func (t *transaction) apply() error {
+func (t *transaction) apply(ctx context.Context) error {
 	defer t.worker.within(t.config.Limits.Apply)()
 	defer context.AfterFunc(t.stopping, func() { time.AfterFunc(t.config.Limits.Stop, t.worker.kill) })()
 	keep, desired, err := undo.NewKeeper(t.plan.Before, t.desired)
@@ -179,7 +184,7 @@ func (t *transaction) apply() error {
 		err = keep.Set()
 	}
 	if err == nil {
-		t.checkpoint, err = t.backend.apply(t.worker, desired)
+		t.checkpoint, err = t.backend.apply(ctx, t.worker, &t.plan, desired)
 	}
 	if err == nil {
 		err = keep.Keep()
@@ -244,12 +249,12 @@ func (t *transaction) rollBack(ctx context.Context, cause error) error {
 	errors.As(cause, &known)
 	t.story.Probes = t.probes
 	t.at(BeforeUndo)
-	leftover := t.undo(ctx, func(ctx context.Context) string { return t.backend.undo(ctx, &t.plan, t.checkpoint) })
-	leftover = t.plan.scrub(leftover)
-	t.story = withLeftover(t.plan.uncovered(failed(t.story, known)), leftover)
-	t.conclude(ctx, ending{story: t.story, leftover: leftover})
-	t.clean = leftover == ""
-	if leftover == "" {
+	how := t.undo(ctx, func(ctx context.Context) undone { return t.backend.undo(ctx, &t.plan, t.checkpoint) })
+	how.leftover = t.plan.scrub(how.leftover)
+	t.story = withLeftover(t.plan.uncovered(failed(t.story, known)), how.leftover)
+	t.conclude(ctx, ending{story: t.story, undone: how})
+	t.clean = how.leftover == ""
+	if t.clean {
 		return known
 	}
 	return &agent.Error{Kind: agent.Failed, Reason: t.story.Reason, Message: t.story.Message}

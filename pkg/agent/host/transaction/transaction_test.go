@@ -21,6 +21,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -371,5 +372,113 @@ func TestCommittedIsToldWhenItIsWrittenDown(t *testing.T) {
 	b.set("apply", errors.New("it fails"))
 	if _, err := r.Run(t.Context(), change("c2")); err == nil || told != 1 {
 		t.Errorf("a change that failed: told %d times, %v", told, err)
+	}
+}
+
+// TestWhatIsOwedReplacesNoNewerRecord: the owner has another record since.
+func TestWhatIsOwedReplacesNoNewerRecord(t *testing.T) {
+	for step, state := range map[string]string{"adopt": newState, "tell": oldState} {
+		b := newBench(t)
+		if step == "tell" {
+			b.set("apply", errors.New("no"))
+		}
+		b.set(step, errors.New("the disk is full"))
+		r, _ := b.open()
+		_, _ = r.Run(t.Context(), b.change("c1"))
+		if !r.Owes() || !slices.Contains(b.calls, "ended c1") {
+			t.Errorf("%s: owed is %t, and the calls were %q", step, r.Owes(), b.calls)
+		}
+		if err := r.Finish(); err == nil || !r.Owes() {
+			t.Errorf("%s: while the disk is full: %v", step, err)
+		}
+		b.set(step, nil)
+		b.memory.record = "newer"
+		if err := r.Finish(); err != nil || r.Owes() {
+			t.Errorf("%s: %v", step, err)
+		}
+		if b.read("record") != "newer" || b.read("network") != state || b.told().ID != "c1" {
+			t.Errorf("%s: the record is %s, the network %s, the story %+v", step, b.read("record"), b.read("network"), b.told())
+		}
+	}
+}
+
+// TestABackendThatDoesNotAnswer owes an undo: this agent has it done as soon as the backend answers, or else the next one.
+func TestABackendThatDoesNotAnswer(t *testing.T) {
+	left := map[Moment]*bench{}
+	b := newBench(t)
+	b.moments = func(moment Moment) { left[moment] = b.crashed() }
+	b.set("apply", errors.New("no"))
+	b.set("undo", errSilent)
+	b.set("answers", errSilent)
+	first, _ := b.open()
+	if begun, err := first.Run(t.Context(), b.change("c1")); !begun || !strings.Contains(err.Error(), errSilent.Error()) {
+		t.Errorf("it ended with %t, %v", begun, err)
+	}
+	b.moments = nil
+	b.set("apply", nil)
+	if begun, err := first.Run(t.Context(), b.change("c2")); begun || !strings.Contains(err.Error(), "c1") {
+		t.Errorf("while c1 is not undone, another change ends with %t, %v", begun, err)
+	}
+	left["the end"] = b.crashed()
+	for moment, crash := range left {
+		if moment == AfterPrepared || moment == BeforePrepared {
+			continue // the change has not begun
+		}
+		crash.set("undo", errSilent)
+		crash.set("answers", errSilent)
+		next, pending := crash.open()
+		if pending {
+			if err := next.Recover(t.Context()); err != nil {
+				t.Fatal(moment, err)
+			}
+		}
+		if next.Unsettled() == "" || next.Settle(t.Context()) == nil || crash.read("network") == oldState {
+			t.Errorf("%s: the next agent has %q, the network is %s", moment, next.Unsettled(), crash.read("network"))
+		}
+		crash.set("undo", nil)
+		crash.set("answers", nil)
+		if err := next.Settle(t.Context()); err != nil || next.Unsettled() != "" {
+			t.Errorf("%s: settling ended with %v", moment, err)
+		}
+		if state := crash.consistent(string(moment)); state != oldState {
+			t.Errorf("%s: the network is %s", moment, state)
+		}
+		next.Close()
+		if after, pending := crash.open(); pending || after.Unsettled() != "" {
+			t.Errorf("%s: something is left: %t, %q", moment, pending, after.Unsettled())
+		}
+		crash.write("network", "kept")
+	}
+	b.set("undo", nil)
+	b.set("answers", nil)
+	if _, err := first.Run(t.Context(), b.change("c3")); err != nil || b.consistent("afterwards") != newState {
+		t.Errorf("the next change ended with %v", err)
+	}
+}
+
+// TestAnotherBackendOvertakesAnUndo: what the node is committed to since must not be undone.
+func TestAnotherBackendOvertakesAnUndo(t *testing.T) {
+	b := newBench(t)
+	r, _ := b.open()
+	r.backends[v1alpha1.BackendNetworkManager] = b
+	managed := b.change("c1")
+	managed.Backend = v1alpha1.BackendNetworkManager
+	b.set("apply", errors.New("no"))
+	b.set("undo", errSilent)
+	b.set("answers", errSilent)
+	if _, err := r.Run(t.Context(), managed); err == nil {
+		t.Error("it was to fail")
+	}
+	b.set("undo", nil)
+	if _, err := r.Run(t.Context(), b.change("c2")); err == nil || b.memory.leftover == "" || r.Unsettled() == "" {
+		t.Errorf("a change with the kernel failed: %v; shown as left is %q", err, b.memory.leftover)
+	}
+	b.set("apply", nil)
+	if _, err := r.Run(t.Context(), b.change("c3")); err != nil || r.Unsettled() != "" {
+		t.Errorf("a change with the kernel ended with %v, and %q is left", err, r.Unsettled())
+	}
+	b.set("answers", nil)
+	if err := r.Settle(t.Context()); err != nil || b.consistent("the end") != newState {
+		t.Errorf("settling ended with %v", err)
 	}
 }

@@ -71,7 +71,7 @@ type workerRequest struct {
 }
 
 type workerReply struct {
-	// State is what was retrieved or made, Checkpoint what an apply left open.
+	// State is what was retrieved or made, Checkpoint the checkpoint that an apply has made, also one that has failed.
 	State      json.RawMessage `json:"state,omitempty"`
 	Checkpoint string          `json:"checkpoint,omitempty"`
 	Error      *nmstate.Error  `json:"error,omitempty"`
@@ -149,7 +149,12 @@ func (r workerRequest) do(watch *guard) (reply workerReply, err error) {
 		if r.Flags&nmstate.KernelOnly != 0 {
 			return reply, r.applyByKernel()
 		}
-		if log, err = nmstate.ApplyNetState(r.Flags, r.State, r.RollbackAfter); err == nil && r.Flags&nmstate.NoCommit != 0 {
+		log, err = nmstate.ApplyNetState(r.Flags, r.State, r.RollbackAfter)
+		var refused *nmstate.Error
+		if errors.As(err, &refused) {
+			log = refused.Log
+		}
+		if r.Flags&nmstate.NoCommit != 0 {
 			reply.Checkpoint = checkpointName.FindString(log)
 		}
 	case opGuard:

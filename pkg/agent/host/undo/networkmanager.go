@@ -46,6 +46,8 @@ type Manager struct {
 	// NetworkManager 1.47 on. It is put back as it is: through nmstate an
 	// interface's own DNS would become global.
 	GlobalDNS map[string]dbus.Variant
+	// Owner is NetworkManager's own name on the bus. It has another one when it was started again.
+	Owner string
 	// Checkpoints are the open checkpoints of other programs.
 	Checkpoints []dbus.ObjectPath
 	// profiles are those of the links in the scope, by their UUIDs, and devices what
@@ -62,6 +64,23 @@ const (
 	// the way over the bus, and a host may have hundreds of them.
 	callsAtOnce = 16
 )
+
+// awayPause is between two looks whether NetworkManager answers.
+const awayPause = 200 * time.Millisecond
+
+// IsAway tells whether an error of a call says that NetworkManager does not run, or has not come far enough with its start.
+func IsAway(err error) bool {
+	var refusal dbus.Error
+	if !errors.As(err, &refusal) {
+		return false
+	}
+	switch refusal.Name {
+	case "org.freedesktop.DBus.Error.NameHasNoOwner", "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NoReply",
+		"org.freedesktop.DBus.Error.UnknownObject", "org.freedesktop.DBus.Error.UnknownMethod", "org.freedesktop.DBus.Error.UnknownInterface":
+		return true
+	}
+	return false
+}
 
 // askNetworkManager calls ask with NetworkManager's object on the system's D-Bus.
 // The end of ctx closes the connection, and with it whatever ask waits for.
@@ -86,7 +105,11 @@ func readManager(ctx context.Context, in *scope) (Manager, error) {
 	err := askNetworkManager(ctx, func(bus *dbus.Conn, manager dbus.BusObject) error {
 		var asking errgroup.Group
 		asking.Go(func() error {
-			err := errors.Join(manager.StoreProperty(globalDNSProperty, &state.GlobalDNS), manager.StoreProperty(checkpoints, &state.Checkpoints))
+			err := bus.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetNameOwner", 0, NetworkManagerName).Store(&state.Owner)
+			if err == nil {
+				its := bus.Object(state.Owner, NetworkManagerPath)
+				err = cmp.Or(its.StoreProperty(globalDNSProperty, &state.GlobalDNS), its.StoreProperty(checkpoints, &state.Checkpoints))
+			}
 			if err != nil {
 				return fmt.Errorf("reading NetworkManager's properties: %w", err)
 			}
@@ -99,6 +122,36 @@ func readManager(ctx context.Context, in *scope) (Manager, error) {
 		return cmp.Or(asking.Wait(), ctx.Err())
 	})
 	return state, err
+}
+
+// AwaitManager waits until NetworkManager answers, if it is away, and until it has activated what it activates when it
+// starts. It returns an error if ctx ends while NetworkManager is away, or if NetworkManager takes longer than limit to answer.
+func AwaitManager(ctx context.Context, limit time.Duration) error {
+	return askNetworkManager(ctx, func(bus *dbus.Conn, manager dbus.BusObject) error {
+		changes := make(chan *dbus.Signal, 64)
+		bus.Signal(changes)
+		if err := cmp.Or(
+			bus.AddMatchSignalContext(ctx, dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, NetworkManagerName)),
+			bus.AddMatchSignalContext(ctx, dbus.WithMatchObjectPath(NetworkManagerPath), dbus.WithMatchInterface("org.freedesktop.DBus.Properties")),
+		); err != nil {
+			return fmt.Errorf("subscribing to NetworkManager's changes: %w", err)
+		}
+		for {
+			var starts bool
+			asking, cancel := context.WithTimeout(ctx, limit)
+			err := manager.CallWithContext(asking, "org.freedesktop.DBus.Properties.Get", 0, NetworkManagerName, "Startup").Store(&starts)
+			cancel()
+			if err == nil && !starts || err != nil && !IsAway(err) {
+				return err
+			}
+			select {
+			case <-changes:
+			case <-time.After(awayPause): // nobody tells when a name's objects are there
+			case <-ctx.Done():
+				return err
+			}
+		}
+	})
 }
 
 // RestoreDNS sets the global DNS back.
