@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -338,32 +339,10 @@ func TestADaemonsRouteIsPutBackIfNobodyWatched(t *testing.T) {
 // FuzzBefore: any bytes are an error, or the network before that Restore can be called on.
 func FuzzBefore(f *testing.F) {
 	f.Setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent")
-	richNetwork(f)
-	for _, request := range []Request{{All: true}, {Desired: []byte(`{}`), Current: []byte(`{}`)}} {
-		noted, err := Note(f.Context(), request)
-		if err != nil {
-			f.Fatal(err)
-		}
-		noted.Close()
-		text, err := json.Marshal(noted)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text)
-	}
-	cleanRich(f)
-	for _, text := range []string{
-		`{"version":1,"scope":{"managed":true,"dns":true,"hostname":true},"manager":{"globalDNS":"{\"searches\": <[\"a\"]>}"}}`,
-		`{"version":1,"scope":{"links":{"lo":true},"routes":[{"state":"absent","destination":"::/0","table-id":"7"}],"rules":[{"fwmark":"0x7"}]}}`,
-		`{"version":1,"scope":{"all":true},"links":{"lo":{"name":"lo","master":"x","mtu":9,"mac":"02:00:00:00:00:01","aliases":"a b"}}}`,
-		`{"version":1,"scope":{"all":true},"routes":{"r":{"Dst":"198.18.0.0/24","Encap":{"SEG6":{"Segments":["::1"]}},"Link":"lo","Table":9}}}`,
-		`{"version":1,"scope":{"all":true},"routes":{"r":{"Dst":"::/0","Encap":{"SEG6Local":{"Flags":[true,true]}},"Via":{"Address":"::1"},"Hops":["lo"],"MultiPath":[{}]}}}`,
-		`{"version":1,"scope":{"all":true},"routes":{"r":{"MPLSDst":7,"NewDst":{"Labels":[7]},"Encap":{"MPLS":{"Labels":[]}}}}}`,
-		`{"version":1,"scope":{"all":true},"rules":{"r":{"Src":"198.18.0.0/24","Dst":"::/3","Mask":1,"Family":2,"Dport":{"Start":9}}}}`,
-		`{"version":1,"scope":{"all":true},"addresses":{"IPv4 of lo":{"link":"lo","family":2,"list":[{"address":"198.18.0.1/24","peer":"::1/7","valid":9}]}}}`,
-		`{"version":1,"scope":{"all":true,"files":["/etc/resolv.conf"]},"files":{"/etc/resolv.conf":{"content":"eA==","mode":420}},"hostname":"x"}`,
-	} {
-		f.Add([]byte(text))
+	// A worker gets its inputs from the process that has started it. If one dies, the network is in whatever state
+	// it was, and the next one must start all the same, or nobody would know which input it was.
+	if !slices.Contains(os.Args, "-test.fuzzworker") {
+		addBefores(f)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		before := &Before{}
@@ -381,4 +360,37 @@ func FuzzBefore(f *testing.F) {
 			_ = k.Keep()
 		}
 	})
+}
+
+// addBefores adds what an agent writes, and what it might.
+func addBefores(f *testing.F) {
+	f.Helper()
+	richNetwork(f)
+	for _, request := range []Request{{All: true}, {Desired: []byte(`{}`), Current: []byte(`{}`)}} {
+		noted, err := Note(f.Context(), request)
+		if err != nil {
+			f.Fatal(err)
+		}
+		noted.Close()
+		text, err := json.Marshal(noted)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	cleanRich(f)
+	for _, text := range []string{
+		`{"version":1,"scope":{"managed":true,"dns":true,"hostname":true},"manager":{"globalDNS":"{\"searches\": <[\"a\"]>}"}}`,
+		`{"version":1,"scope":{"managed":true},"manager":{},"outside":{"profiles":{"a":"lo"},"before":{"version":1,"scope":{"managed":true,"links":{"lo":true}},"manager":{"known":["b"]}}}}`,
+		`{"version":1,"scope":{"links":{"lo":true},"routes":[{"state":"absent","destination":"::/0","table-id":"7"}],"rules":[{"fwmark":"0x7"}]}}`,
+		`{"version":1,"scope":{"all":true},"links":{"lo":{"name":"lo","master":"x","mtu":9,"mac":"02:00:00:00:00:01","aliases":"a b"}}}`,
+		`{"version":1,"scope":{"all":true},"routes":{"r":{"Dst":"198.18.0.0/24","Encap":{"SEG6":{"Segments":["::1"]}},"Link":"lo","Table":9}}}`,
+		`{"version":1,"scope":{"all":true},"routes":{"r":{"Dst":"::/0","Encap":{"SEG6Local":{"Flags":[true,true]}},"Via":{"Address":"::1"},"Hops":["lo"],"MultiPath":[{}]}}}`,
+		`{"version":1,"scope":{"all":true},"routes":{"r":{"MPLSDst":7,"NewDst":{"Labels":[7]},"Encap":{"MPLS":{"Labels":[]}}}}}`,
+		`{"version":1,"scope":{"all":true},"rules":{"r":{"Src":"198.18.0.0/24","Dst":"::/3","Mask":1,"Family":2,"Dport":{"Start":9}}}}`,
+		`{"version":1,"scope":{"all":true},"addresses":{"IPv4 of lo":{"link":"lo","family":2,"list":[{"address":"198.18.0.1/24","peer":"::1/7","valid":9}]}}}`,
+		`{"version":1,"scope":{"all":true,"files":["/etc/resolv.conf"]},"files":{"/etc/resolv.conf":{"content":"eA==","mode":420}},"hostname":"x"}`,
+	} {
+		f.Add([]byte(text))
+	}
 }
