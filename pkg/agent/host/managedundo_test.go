@@ -180,3 +180,39 @@ func TestManagedRollbackOfABlackHole(t *testing.T) {
 		t.Errorf("the node is not as before:\n%s", changed(before, now))
 	}
 }
+
+// TestManagedRollbackLeavesLinksOfOthersAlone: NetworkManager takes a link over that others have configured, and that has no
+// carrier when a change of other links is rolled back. It would take the link's addresses away later.
+func TestManagedRollbackLeavesLinksOfOthersAlone(t *testing.T) {
+	h := newManagedHost(t, t.TempDir())
+	forgetProfiles(t)
+	t.Cleanup(func() { forgetProfiles(t) })
+	for _, args := range []string{"link add p0 type veth peer name p1", "link set p0 up", "link set p1 up", "addr add 198.51.101.7/24 dev p0",
+		"route add 203.0.113.0/25 via 198.51.101.9 dev p0", "route add 203.0.113.128/25 via 198.51.101.9 dev p0 proto bgp"} {
+		netns.Run(t, "ip", strings.Fields(args)...)
+	}
+	t.Cleanup(func() { netns.Run(t, "ip", "link", "del", "p0") })
+	state := func(want string) {
+		t.Helper()
+		netns.Run(t, "timeout", "60", "sh", "-c", "until nmcli -t -f DEVICE,STATE device | grep -qxF '"+want+"'; do sleep 0.1; done")
+	}
+	state("p0:connected (externally)")
+	if _, err := h.Barrier(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := managedPicture(t)
+	obj, err := h.Apply(t.Context(), confirmed(t, h, address(83), v1alpha1.ConfirmManually, time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	netns.Run(t, "ip", "link", "set", "p1", "down")
+	state("p0:unavailable")
+	if _, err := h.Decide(t.Context(), agent.Decision{Transaction: obj.Status.LastApply.ID, User: "admin"}); err != nil {
+		t.Error(err)
+	}
+	state("p0:connected (externally)")
+	netns.Run(t, "ip", "link", "set", "p1", "up")
+	if now := managedPicture(t); strings.ReplaceAll(now, " linkdown", "") != before {
+		t.Errorf("the node is not as before:\n%s", changed(before, now))
+	}
+}

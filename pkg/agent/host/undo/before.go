@@ -46,6 +46,8 @@ type Before struct {
 	// Manager is NetworkManager's part. It is empty if NetworkManager does not carry the
 	// change out.
 	Manager Manager
+	// outside is what NetworkManager may take over although it is not in the scope, nil if there is nothing.
+	outside *outside
 	// databases is the state that makes Open vSwitch's database what it was, nil if the
 	// change does not touch it.
 	databases []byte
@@ -66,7 +68,10 @@ func Note(ctx context.Context, in Request) (*Before, error) {
 		}
 	}
 	if within.managed = in.Managed; in.Managed {
-		if b.Manager, err = readManager(ctx, &within); err != nil {
+		if b.Manager, err = readManager(ctx, &within); err == nil {
+			b.outside, err = noteOutside(ctx, within, b.Manager.known)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -123,7 +128,7 @@ func (b *Before) Restore(ctx context.Context, apply Apply) (leftover string) {
 			left = append(left, "Open vSwitch's database: "+b.was.withoutSecrets(err).Error())
 		}
 	}
-	return strings.Join(left, "; ")
+	return joined(strings.Join(left, "; "), b.outside.restore(ctx, apply))
 }
 
 // Differences tells what of the network is not as it was, and is to be put back.

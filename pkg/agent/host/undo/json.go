@@ -49,6 +49,7 @@ type beforeJSON struct {
 	Uncovered   []string             `json:"uncovered,omitempty"`
 	Databases   json.RawMessage      `json:"databases,omitempty"`
 	Manager     *Manager             `json:"manager,omitempty"`
+	Outside     *outside             `json:"outside,omitempty"`
 }
 
 // scopeJSON is what a scope is in JSON.
@@ -80,7 +81,7 @@ func (b *Before) MarshalJSON() ([]byte, error) {
 		Routes: s.routes, Rules: s.rules, Files: s.files, Hostname: s.hostname, Uncovered: s.uncovered, Databases: b.databases,
 	}
 	if s.scope.managed {
-		document.Manager = &b.Manager
+		document.Manager, document.Outside = &b.Manager, b.outside
 	}
 	return json.Marshal(document)
 }
@@ -99,6 +100,9 @@ func (b *Before) UnmarshalJSON(raw []byte) error {
 	}
 	if document.Scope.Managed != (document.Manager != nil) {
 		return errors.New("reading the network before: NetworkManager's part is missing, or too much")
+	}
+	if o := document.Outside; o != nil && (!document.Scope.Managed || o.Before == nil || !o.Before.was.scope.managed || o.Before.outside != nil) {
+		return errors.New("reading the network before: what is outside of the change is not as it was written")
 	}
 	in := document.Scope
 	s := newSnapshot(scope{
@@ -120,7 +124,7 @@ func (b *Before) UnmarshalJSON(raw []byte) error {
 	fill(&s.rules, document.Rules)
 	fill(&s.files, document.Files)
 	s.hostname, s.uncovered = document.Hostname, document.Uncovered
-	*b = Before{was: s, databases: document.Databases}
+	*b = Before{was: s, databases: document.Databases, outside: document.Outside}
 	if document.Manager != nil {
 		b.Manager = *document.Manager
 	}
