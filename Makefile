@@ -120,7 +120,18 @@ test: test-builds verify test-unit test-integration test-e2e test-skew test-rele
 .PHONY: test-unit
 test-unit: libnmstate ## Run the tests of the packages, with the race detector.
 	@hack/nodes/packages.sh
-	$(GO_TEST) -race -timeout 25m ./cmd/... ./pkg/... ./test/rules
+	@$(MAKE) --no-print-directory -j2 --output-sync=target test-packages test-on-a-node
+
+# The tests on a node with NetworkManager mostly wait for it. They have a node and processes of their own, and run beside all others.
+ON_A_NODE := ^TestOnANodeWithNetworkManager$$
+
+.PHONY: test-packages
+test-packages:
+	$(GO_TEST) -race -timeout 25m -skip '$(ON_A_NODE)' ./cmd/... ./pkg/... ./test/rules
+
+.PHONY: test-on-a-node
+test-on-a-node:
+	$(GO_TEST) -race -timeout 25m -run '$(ON_A_NODE)' ./pkg/agent/host
 
 .PHONY: test-integration
 test-integration: build ## Run the server with agents in memory against client-go and controller-runtime.
