@@ -28,4 +28,10 @@ if stale "$image/root" "$here"/{release,root,guest/initramfs}.sh "$network_manag
 	"$here/root.sh" "$work" "$image" "$network_manager"
 	made "$image/root"
 fi
+uml=$image/uml
+if [[ $("$here/accelerator.sh") == uml ]] && stale "$uml" "$here"/{uml,guest/initramfs}.sh /etc/os-release; then
+	echo "vm: unpacking User-mode Linux, as no guest boots in this machine's KVM"
+	"$here/uml.sh" "$work" "$uml" "$image/busybox"
+	made "$uml"
+fi
 rm -rf "$work"

@@ -13,6 +13,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=hack/vm/lib.sh
 source "$here/lib.sh"
+# shellcheck source=hack/vm/machines.sh
+source "$here/machines.sh"
 command=${1:-} input=no
 if [[ $command == exec && ${2:-} == -i ]]; then
 	input=yes
@@ -20,7 +22,7 @@ if [[ $command == exec && ${2:-} == -i ]]; then
 fi
 name=${2:-}
 dir=$NODES_DIR/$name
-consoles=4 # as many commands can run in a node at a time
+consoles=4 # of guest/init.sh: as many commands can run in a node at a time
 
 usage() {
 	sed -n '/^#   /s/^#   //p' "${BASH_SOURCE[0]}" >&2
@@ -38,38 +40,6 @@ taps() {
 		((port)) || tap=$name-m bridge=mgmt
 		in_hub ip link show "$tap" >/dev/null 2>&1 || in_hub ip tuntap add "$tap" mode tap
 		in_hub ip link set "$tap" master "$bridge" up
-	done
-}
-
-# machine sets the arguments of QEMU.
-machine() {
-	local port tap accelerator drive
-	accelerator=$("$here/accelerator.sh")
-	machine=(-M pc -smp "${VM_CPUS:-1}" -m "${VM_MEMORY:-512}" -nodefaults -no-user-config -display none -no-reboot)
-	case $accelerator in
-	kvm) machine+=(-accel kvm -cpu host) ;;
-	tcg) machine+=(-accel "tcg,thread=multi,tb-size=128" -cpu max) ;;
-	esac
-	# shellcheck disable=SC2054
-	machine+=(
-		-kernel "$image/kernel" -initrd "$image/initramfs" -append "console=ttyS0 quiet loglevel=3 panic=-1 net.ifnames=0 mitigations=off $(
-		)NODE_NAME=$name NODE_ADDRESS=$address/24 NODE_BACKEND=$(backend "$name") AGENT_SERVER=192.0.2.1:$AGENT_PORT"
-		-device virtio-rng-pci -monitor "unix:$dir/monitor.sock,server=on,wait=off"
-		-chardev "socket,id=serial,path=$dir/console.sock,server=on,wait=off,logfile=$dir/console.log,logappend=on" -serial chardev:serial
-		-device virtio-serial-pci,max_ports=$((consoles + 1))
-	)
-	for ((port = 0; port < consoles; port++)); do
-		machine+=(-chardev "socket,id=c$port,path=$dir/commands$port.sock,server=on,wait=off" -device "virtconsole,chardev=c$port")
-	done
-	for port in 0 1 2 3; do
-		tap=$name-$port
-		((port)) || tap=$name-m
-		machine+=(-netdev "tap,id=n$port,ifname=$tap,script=no,downscript=no"
-			-device "virtio-net-pci,netdev=n$port,mac=$(printf '52:54:00:00:%02x:%02x' "$(number "$name")" "$port")")
-	done
-	# What the guest has handed to QEMU is in this machine's files, whatever happens to QEMU: no need to sync it.
-	for drive in "$image/root.sqfs,readonly=on" "$programs,readonly=on" "$dir/disk,cache=unsafe"; do
-		machine+=(-drive "if=virtio,format=raw,file=$drive")
 	done
 }
 
@@ -99,9 +69,7 @@ boot() {
 	fi
 	cp "$programs.stamp" "$dir/"
 	taps
-	machine
-	launch "$dir/pid" "$dir/log" nsenter --net="/run/netns/$hub" "${qemu[@]}" "${machine[@]}"
-	await "$(patiently 10)" "QEMU of $name, see $dir/log" test -S "$dir/commands0.sock"
+	start_machine
 	# The request waits in the console until the node reads it.
 	limited "$(patiently 300)" "$name to boot, see $dir/console.log" "${BASH_SOURCE[0]}" exec "$name" \
 		bash -c 'until [[ -e /run/node-is-up ]]; do sleep 0.1; done'
@@ -145,7 +113,7 @@ run() {
 	free_console
 	tag=$(</proc/sys/kernel/random/uuid)
 	# Whatever ends this script ends the pipe, and with that socat.
-	coproc channel { exec socat - "UNIX-CONNECT:$dir/commands$console.sock"; }
+	coproc channel { exec socat - "$(terminal "commands$console")"; }
 	printf '\n%s %s %s\n' "$tag" "$(base64 -w0 <<<"${*@Q}")" "$given" >&"${channel[1]}"
 	answer=$(grep -a -m 1 "^answer $tag " <&"${channel[0]}") || { echo "vm: $name has ended meanwhile" >&2; return 255; }
 	# shellcheck disable=SC2154
@@ -165,8 +133,12 @@ shut_down() {
 gone() { ! alive "$dir/pid"; }
 
 power_off() {
-	end "$dir/pid" KILL
-	rm -f "$dir"/*.sock "$dir/ready"
+	local process
+	end_session "$dir/pid" KILL
+	for process in "$dir"/*.terminal; do
+		end "$process"
+	done
+	rm -rf "$dir"/*.sock "$dir/uml" "$dir/ready"
 }
 
 take_away() {
@@ -190,7 +162,7 @@ exec)
 console)
 	alive "$dir/pid" || { echo "vm: $name does not run" >&2; exit 1; }
 	echo "Ctrl-] leaves; Enter shows the shell"
-	socat -,raw,echo=0,escape=0x1d "UNIX-CONNECT:$dir/console.sock"
+	socat -,raw,echo=0,escape=0x1d "$(terminal shell)"
 	;;
 reboot)
 	shut_down

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes what the nodes boot: root.sh WORK OUT NETWORK-MANAGER-TARBALL. In OUT are then kernel, initramfs and root.sqfs: Debian with
+# Makes what the nodes boot: root.sh WORK OUT NETWORK-MANAGER-TARBALL. In OUT are then kernel, initramfs, busybox and root.sqfs: Debian with
 # a whole kernel, NetworkManager, Open vSwitch and what shows and sets networks.
 set -euo pipefail
 work=$1 out=$2 network_manager=$3
@@ -59,6 +59,7 @@ make_initramfs() {
 	rm -rf "$initramfs"
 	mkdir -p "$initramfs"/{bin,dev,proc,modules,image,disk,root}
 	cp "$root/usr/bin/busybox" "$initramfs/bin/"
+	cp "$root/usr/bin/busybox" "$out/"
 	install -m 755 "$here/guest/initramfs.sh" "$initramfs/init"
 	while read -r kind path _; do
 		[[ $kind == insmod ]] || continue

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The first process of a virtual machine: starts what a node has, keeps the agent running, and ends it all when it gets SIGTERM.
-# The kernel's command line says, as environment, which node it is: NODE_NAME, NODE_ADDRESS, NODE_BACKEND, NODE_ZONE, AGENT_SERVER.
+# The kernel's command line says, as environment, which node it is: NODE_NAME, NODE_ADDRESS, NODE_BACKEND, NODE_ZONE, AGENT_SERVER,
+# and which terminals it has: NODE_CONSOLES begins the names of those for commands, NODE_SHELL is the one of node.sh console.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb
 keys=/usr/local/etc/nmstate
 
@@ -51,7 +52,8 @@ first_boot() {
 
 # The links come in the order of their PCI slots.
 links() {
-	modprobe virtio_net
+	modprobe -q virtio_net
+	modprobe -q ipv6
 	ip link set lo up
 	ip link set eth0 name mgmt0
 }
@@ -122,7 +124,7 @@ say "starting"
 hostname "$(</etc/hostname)"
 links
 for console in 0 1 2 3; do
-	setsid serve-commands "/dev/hvc$console" &
+	setsid serve-commands "/dev/$NODE_CONSOLES$console" &
 done
 case $NODE_BACKEND in
 networkmanager) with_network_manager ;;
@@ -137,7 +139,7 @@ trap shut_down TERM
 say "up"
 # A shell for node.sh console; while it is waited for, SIGTERM is heard.
 while true; do
-	setsid -c bash </dev/console >/dev/console 2>&1 &
+	setsid -c bash <"/dev/$NODE_SHELL" >"/dev/$NODE_SHELL" 2>&1 &
 	wait $!
 	sleep 1
 done

@@ -11,8 +11,10 @@ $b grep -qw NODE_PROBE /proc/cmdline && $b reboot -f
 for module in $($b ls /modules | $b sort -n); do
 	$b insmod "/modules/$module"
 done
-$b mount -t squashfs -o ro /dev/vda /image
-$b mount -t ext4 /dev/vdc /disk
+drive=/dev/vd
+[ -b /dev/ubda ] && drive=/dev/ubd # in User-mode Linux
+$b mount -t squashfs -o ro "${drive}a" /image
+$b mount -t ext4 "${drive}c" /disk
 $b mkdir -p /disk/upper /disk/work
 $b mount -t overlay -o lowerdir=/image,upperdir=/disk/upper,workdir=/disk/work root /root
 $b mkdir -p /root/disk
@@ -22,7 +24,12 @@ if [ ! -d /disk/var ]; then
 fi
 $b mount --bind /disk/var /root/var
 $b mount --move /disk /root/disk
-$b mount -t squashfs -o ro /dev/vdb /root/usr/local
+$b mount -t squashfs -o ro "${drive}b" /root/usr/local
+if [ -b /dev/ubdd ]; then # the modules of another kernel than the image's
+	modules=/root/usr/lib/modules/$($b uname -r)
+	$b mkdir -p "$modules"
+	$b mount -t squashfs -o ro /dev/ubdd "$modules"
+fi
 $b mount --move /dev /root/dev
 $b umount /proc
 exec $b switch_root /root /usr/local/sbin/init
