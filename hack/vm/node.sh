@@ -149,7 +149,8 @@ take_away() {
 			in_hub ip link del "$name-$port" 2>/dev/null || true
 		done
 	fi
-	rm -rf "$dir"
+	# Another node of its name has another key.
+	rm -rf "$dir" "$DEMO_DIR/state/nodes/$name.json"
 }
 
 case $command in
