@@ -100,7 +100,7 @@ func (m networkManager) apply(ctx context.Context, w *worker, p *plan, desired [
 	var refused *nmstate.Error
 	switch isRefused := errors.As(err, &refused); {
 	case err != nil && (undo.IsAway(readErr) || readErr == nil && now.Owner != p.Before.Manager.Owner):
-		return noCheckpoint, failure(v1alpha1.ReasonCheckpointLost, "NetworkManager has ended while the change was applied: %s", p.scrub(err.Error()))
+		return noCheckpoint, failure(v1alpha1.ReasonCheckpointLost, "NetworkManager has ended while the change was applied: %s", p.translate(err))
 	case isRefused && reply.Checkpoint == "":
 		return noCheckpoint, err
 	case err != nil || readErr != nil || reply.Checkpoint == "":
