@@ -23,6 +23,11 @@ mounts() {
 		cat "/proc/sys/$setting" >"$node/settings/${setting//\//.}"
 		mount --bind "$node/settings/${setting//\//.}" "/proc/sys/$setting"
 	done
+	# The kubelet does not start where the speed of the processor is not told, as by User-mode Linux.
+	if [[ $(uname -m) == x86_64 ]] && ! grep -q '^cpu MHz' /proc/cpuinfo; then
+		(cat /proc/cpuinfo; echo 'cpu MHz : 1000.000') >"$node/settings/cpuinfo"
+		mount --bind "$node/settings/cpuinfo" /proc/cpuinfo
+	fi
 	control_groups
 	mount --make-rshared / # what is mounted into pods reaches them, and back
 }

@@ -42,7 +42,7 @@ grep -q '[0-9]$' <<<"$limits"
 hack/cluster/check.sh
 say "the cluster has passed its check"
 systemctl daemon-reload # systemd looks at all groups then
-kubectl wait --for=condition=Ready node/node01 --timeout=60s
+kubectl wait --for=condition=Ready node/node01 --timeout="$DEPLOY_TIMEOUT"
 
 hack/cluster/down.sh
 [[ ! -e $groups ]]
