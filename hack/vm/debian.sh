@@ -21,6 +21,7 @@ mkdir -p "$out" "$root/project" "$root/usr/lib/modules"
 mv "$root/usr/bin/linux.uml" "$out/kernel"
 mv "$root"/usr/lib/uml/modules/* "$root/usr/lib/modules/"
 echo debian >"$root/etc/hostname"
+printf '%s\n' '127.0.0.1 localhost debian' '::1 localhost' >"$root/etc/hosts" # containerd wants it for pods in the node's network
 echo ipv6 >"$root/etc/modules-load.d/ipv6.conf" # elsewhere it is a part of the kernel
 printf '/dev/%s %s ext4 defaults 0 0\n' ubda / ubdb /project >"$root/etc/fstab"
 cat >"$root/etc/systemd/system/project.service" <<-'UNIT'
