@@ -41,6 +41,10 @@ cat >"$root/etc/systemd/system/project.service" <<-'UNIT'
 	[Install]
 	WantedBy=multi-user.target
 UNIT
+# Debian's iptables makes rules of nftables, which this kernel has not for IPv4.
+for program in iptables ip6tables; do
+	chroot "$root" update-alternatives --set "$program" "/usr/sbin/$program-legacy" >/dev/null
+done
 chroot "$root" systemctl enable --quiet project.service
 chroot "$root" systemctl mask --quiet getty.target # the consoles lead nowhere
 rm -rf "${root:?}"/{boot,var/cache/apt,var/lib/apt/lists}/*
