@@ -49,6 +49,7 @@ var neededFor = []struct {
 	{[]string{"ethernet", "duplex"}, "NetworkManager"},
 	{[]string{"ethernet", "auto-negotiation"}, "NetworkManager"},
 	{[]string{"ethtool", "fec"}, "NetworkManager"},
+	{[]string{"description"}, "NetworkManager, which keeps it"},
 	{[]string{"dispatch"}, "NetworkManager, which runs the scripts"},
 	{[]string{"lldp", "enabled"}, "NetworkManager, which listens for LLDP"},
 	{[]string{"mptcp"}, "NetworkManager"},

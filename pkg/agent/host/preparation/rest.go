@@ -17,6 +17,8 @@ limitations under the License.
 package preparation
 
 import (
+	"slices"
+
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
@@ -60,8 +62,93 @@ func (p *planner) rest() (rest, apart []byte, err error) {
 		}
 		delete(state, "routes")
 	}
+	if p.identifies() {
+		state = tree.Object(p.renamed(state))
+		if apart != nil {
+			if apart, err = tree.Encode(p.renamed(map[string]any{"routes": p.desired["routes"]})); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
 	rest, err = tree.Encode(state)
 	return rest, apart, err
+}
+
+// identifies tells whether an interface of the desired state is meant by its address. Then libnmstate is given the kernel's
+// names: it would look for the state's name as the name of a profile, which only NetworkManager keeps.
+func (p *planner) identifies() bool {
+	for _, e := range p.entries {
+		if p.identified(e.fields) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// references are the fields that name an interface.
+var references = []string{"controller", "base-iface", "next-hop-interface", "vrf-name", "port1", "port2", "interlink", "copy-mac-from", "iif", "primary", "peer"}
+
+// renamed returns a part of a state with the kernel's names of interfaces.
+func (p *planner) renamed(node any) any {
+	switch node := node.(type) {
+	case map[string]any:
+		fields := map[string]any{}
+		for key, value := range node {
+			name, isText := value.(string)
+			switch {
+			case isText && slices.Contains(references, key):
+				fields[key] = p.name(name)
+			case key == "port" || key == "ports" || key == "ports-config":
+				fields[key] = p.renamedPorts(value)
+			case key == "interfaces":
+				fields[key] = p.renamedInterfaces(tree.Items(value))
+			default:
+				fields[key] = p.renamed(value)
+			}
+		}
+		return fields
+	case []any:
+		list := make([]any, 0, len(node))
+		for _, item := range node {
+			list = append(list, p.renamed(item))
+		}
+		return list
+	}
+	return node
+}
+
+func (p *planner) renamedInterfaces(items []any) []any {
+	list := make([]any, 0, len(items))
+	for _, item := range items {
+		fields := tree.Object(p.renamed(item))
+		if p.identified(tree.Object(item)) != "" {
+			fields["name"] = p.nameFor(tree.Object(item))
+			delete(fields, "identifier")
+			delete(fields, "profile-name")
+		}
+		list = append(list, fields)
+	}
+	return list
+}
+
+func (p *planner) renamedPorts(value any) any {
+	items, isList := value.([]any)
+	if !isList {
+		return value
+	}
+	list := make([]any, 0, len(items))
+	for _, item := range items {
+		if name, isText := item.(string); isText {
+			list = append(list, p.name(name))
+			continue
+		}
+		fields := tree.Object(p.renamed(item))
+		if name := tree.StringAt(fields, "name"); name != "" {
+			fields["name"] = p.name(name)
+		}
+		list = append(list, fields)
+	}
+	return list
 }
 
 // isLeftOut tells whether libnmstate is not to be asked for an interface.

@@ -21,6 +21,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -48,7 +49,7 @@ const quietLooks = 8
 // restores only what NetworkManager has configured.
 func (s *snapshot) restore(ctx context.Context, apply Apply) {
 	for _, step := range []func(context.Context, *snapshot, Apply) error{
-		s.removeLinks, s.makeLinks, s.mendLinks, s.mendFiles, s.mendAddresses, s.mendRoutes, s.mendRules,
+		s.removeLinks, s.makeLinks, s.mendLinks, s.mendLinks, s.mendFiles, s.mendAddresses, s.mendRoutes, s.mendRules,
 	} {
 		now, err := s.lookAgain()
 		if err == nil {
@@ -104,10 +105,16 @@ func (s *snapshot) settle(ctx context.Context) {
 	}
 }
 
-// removeLinks removes the links that were not there.
+// removeLinks removes the links that were not there, and those that can become what they were only if they are made again.
 func (s *snapshot) removeLinks(_ context.Context, now *snapshot, _ Apply) error {
 	var errs []error
-	for name := range surplus(s.links, now.links) {
+	gone := surplus(s.links, now.links)
+	for name, is := range now.links {
+		if was, there := s.links[name]; there && !is.Detail.canStay(was.Detail) {
+			gone[name] = is
+		}
+	}
+	for name := range gone {
 		l, err := netlink.LinkByName(name)
 		if errors.As(err, &netlink.LinkNotFoundError{}) {
 			continue // the other end of a veth that was removed
@@ -122,13 +129,17 @@ func (s *snapshot) removeLinks(_ context.Context, now *snapshot, _ Apply) error 
 	return errors.Join(errs...)
 }
 
-// makeLinks makes the links again that are gone, by nmstate, which knows how
-// each kind is made.
+// makeLinks makes the links again that are gone: as they were where their details are noted, else by nmstate, which knows
+// how each kind is made.
 func (s *snapshot) makeLinks(ctx context.Context, now *snapshot, apply Apply) error {
-	missing := owed(s, now, s.links, now.links)
+	missing, failed := s.remake(owed(s, now, s.links, now.links))
 	if len(missing) == 0 {
-		return nil
+		return failed
 	}
+	return errors.Join(failed, s.makeByState(ctx, missing, apply))
+}
+
+func (s *snapshot) makeByState(ctx context.Context, missing map[string]link, apply Apply) error {
 	root, err := tree.Decode(s.full)
 	if err != nil {
 		return err
@@ -160,12 +171,15 @@ func (s *snapshot) makeLinks(ctx context.Context, now *snapshot, apply Apply) er
 // mendLinks sets what is different of the links that are there.
 func (s *snapshot) mendLinks(_ context.Context, now *snapshot, _ Apply) error {
 	var errs []error
-	for name, was := range s.links {
+	// What stands on others, and what names others, comes later. The second time a bond has its ports.
+	names := slices.SortedFunc(maps.Keys(s.links), func(a, b string) int { return s.indexes[a] - s.indexes[b] })
+	for _, name := range names {
+		was := s.links[name]
 		is, there := now.links[name]
 		if !there || is.same(was) {
 			continue
 		}
-		if err := mendLink(name, is, was); err != nil {
+		if err := errors.Join(mendLink(name, is, was), mendDetail(name, was.Detail)); err != nil {
 			errs = append(errs, fmt.Errorf("putting link %s back: %w", name, err))
 		}
 	}
@@ -180,6 +194,10 @@ func mendLink(name string, is, was link) error {
 	var errs []error
 	if is.Master != was.Master {
 		errs = append(errs, setMaster(l, was.Master))
+		if l, err = netlink.LinkByName(name); err != nil { // its controller may have set it up or down
+			return err
+		}
+		is.Up = l.Attrs().Flags&unix.IFF_UP != 0
 	}
 	if is.MTU != was.MTU {
 		errs = append(errs, netlink.LinkSetMTU(l, was.MTU))
@@ -218,6 +236,11 @@ func setMaster(l netlink.Link, master string) error {
 	m, err := netlink.LinkByName(master)
 	if err != nil {
 		return err
+	}
+	if m.Type() == "bond" { // takes no links that are up
+		if err := netlink.LinkSetDown(l); err != nil {
+			return err
+		}
 	}
 	return netlink.LinkSetMaster(l, m)
 }

@@ -63,6 +63,8 @@ type link struct {
 	Master string `json:"master,omitempty"`
 	// Aliases are the alternative names, sorted.
 	Aliases string `json:"aliases,omitempty"`
+	// Detail is what is peculiar to the link's kind; nil where it is not noted.
+	Detail *detail `json:"detail,omitempty"`
 }
 
 func (l link) ownedBy() owner { return l.Owner }
@@ -71,8 +73,9 @@ func (l link) over() []string { return []string{l.Name} }
 // same tells whether two links are the same to the state; a pod may have begun or
 // ended meanwhile.
 func (l link) same(other link) bool {
-	other.Owner = l.Owner
-	return l == other
+	alike := l.Detail.same(other.Detail)
+	l.Detail, other.Detail, other.Owner = nil, nil, l.Owner
+	return alike && l == other
 }
 
 // route is one route and the links that it and its next hops go over, by name: a
@@ -134,7 +137,7 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 		}
 		s.links[a.Name], s.indexes[a.Name], s.controllers[a.Name] = noted, a.Index, a.MasterIndex
 	}
-	if err := errors.Join(s.noteAddresses(links), s.noteRoutes(names), s.noteRules(), s.noteFiles()); err != nil {
+	if err := errors.Join(s.noteDetails(), s.noteAddresses(links), s.noteRoutes(names), s.noteRules(), s.noteFiles()); err != nil {
 		return nil, err
 	}
 	if in.hostname {
