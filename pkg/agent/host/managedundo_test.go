@@ -197,22 +197,31 @@ func TestManagedRollbackLeavesLinksOfOthersAlone(t *testing.T) {
 		netns.Run(t, "timeout", "60", "sh", "-c", "until nmcli -t -f DEVICE,STATE device | grep -qxF '"+want+"'; do sleep 0.1; done")
 	}
 	state("p0:connected (externally)")
-	if _, err := h.Barrier(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	before := managedPicture(t)
-	obj, err := h.Apply(t.Context(), confirmed(t, h, address(83), v1alpha1.ConfirmManually, time.Minute))
-	if err != nil {
-		t.Fatal(err)
-	}
-	netns.Run(t, "ip", "link", "set", "p1", "down")
-	state("p0:unavailable")
-	if _, err := h.Decide(t.Context(), agent.Decision{Transaction: obj.Status.LastApply.ID, User: "admin"}); err != nil {
-		t.Error(err)
-	}
-	state("p0:connected (externally)")
-	netns.Run(t, "ip", "link", "set", "p1", "up")
-	if now := managedPicture(t); strings.ReplaceAll(now, " linkdown", "") != before {
-		t.Errorf("the node is not as before:\n%s", changed(before, now))
+	for _, seen := range []string{"connected (externally)", "disconnected"} {
+		if _, err := h.Barrier(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		before := managedPicture(t)
+		obj, err := h.Apply(t.Context(), confirmed(t, h, address(83), v1alpha1.ConfirmManually, time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		netns.Run(t, "ip", "link", "set", "p1", "down")
+		state("p0:unavailable")
+		if _, err := h.Decide(t.Context(), agent.Decision{Transaction: obj.Status.LastApply.ID, User: "admin"}); err != nil {
+			t.Error(err)
+		}
+		netns.Run(t, "ip", "link", "set", "p1", "up")
+		if now := managedPicture(t); strings.ReplaceAll(now, " linkdown", "") != before {
+			t.Errorf("%s: the node is not as before:\n%s", seen, changed(before, now))
+		}
+		// After another outage NetworkManager says that it has disconnected the link.
+		netns.Run(t, "ip", "link", "set", "p1", "down")
+		state("p0:unavailable")
+		netns.Run(t, "ip", "link", "set", "p1", "up")
+		state("p0:disconnected")
+		if now := managedPicture(t); strings.ReplaceAll(now, " linkdown", "") != before {
+			t.Errorf("%s: the node is not as before after an outage:\n%s", seen, changed(before, now))
+		}
 	}
 }

@@ -381,7 +381,7 @@ func addBefores(f *testing.F) {
 	cleanRich(f)
 	for _, text := range []string{
 		`{"version":1,"scope":{"managed":true,"dns":true,"hostname":true},"manager":{"globalDNS":"{\"searches\": <[\"a\"]>}"}}`,
-		`{"version":1,"scope":{"managed":true},"manager":{},"outside":{"profiles":{"a":"lo"},"before":{"version":1,"scope":{"managed":true,"links":{"lo":true}},"manager":{"known":["b"]}}}}`,
+		`{"version":1,"scope":{"managed":true},"manager":{},"outside":{"links":{"lo":true},"before":{"version":1,"scope":{"managed":true,"links":{"lo":true}},"manager":{"known":["b"]}}}}`,
 		`{"version":1,"scope":{"links":{"lo":true},"routes":[{"state":"absent","destination":"::/0","table-id":"7"}],"rules":[{"fwmark":"0x7"}]}}`,
 		`{"version":1,"scope":{"all":true},"links":{"lo":{"name":"lo","master":"x","mtu":9,"mac":"02:00:00:00:00:01","aliases":"a b"}}}`,
 		`{"version":1,"scope":{"all":true},"routes":{"r":{"Dst":"198.18.0.0/24","Encap":{"SEG6":{"Segments":["::1"]}},"Link":"lo","Table":9}}}`,

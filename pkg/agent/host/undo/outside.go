@@ -25,15 +25,17 @@ import (
 	"strings"
 
 	"github.com/godbus/dbus/v5"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // outside is what is outside of a change's scope, and what a rollback of NetworkManager may take over all the same: the links that
-// others have configured, for each of which NetworkManager has made up a profile. If such a link loses its carrier during the change,
-// NetworkManager forgets this profile. The rollback then makes a real one of it, without what NetworkManager did not configure, and
-// when the link loses its carrier the next time, NetworkManager takes all of the link's addresses away.
+// others have configured. NetworkManager makes up a profile for each, and forgets it if the link loses its carrier. A rollback then
+// makes a real profile of it, without what NetworkManager did not configure, and when the link loses its carrier the next time,
+// NetworkManager takes all of the link's addresses away.
 type outside struct {
-	// Profiles are the links' names, by the UUIDs of the profiles that NetworkManager has made up.
-	Profiles map[string]string `json:"profiles"`
+	// Links are the links' names.
+	Links map[string]bool `json:"links"`
 	// Before is these links as they were.
 	Before *Before `json:"before"`
 }
@@ -41,25 +43,24 @@ type outside struct {
 // noteOutside notes the links outside of the scope that NetworkManager may take over; nil if there are none. known are the UUIDs
 // of all profiles but those that NetworkManager has made up.
 func noteOutside(ctx context.Context, in scope, known []string) (*outside, error) {
-	profiles, err := madeUp(ctx)
+	uses, err := readUses(ctx)
 	if err != nil {
 		return nil, err
 	}
 	links := map[string]bool{}
-	maps.DeleteFunc(profiles, func(_, link string) bool {
-		if !in.has(link) {
-			links[link] = true
+	for name, use := range uses {
+		if !in.has(name) && use.isManaged && (use.profile == "" || use.isExternal) {
+			links[name] = true
 		}
-		return in.has(link)
-	})
-	if len(profiles) == 0 {
+	}
+	if len(links) == 0 {
 		return nil, nil
 	}
 	was, err := takeSnapshot(scope{links: links, meant: map[string]bool{}, managed: true}, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &outside{profiles, &Before{was: was, Manager: Manager{GlobalDNS: map[string]dbus.Variant{}, known: known}}}, nil
+	return &outside{links, &Before{was: was, Manager: Manager{GlobalDNS: map[string]dbus.Variant{}, known: known}}}, nil
 }
 
 // restore gives the links back to others that NetworkManager has taken over, with all that they had. It returns what could not
@@ -68,9 +69,21 @@ func (o *outside) restore(ctx context.Context, apply Apply) (leftover string) {
 	if o == nil {
 		return ""
 	}
-	taken, err := o.takenOver(ctx)
+	uses, err := readUses(ctx)
 	if err != nil {
 		return fmt.Sprintf("whether NetworkManager has taken links over: %v", err)
+	}
+	taken := map[string]bool{}
+	for name := range o.Links {
+		if uses[name].isMadeByRollback(name) && o.Before.Manager.isNew(uses[name].profile) {
+			taken[name] = true
+		} else if uses[name].profile == "" && o.isAtRisk(name) {
+			// NetworkManager has deactivated the link, and from then on takes addresses away that it has not made.
+			if err := forget(ctx, uses[name].path); err != nil {
+				return fmt.Sprintf("giving link %s back that NetworkManager has taken over: %v", name, err)
+			}
+			taken[name] = true
+		}
 	}
 	if len(taken) == 0 {
 		return ""
@@ -78,33 +91,29 @@ func (o *outside) restore(ctx context.Context, apply Apply) (leftover string) {
 	return o.Before.only(taken).Restore(ctx, apply)
 }
 
-// takenOver returns the links for which NetworkManager has a real profile now.
-func (o *outside) takenOver(ctx context.Context) (links map[string]bool, err error) {
+// forget makes NetworkManager forget what it knows of a device: it looks at the device again as if it were new.
+func forget(ctx context.Context, path dbus.ObjectPath) error {
 	ctx, cancel := context.WithTimeout(ctx, managerTimeout)
 	defer cancel()
-	links = map[string]bool{}
-	err = askNetworkManager(ctx, func(bus *dbus.Conn, _ dbus.BusObject) error {
-		for uuid, link := range o.Profiles {
-			var path dbus.ObjectPath
-			var flags uint32
-			err := bus.Object(NetworkManagerName, settingsPath).CallWithContext(ctx, settingsInterface+".GetConnectionByUuid", 0, uuid).Store(&path)
-			if err == nil {
-				err = bus.Object(NetworkManagerName, path).StoreProperty(connectionInterface+".Flags", &flags)
-			}
-			var refusal dbus.Error
-			if errors.As(err, &refusal) {
-				continue // NetworkManager does not have it any more
-			}
-			if err != nil {
-				return err
-			}
-			if flags&(isGenerated|isVolatile|isExternal) == 0 {
-				links[link] = true
-			}
-		}
-		return nil
+	return askNetworkManager(ctx, func(bus *dbus.Conn, _ dbus.BusObject) error {
+		device := bus.Object(NetworkManagerName, path)
+		return errors.Join(device.SetProperty(deviceInterface+".Managed", dbus.MakeVariant(false)),
+			device.SetProperty(deviceInterface+".Managed", dbus.MakeVariant(true)))
 	})
-	return links, err
+}
+
+// isAtRisk tells whether NetworkManager may take the link over.
+func (o *outside) isAtRisk(name string) bool {
+	l, err := netlink.LinkByName(name)
+	if err != nil || l.Attrs().RawFlags&unix.IFF_LOWER_UP != 0 {
+		return false
+	}
+	for _, noted := range o.Before.was.addresses {
+		if noted.link == name && slices.ContainsFunc(noted.list, func(one netlink.Addr) bool { return noted.ownerOf(one) != kernels }) {
+			return true
+		}
+	}
+	return false
 }
 
 // only returns a Before of some of the links.
@@ -121,46 +130,82 @@ func (b *Before) only(links map[string]bool) *Before {
 	return &Before{was: was, Manager: Manager{GlobalDNS: map[string]dbus.Variant{}, known: b.Manager.known}}
 }
 
-// stateIsExternal is the flag (NMActivationStateFlags) of an active profile that NetworkManager has made up because others have
-// configured the link.
-const stateIsExternal = 0x80
+// use is what NetworkManager uses a link for.
+type use struct {
+	// isManaged tells that NetworkManager may activate a profile on the link, isExternal that the profile that is active there
+	// is made up because others have configured the link.
+	isManaged, isExternal bool
+	// profile is the UUID of the profile that is active, name its name; both are "" if none is. isAutomatic tells that NetworkManager
+	// activates it by itself. path is the device's.
+	profile, name string
+	isAutomatic   bool
+	path          dbus.ObjectPath
+}
 
-// madeUp returns the links' names by the UUIDs of such profiles.
-func madeUp(ctx context.Context) (map[string]string, error) {
+// isMadeByRollback tells whether the profile is like those that NetworkManager makes up, but a real one.
+func (u use) isMadeByRollback(link string) bool {
+	return u.profile != "" && !u.isExternal && !u.isAutomatic && u.name == link
+}
+
+// readUses returns what NetworkManager uses each link for.
+func readUses(ctx context.Context) (map[string]use, error) {
 	ctx, cancel := context.WithTimeout(ctx, managerTimeout)
 	defer cancel()
-	found := map[string]string{}
+	found := map[string]use{}
 	err := askNetworkManager(ctx, func(bus *dbus.Conn, manager dbus.BusObject) error {
-		var active []dbus.ObjectPath
-		if err := manager.StoreProperty(NetworkManagerName+".ActiveConnections", &active); err != nil {
+		var devices []dbus.ObjectPath
+		if err := manager.CallWithContext(ctx, NetworkManagerName+".GetDevices", 0).Store(&devices); err != nil {
 			return err
 		}
-		var pending []*dbus.Call
-		for _, path := range active {
-			pending = append(pending, bus.Object(NetworkManagerName, path).GoWithContext(ctx, "org.freedesktop.DBus.Properties.GetAll", 0,
-				make(chan *dbus.Call, 1), activeInterface))
+		active := map[dbus.ObjectPath]string{}
+		for path, device := range propertiesOf(ctx, bus, devices, deviceInterface) {
+			name, uses := textOf(device["Interface"]), pathOf(device["ActiveConnection"])
+			isManaged, _ := device["Managed"].Value().(bool)
+			if found[name] = (use{isManaged: isManaged, path: path}); len(uses) > 1 {
+				active[uses] = name
+			}
 		}
-		for _, call := range pending {
-			var properties map[string]dbus.Variant
-			if (<-call.Done).Store(&properties) != nil {
-				continue // it has gone meanwhile
+		const stateIsExternal = 0x80 // NMActivationStateFlags
+		for path, one := range propertiesOf(ctx, bus, slices.Collect(maps.Keys(active)), activeInterface) {
+			used := found[active[path]]
+			flags, _ := one["StateFlags"].Value().(uint32)
+			used.isExternal, used.profile, used.name = flags&stateIsExternal != 0, textOf(one["Uuid"]), textOf(one["Id"])
+			if !used.isExternal {
+				var is settings
+				_ = bus.Object(NetworkManagerName, pathOf(one["Connection"])).CallWithContext(ctx, connectionInterface+".GetSettings", 0).Store(&is)
+				no, isSet := is["connection"]["autoconnect"].Value().(bool)
+				used.isAutomatic = !isSet || no
 			}
-			flags, _ := properties["StateFlags"].Value().(uint32)
-			devices, _ := properties["Devices"].Value().([]dbus.ObjectPath)
-			if flags&stateIsExternal == 0 || len(devices) == 0 {
-				continue
-			}
-			var name string
-			if bus.Object(NetworkManagerName, devices[0]).StoreProperty(deviceInterface+".Interface", &name) == nil && name != "" {
-				found[textOf(properties["Uuid"])] = name
-			}
+			found[active[path]] = used
 		}
 		return ctx.Err()
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading NetworkManager's active profiles: %w", err)
+		return nil, fmt.Errorf("reading what NetworkManager uses links for: %w", err)
 	}
 	return found, nil
+}
+
+// propertiesOf returns the properties of NetworkManager's objects, which are asked at the same time. An object that cannot be
+// asked has gone.
+func propertiesOf(ctx context.Context, bus *dbus.Conn, paths []dbus.ObjectPath, of string) map[dbus.ObjectPath]map[string]dbus.Variant {
+	pending := map[dbus.ObjectPath]*dbus.Call{}
+	for _, path := range paths {
+		pending[path] = bus.Object(NetworkManagerName, path).GoWithContext(ctx, "org.freedesktop.DBus.Properties.GetAll", 0, make(chan *dbus.Call, 1), of)
+	}
+	found := map[dbus.ObjectPath]map[string]dbus.Variant{}
+	for path, call := range pending {
+		var properties map[string]dbus.Variant
+		if (<-call.Done).Store(&properties) == nil {
+			found[path] = properties
+		}
+	}
+	return found
+}
+
+func pathOf(value dbus.Variant) dbus.ObjectPath {
+	path, _ := value.Value().(dbus.ObjectPath)
+	return path
 }
 
 // joined joins what is left, without what is empty.
