@@ -107,17 +107,19 @@ free_console() {
 
 # run runs a command in the node, with standard input if it is told to: guest/serve-commands.sh answers.
 run() {
-	local console lock tag answer status out err given=
+	local console lock pipe tag answer status out err given=
 	alive "$dir/pid" || { echo "vm: $name does not run" >&2; return 255; }
 	[[ $input == no ]] || given=$(base64 -w0)
 	free_console
 	tag=$(</proc/sys/kernel/random/uuid)
-	# Whatever ends this script ends the pipe, and with that socat.
+	# Whatever ends this script ends the pipe, and with that socat: nobody else may have the pipe open, nor the lock.
 	coproc channel { exec socat - "$(terminal "commands$console")"; }
 	printf '\n%s %s %s\n' "$tag" "$(base64 -w0 <<<"${*@Q}")" "$given" >&"${channel[1]}"
-	answer=$(grep -a -m 1 "^answer $tag " <&"${channel[0]}") || { echo "vm: $name has ended meanwhile" >&2; return 255; }
+	pipe=${channel[1]}
+	answer=$(exec {pipe}>&- {lock}>&- && exec grep -a -m 1 "^answer $tag " <&"${channel[0]}") || { echo "vm: $name has ended meanwhile" >&2; return 255; }
 	# shellcheck disable=SC2154
 	kill "$channel_PID" 2>/dev/null || true
+	exec {lock}>&-
 	read -r _ _ status out err <<<"$answer"
 	base64 -d <<<"${out#:}"
 	base64 -d <<<"${err#:}" >&2
