@@ -1,0 +1,171 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package preparation
+
+import (
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
+)
+
+// current is the network that the cases start from, as nmstate shows it.
+const current = `
+interfaces:
+- {name: eth1, type: ethernet, state: up, mtu: 1500, mac-address: '02:00:00:00:00:01', permanent-mac-address: '02:00:00:00:00:01', alt-names: [{name: port-a}]}
+- {name: eth2, type: ethernet, state: up, mtu: 1500, mac-address: '02:00:00:00:00:02'}
+- {name: bond0, type: bond, state: up, link-aggregation: {mode: balance-xor, port: [eth3]}, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
+- {name: eth3, type: ethernet, state: up, controller: bond0}
+- {name: v5, type: vlan, state: up, vlan: {base-iface: eth1, id: 5}, ipv4: {enabled: true, address: [{ip: 198.51.100.1, prefix-length: 24}]}}
+routes:
+  config:
+  - {destination: 203.0.113.0/24, next-hop-interface: v5, next-hop-address: 198.51.100.2, metric: 7, table-id: 254}
+route-rules:
+  config:
+  - {priority: 100, ip-from: 192.0.2.0/24, route-table: 77, family: ipv4}
+`
+
+func link(index int, name, kind string, more func(*rtnetlink.Link)) rtnetlink.Link {
+	mac, _ := net.ParseMAC("02:00:00:00:00:0" + string(rune('0'+index)))
+	l := rtnetlink.Link{Index: index, Name: name, Kind: kind, Flags: unix.IFF_UP, MTU: 1500, MAC: mac}
+	if more != nil {
+		more(&l)
+	}
+	return l
+}
+
+func currentLinks() []rtnetlink.Link {
+	return []rtnetlink.Link{
+		link(1, "eth1", "", func(l *rtnetlink.Link) { l.AltNames = []string{"port-a"} }), link(2, "eth2", "", nil),
+		link(3, "eth3", "", func(l *rtnetlink.Link) { l.Controller = 4 }),
+		link(4, "bond0", "bond", func(l *rtnetlink.Link) {
+			l.Data = rtnetlink.Attributes{nl.IFLA_BOND_MODE: {2}, nl.IFLA_BOND_MIIMON: width(100, 4)}
+		}),
+		link(5, "v5", "vlan", func(l *rtnetlink.Link) {
+			l.Parent, l.Data = 1, rtnetlink.Attributes{nl.IFLA_VLAN_ID: width(5, 2), nl.IFLA_VLAN_PROTOCOL: {0x81, 0}}
+		}),
+	}
+}
+
+func asJSON(t *testing.T, text string) []byte {
+	t.Helper()
+	raw, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// TestPlan: what is there already is not done, and the order is one that the kernel takes.
+func TestPlan(t *testing.T) {
+	for _, one := range []struct{ name, desired, steps string }{
+		{"nothing", "{interfaces: []}", ""},
+		{"what is there", "{interfaces: [{name: eth1, type: ethernet, state: up, mtu: 1500, alt-names: [{name: port-a}]}, {name: bond0, type: bond, state: up, link-aggregation: {mode: '2', options: {miimon: '100'}, port: [eth3]}}]}", ""},
+		{"a VLAN over a bond that is named later", "{interfaces: [{name: b.7, type: vlan, state: up, vlan: {base-iface: b, id: 7}}, {name: b, type: bond, state: up, link-aggregation: {mode: active-backup, options: {miimon: 10, primary: eth1}, port: [eth1, eth2]}}]}",
+			"make b: bond mode=active-backup; set b: miimon=10; make b.7: vlan base-iface=b id=7; attach eth1 to b; attach eth2 to b; set b: primary=eth1; set b up; set b.7 up"},
+		{"ports by MAC address and by another name", "{interfaces: [{name: first, type: ethernet, state: up, identifier: mac-address, mac-address: '02:00:00:00:00:02'}, {name: br0, type: linux-bridge, state: up, bridge: {port: [{name: first}, {name: port-a}]}}]}",
+			"make br0: bridge; attach eth2 to br0; attach eth1 to br0; set br0 up"},
+		{"another mode of a bond", "{interfaces: [{name: bond0, type: bond, state: up, link-aggregation: {mode: active-backup}}]}",
+			"detach eth3; set bond0 down; set bond0: mode=active-backup; attach eth3 to bond0; set bond0 up; add address 192.0.2.1/24 to bond0; set eth3 up"},
+		{"another id of a VLAN", "{interfaces: [{name: v5, type: vlan, state: up, vlan: {base-iface: eth1, id: 6}}]}",
+			"remove v5; make v5: vlan base-iface=eth1 id=6; set v5 up; add address 198.51.100.1/24 to v5; add route 203.0.113.0/24 next-hop-interface=v5 next-hop-address=198.51.100.2 table-id=254 metric=7"},
+		{"a bond taken away", "{interfaces: [{name: bond0, type: bond, state: absent}]}", "remove bond0; set eth3 up"},
+		{"hardware taken away, and down", "{interfaces: [{name: eth1, type: ethernet, state: absent}, {name: eth2, type: ethernet, state: down}]}",
+			"take the controller and the addresses of eth1 away; set eth2 down"},
+		{"a rule in place of another", "{route-rules: {config: [{priority: 100, state: absent}, {ip-to: 198.51.100.0/24, route-table: 78}]}}",
+			`remove rule 100: from "192.0.2.0/24" to "null" table 77; add rule 30000: from "null" to "198.51.100.0/24" table 78`},
+		{"a route of several next hops", "{routes: {config: [{destination: 198.18.0.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.2, weight: 1}, {destination: 198.18.0.0/24, next-hop-interface: eth2, next-hop-address: 192.0.2.3, weight: 2}]}}",
+			"add route 198.18.0.0/24 next-hop-interface=eth1 next-hop-address=192.0.2.2 weight=1 198.18.0.0/24 next-hop-interface=eth2 next-hop-address=192.0.2.3 weight=2"},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			plan, err := New(asJSON(t, one.desired), asJSON(t, current), currentLinks())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var texts []string
+			for _, step := range plan.Steps {
+				texts = append(texts, step.String())
+			}
+			if got := strings.Join(texts, "; "); got != one.steps {
+				t.Errorf("the steps are\n%s\nand should be\n%s", got, one.steps)
+			}
+			if hasHops := strings.Contains(one.desired, "weight"); hasHops != (plan.Apart != nil) {
+				t.Errorf("apart: %s", plan.Apart)
+			}
+		})
+	}
+}
+
+// TestRefusals: each is by the interface's name, and says what would be needed. What holds is not refused.
+func TestRefusals(t *testing.T) {
+	root := field.NewPath("spec", "desiredState")
+	for _, one := range []struct{ desired, want string }{
+		{"{interfaces: [{name: br0, type: ovs-bridge, state: up}]}", "spec.desiredState.interfaces[name=br0].type: Forbidden: without NetworkManager this cannot be set on this node; it would need Open vSwitch"},
+		{"{interfaces: [{name: br0, type: ovs-bridge, state: absent}]}", ""},
+		{"{interfaces: [{name: eth1, type: ethernet, state: up, ethernet: {sr-iov: {total-vfs: 2}}}]}", "interfaces[name=eth1].ethernet.sr-iov"},
+		{"{interfaces: [{name: eth1, type: ethernet, state: up, ethernet: {sr-iov: {total-vfs: 0}}}]}", ""},
+		{"{interfaces: [{name: eth1, type: ethernet, state: up, 802.1x: {password: geheim}}]}", "interfaces[name=eth1].802.1x"},
+		{"{interfaces: [{name: eth1, type: ethernet, state: up, ipv4: {enabled: true, dhcp: true}}]}", "a DHCP client"},
+		{"{interfaces: [{name: eth1, type: ethernet, state: up, lldp: {enabled: false}, ipv4: {enabled: true, dhcp: false}}]}", ""},
+		{"{ovs-db: {external_ids: {a: b}}}", "spec.desiredState.ovs-db"},
+	} {
+		errs, err := Refusals(root, asJSON(t, one.desired), asJSON(t, current))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		if len(errs) > 0 {
+			text = errs.ToAggregate().Error()
+		}
+		if one.want == "" && text != "" || !strings.Contains(text, one.want) || strings.Contains(text, "geheim") {
+			t.Errorf("%s: refused with %q", one.desired, text)
+		}
+	}
+}
+
+// TestPortVLANs: without a native VLAN the bridge's default one stays.
+func TestPortVLANs(t *testing.T) {
+	for _, one := range []struct {
+		filter string
+		want   vlans
+	}{
+		{"{mode: access, tag: 7}", vlans{7: native}},
+		{"{mode: trunk, trunk-tags: [{id: 7}, {id-range: {min: 20, max: 21}}]}", vlans{1: native, 7: 0, 20: 0, 21: 0}},
+		{"{mode: trunk, tag: 9, enable-native: true, trunk-tags: [{id: '1'}]}", vlans{1: 0, 9: native}},
+		{"{}", vlans{1: native}},
+	} {
+		var filter map[string]any
+		if err := yaml.Unmarshal([]byte(one.filter), &filter); err != nil {
+			t.Fatal(err)
+		}
+		got, err := portVLANs(filter, 1)
+		if err != nil || len(got) != len(one.want) {
+			t.Errorf("%s: %v, %v", one.filter, got, err)
+		}
+		for id, flags := range one.want {
+			if is, there := got[id]; !there || is != flags {
+				t.Errorf("%s: VLAN %d has %d in %v", one.filter, id, is, got)
+			}
+		}
+	}
+}
