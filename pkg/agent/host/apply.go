@@ -244,7 +244,7 @@ func (h *Host) plan(before, after record, story v1alpha1.LastApply, addresses ma
 		planned.Previous = before.Desired.Raw
 	}
 	// The history can do without it.
-	planned.Difference, _ = differenceOf(after.Desired, h.view.state)
+	planned.Difference, _ = differenceOf(after.Desired, h.view.state, h.view.backend.name)
 	return planned, nil
 }
 

@@ -69,7 +69,7 @@ func (h *Host) Validate(ctx context.Context, change agent.Change) (*agent.Plan, 
 		if err := h.runner.Check(ctx, dry); err != nil {
 			return nil, err
 		}
-		if planned.difference, err = differenceOf(after.Desired, planned.state); err != nil {
+		if planned.difference, err = differenceOf(after.Desired, planned.state, planned.backend.name); err != nil {
 			return nil, transaction.Translate(err, dry.Desired, dry.Previous)
 		}
 	}

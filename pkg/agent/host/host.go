@@ -31,6 +31,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/preparation"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
@@ -347,14 +348,17 @@ func (h *Host) compare() {
 		return
 	}
 	var err error
-	if h.view.difference, err = differenceOf(desired, h.view.state); err != nil {
+	if h.view.difference, err = differenceOf(desired, h.view.state, h.view.backend.name); err != nil {
 		h.view.differenceError = secret.Scrub(err.Error(), desired.Raw)
 	}
 }
 
 // differenceOf returns what of a desired state does not hold in the current one.
-func differenceOf(desired *v1alpha1.State, current *state) (*v1alpha1.State, error) {
+func differenceOf(desired *v1alpha1.State, current *state, backend v1alpha1.Backend) (*v1alpha1.State, error) {
 	masked, err := secret.MaskState(desired.Raw)
+	if err == nil && backend == v1alpha1.BackendKernel {
+		masked, err = preparation.Named(masked, current.full)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ func holds(desired, current []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	missing, err := differenceOf(v1alpha1.NewState(desired), now)
+	missing, err := differenceOf(v1alpha1.NewState(desired), now, v1alpha1.BackendNetworkManager)
 	return missing == nil, err
 }
 

@@ -79,6 +79,7 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 		return nil, err
 	}
 	p.lower(ordered)
+	p.awaitTrees(ordered)
 	plan := &Plan{Steps: p.steps}
 	plan.Rest, plan.Apart, err = p.rest()
 	return plan, err

@@ -84,7 +84,7 @@ func TestPlan(t *testing.T) {
 		{"a VLAN over a bond that is named later", "{interfaces: [{name: b.7, type: vlan, state: up, vlan: {base-iface: b, id: 7}}, {name: b, type: bond, state: up, link-aggregation: {mode: active-backup, options: {miimon: 10, primary: eth1}, port: [eth1, eth2]}}]}",
 			"make b: bond mode=active-backup; set b: miimon=10; make b.7: vlan base-iface=b id=7; attach eth1 to b; attach eth2 to b; set b: primary=eth1; set b up; set b.7 up"},
 		{"ports by MAC address and by another name", "{interfaces: [{name: first, type: ethernet, state: up, identifier: mac-address, mac-address: '02:00:00:00:00:02'}, {name: br0, type: linux-bridge, state: up, bridge: {port: [{name: first}, {name: port-a}]}}]}",
-			"make br0: bridge; attach eth2 to br0; attach eth1 to br0; set br0 up"},
+			"make br0: bridge; attach eth2 to br0; attach eth1 to br0; set br0 up; await the spanning tree of br0"},
 		{"another mode of a bond", "{interfaces: [{name: bond0, type: bond, state: up, link-aggregation: {mode: active-backup}}]}",
 			"detach eth3; set bond0 down; set bond0: mode=active-backup; attach eth3 to bond0; set bond0 up; add address 192.0.2.1/24 to bond0; set eth3 up"},
 		{"another id of a VLAN", "{interfaces: [{name: v5, type: vlan, state: up, vlan: {base-iface: eth1, id: 6}}]}",

@@ -85,6 +85,19 @@ func (p *planner) identifies() bool {
 	return false
 }
 
+// Named returns a desired state with the kernel's names of the interfaces that it means by their addresses, as the kernel shows
+// them: without NetworkManager nobody keeps the state's own names.
+func Named(desired, current []byte) ([]byte, error) {
+	n, err := read(desired, current, nil)
+	if err != nil {
+		return nil, err
+	}
+	if p := (&planner{network: n}); p.identifies() {
+		return tree.Encode(p.renamed(n.desired))
+	}
+	return desired, nil
+}
+
 // references are the fields that name an interface.
 var references = []string{"controller", "base-iface", "next-hop-interface", "vrf-name", "port1", "port2", "interlink", "copy-mac-from", "iif", "primary", "peer"}
 

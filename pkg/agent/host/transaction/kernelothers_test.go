@@ -31,7 +31,7 @@ interfaces:
   bridge:
     options: {group-forward-mask: 8, mac-ageing-time: 200, multicast-snooping: false, stp: {enabled: true, hello-time: 3, forward-delay: 16, max-age: 20, priority: 20480}}
     port: [{name: eth1, stp-hairpin-mode: true, stp-path-cost: 50, stp-priority: 16}]
-- {name: br1, type: linux-bridge, state: up, bridge: {options: {stp: {enabled: false}, mac-ageing-time: 60}, port: []}}
+- {name: br1, type: linux-bridge, state: up, bridge: {options: {stp: {enabled: false}, mac-ageing-time: 60}, port: [{name: eth3}]}}
 `,
 		seen: map[string][]string{
 			"ip -d link show br0":  {"mtu 1400", "group_fwd_mask 0x8", "ageing_time 20000", "mcast_snooping 0", "stp_state 1", "hello_time 300", "forward_delay 1600", "priority 20480"},

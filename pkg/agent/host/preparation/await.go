@@ -1,0 +1,76 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package preparation
+
+import (
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
+)
+
+// maxForwardDelay is the longest forward delay that a bridge takes.
+const maxForwardDelay = 30 * time.Second
+
+// awaitTrees waits for the bridges with a spanning tree that get ports: their ports listen and learn before they forward,
+// and until then the bridge has no carrier, which libnmstate takes for down.
+func (p *planner) awaitTrees(ordered []*entry) {
+	for _, e := range ordered {
+		ports, _ := p.ports(e)
+		if e.kind == "linux-bridge" && e.state() == "up" && len(ports) > 0 {
+			p.steps = append(p.steps, Step{text: "await the spanning tree of " + e.name, lenient: true, do: func() error { return awaitTree(e.name) }})
+		}
+	}
+}
+
+// awaitTree returns when a bridge has a carrier, has no spanning tree, or its ports should have been forwarding for a while.
+func awaitTree(name string) error {
+	updates, done := make(chan netlink.LinkUpdate, 64), make(chan struct{})
+	defer close(done)
+	if err := netlink.LinkSubscribe(updates, done); err != nil {
+		return err
+	}
+	var over <-chan time.Time
+	for {
+		l, err := rtnetlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		stp := l.Data[nl.IFLA_BR_STP_STATE]
+		if l.Is(unix.IFF_RUNNING) || len(stp) != 4 || nl.NativeEndian().Uint32(stp) == 0 {
+			return nil
+		}
+		if over == nil {
+			delay := maxForwardDelay
+			if value := l.Data[nl.IFLA_BR_FORWARD_DELAY]; len(value) == 4 {
+				delay = time.Duration(nl.NativeEndian().Uint32(value)) * time.Second / userHz
+			}
+			over = time.After(2*delay + time.Second)
+		}
+		select {
+		case _, open := <-updates:
+			if !open {
+				return nil
+			}
+		case <-over:
+			return nil
+		}
+	}
+}
