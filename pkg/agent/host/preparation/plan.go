@@ -33,7 +33,7 @@ type Plan struct {
 	Steps []Step
 	// Rest is the state that libnmstate is to apply and to verify.
 	Rest []byte
-	// Apart are the routes that libnmstate refuses to be asked for, and can verify all the same; nil if there are none.
+	// Apart are the routes: libnmstate is not asked for them, and verifies them by its difference; nil if there are none.
 	Apart []byte
 }
 

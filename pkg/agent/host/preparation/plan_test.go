@@ -109,7 +109,7 @@ func TestPlan(t *testing.T) {
 			if got := strings.Join(texts, "; "); got != one.steps {
 				t.Errorf("the steps are\n%s\nand should be\n%s", got, one.steps)
 			}
-			if hasHops := strings.Contains(one.desired, "weight"); hasHops != (plan.Apart != nil) {
+			if hasRoutes := strings.Contains(one.desired, "routes:"); hasRoutes != (plan.Apart != nil) {
 				t.Errorf("apart: %s", plan.Apart)
 			}
 		})

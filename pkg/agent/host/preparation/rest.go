@@ -27,7 +27,8 @@ import (
 //     kernel, where libnmstate looks for what the state does not name;
 //   - what is to be down is left out: without NetworkManager libnmstate sets it up, and verifies nothing;
 //   - hardware that is to be absent is left out: libnmstate tries to remove it;
-//   - routes are apart where one of them has several next hops.
+//   - routes are apart: libnmstate takes a route that is there, and that it shows with more fields than the state gives, for two
+//     routes in conflict, and refuses routes with several next hops.
 func (p *planner) rest() (rest, apart []byte, err error) {
 	state := merged(p.desired, nil)
 	var interfaces []any
@@ -56,7 +57,7 @@ func (p *planner) rest() (rest, apart []byte, err error) {
 	if _, given := p.desired["interfaces"]; given || len(interfaces) > 0 {
 		state["interfaces"] = interfaces
 	}
-	if _, given := p.desired["routes"]; given && p.hasECMP() {
+	if _, given := p.desired["routes"]; given {
 		if apart, err = tree.Encode(map[string]any{"routes": p.desired["routes"]}); err != nil {
 			return nil, nil, err
 		}

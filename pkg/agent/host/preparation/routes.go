@@ -49,14 +49,6 @@ func configured(state map[string]any, section string) []map[string]any {
 	return list
 }
 
-// hasECMP tells whether one of the routes has more than one next hop: libnmstate without NetworkManager refuses all
-// changes of routes over such links.
-func (p *planner) hasECMP() bool {
-	return slices.ContainsFunc(slices.Concat(configured(p.desired, "routes"), configured(p.current, "routes")), func(route map[string]any) bool {
-		return route["weight"] != nil
-	})
-}
-
 // setRoutes removes the routes that are to be absent and adds those that are to be there, with those that the kernel forgets
 // because their links are made again.
 func (p *planner) setRoutes() error {

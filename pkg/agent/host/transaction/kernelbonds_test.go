@@ -64,9 +64,9 @@ interfaces:
 			"ip link add bond0 type bond mode balance-xor miimon 50 xmit_hash_policy layer2+3; ip link set eth1 down; ip link set eth2 down; ip link set eth1 master bond0; ip link set eth2 master bond0; ip link set bond0 up",
 			"ip link add link bond0 name bond0.5 type vlan id 5 egress-qos-map 1:2; ip link set bond0.5 up; ip addr add 198.51.100.9/24 dev bond0.5; ip route add 203.0.113.0/24 via 198.51.100.1 dev bond0.5; ip addr add 192.0.2.9/24 dev bond0",
 		},
-		state: "{interfaces: [{name: bond0, type: bond, state: up, link-aggregation: {mode: active-backup, options: {arp_interval: 100, arp_ip_target: '192.0.2.1,192.0.2.2', miimon: 0}, port: [eth2]}}]}",
+		state: "{interfaces: [{name: bond0, type: bond, state: up, link-aggregation: {mode: active-backup, options: {miimon: 70, num_grat_arp: 2}, port: [eth2]}}]}",
 		seen: map[string][]string{
-			"ip -d link show bond0":     {"bond mode active-backup", "arp_interval 100", "arp_ip_target 192.0.2.1,192.0.2.2"},
+			"ip -d link show bond0":     {"bond mode active-backup", "miimon 70", "num_grat_arp 2"},
 			"ip addr show bond0":        {"192.0.2.9/24"},
 			"ip link show master bond0": {"eth2"},
 		},
