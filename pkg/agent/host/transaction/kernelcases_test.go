@@ -94,7 +94,7 @@ func freshNetwork(t *testing.T) {
 }
 
 // volatile are the parts of what ip shows that change by themselves.
-var volatile = regexp.MustCompile(`NO-CARRIER,|,LOWER_UP| state [A-Z]+| (hello|tcn|topology_change|gc)_timer +[0-9.]+| topology_change(_detected)? [0-9]|` +
+var volatile = regexp.MustCompile(`NO-CARRIER,|,LOWER_UP| state [A-Z]+| (hello|tcn|topology_change|gc|hold|message_age|forward_delay)_timer +[0-9.]+| topology_change(_detected)? [0-9]|` +
 	` tentative| (valid|preferred)_lft \S+| active_slave \S+| ad_(aggregator|num_ports|actor_key|partner_key) \d+| ad_partner_mac \S+| mcast_querier_\S+ \S+|` +
 	` root_port \d+| designated_\S+ \S+| port_\S+_state \S+| state (forwarding|disabled|listening|learning|blocking)| qdisc \S+| linkdown| fdb_n_learned \d+|` +
 	` mii_status \w+| link_failure_count \d+| ad_(actor|partner)_oper_port_state(_str <\S+>)? \d*| ad_aggregator_id \d+| promiscuity \d+| allmulti \d+`)

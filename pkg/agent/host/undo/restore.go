@@ -173,6 +173,13 @@ func (s *snapshot) mendLinks(_ context.Context, now *snapshot, _ Apply) error {
 	var errs []error
 	// What stands on others, and what names others, comes later. The second time a bond has its ports.
 	names := slices.SortedFunc(maps.Keys(s.links), func(a, b string) int { return s.indexes[a] - s.indexes[b] })
+	for _, name := range names { // first what is a port and was none: a bridge numbers its ports as they come
+		if is, there := now.links[name]; there && is.Master != "" && is.Master != s.links[name].Master {
+			if l, err := netlink.LinkByName(name); err == nil {
+				errs = append(errs, netlink.LinkSetNoMaster(l))
+			}
+		}
+	}
 	for _, name := range names {
 		was := s.links[name]
 		is, there := now.links[name]
