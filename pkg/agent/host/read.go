@@ -171,6 +171,6 @@ func (h *Host) hasSeen(change *underWay) bool {
 	if !change.read || change.appliedAt.IsZero() || h.view.state == nil {
 		return false
 	}
-	missing, err := differenceOf(change.after.Desired, h.view.state)
+	missing, err := differenceOf(change.after.Desired, h.view.state, h.view.backend.name)
 	return err == nil && missing == nil
 }
