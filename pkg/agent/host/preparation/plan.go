@@ -33,8 +33,8 @@ type Plan struct {
 	Steps []Step
 	// Rest is the state that libnmstate is to apply and to verify.
 	Rest []byte
-	// Apart are the routes: libnmstate is not asked for them, and verifies them by its difference; nil if there are none.
-	Apart []byte
+	// routes are the desired ones: libnmstate is not asked for them, see rest and UnheldRoutes.
+	routes routes
 }
 
 // planner makes one plan.
@@ -44,7 +44,8 @@ type planner struct {
 	// again are the links that are made again, or go down and up: the kernel forgets what is on them.
 	again map[string]bool
 	// freed are the links that cease to be ports.
-	freed map[string]bool
+	freed  map[string]bool
+	routes routes
 }
 
 // New plans how the links come from what they are to what is desired.
@@ -80,8 +81,8 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	}
 	p.lower(ordered)
 	p.awaitTrees(ordered)
-	plan := &Plan{Steps: p.steps}
-	plan.Rest, plan.Apart, err = p.rest()
+	plan := &Plan{Steps: p.steps, routes: p.routes}
+	plan.Rest, err = p.rest()
 	return plan, err
 }
 

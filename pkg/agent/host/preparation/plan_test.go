@@ -18,6 +18,7 @@ package preparation
 
 import (
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -109,10 +110,41 @@ func TestPlan(t *testing.T) {
 			if got := strings.Join(texts, "; "); got != one.steps {
 				t.Errorf("the steps are\n%s\nand should be\n%s", got, one.steps)
 			}
-			if hasRoutes := strings.Contains(one.desired, "routes:"); hasRoutes != (plan.Apart != nil) {
-				t.Errorf("apart: %s", plan.Apart)
+			if hasRoutes := strings.Contains(one.desired, "routes:"); hasRoutes != (len(plan.routes.wanted)+len(plan.routes.absent) > 0) || strings.Contains(string(plan.Rest), `"routes"`) {
+				t.Errorf("the routes are %v, and the rest is %s", plan.routes, plan.Rest)
 			}
 		})
+	}
+}
+
+// TestUnheldRoutes: a route counts as it does for libnmstate, which shows more fields than a state gives.
+func TestUnheldRoutes(t *testing.T) {
+	desired := asJSON(t, `
+routes:
+  config:
+  - {destination: 198.51.100.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.2}
+  - {destination: 203.0.113.0/24, route-type: blackhole}
+  - {destination: 203.0.113.0/25, next-hop-interface: eth1, metric: 7}
+  - {state: absent, next-hop-interface: eth2}
+`)
+	plan, err := New(desired, asJSON(t, "{interfaces: []}"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := plan.UnheldRoutes(asJSON(t, `
+routes:
+  config:
+  - {destination: 198.51.100.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.2, table-id: 254, metric: 0}
+  - {destination: 203.0.113.0/24, route-type: blackhole, table-id: 254}
+  - {destination: 203.0.113.0/25, next-hop-interface: eth1, metric: 8, table-id: 254}
+  - {destination: 192.0.2.0/25, next-hop-interface: eth2, table-id: 254}
+`))
+	want := []string{
+		"203.0.113.0/25 next-hop-interface=eth1 metric=7 is not there",
+		"192.0.2.0/25 next-hop-interface=eth2 table-id=254 is still there",
+	}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
 }
 

@@ -27,9 +27,9 @@ import (
 //     kernel, where libnmstate looks for what the state does not name;
 //   - what is to be down is left out: without NetworkManager libnmstate sets it up, and verifies nothing;
 //   - hardware that is to be absent is left out: libnmstate tries to remove it;
-//   - routes are apart: libnmstate takes a route that is there, and that it shows with more fields than the state gives, for two
-//     routes in conflict, and refuses routes with several next hops.
-func (p *planner) rest() (rest, apart []byte, err error) {
+//   - routes are left out: libnmstate takes a route that is there, and that it shows with more fields than the state gives, for two
+//     routes in conflict, and refuses routes with several next hops. UnheldRoutes verifies them.
+func (p *planner) rest() ([]byte, error) {
 	state := merged(p.desired, nil)
 	var interfaces []any
 	seen := map[string]bool{}
@@ -57,22 +57,11 @@ func (p *planner) rest() (rest, apart []byte, err error) {
 	if _, given := p.desired["interfaces"]; given || len(interfaces) > 0 {
 		state["interfaces"] = interfaces
 	}
-	if _, given := p.desired["routes"]; given {
-		if apart, err = tree.Encode(map[string]any{"routes": p.desired["routes"]}); err != nil {
-			return nil, nil, err
-		}
-		delete(state, "routes")
-	}
+	delete(state, "routes")
 	if p.identifies() {
 		state = tree.Object(p.renamed(state))
-		if apart != nil {
-			if apart, err = tree.Encode(p.renamed(map[string]any{"routes": p.desired["routes"]})); err != nil {
-				return nil, nil, err
-			}
-		}
 	}
-	rest, err = tree.Encode(state)
-	return rest, apart, err
+	return tree.Encode(state)
 }
 
 // identifies tells whether an interface of the desired state is meant by its address. Then libnmstate is given the kernel's

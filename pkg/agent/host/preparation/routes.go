@@ -52,29 +52,30 @@ func configured(state map[string]any, section string) []map[string]any {
 // setRoutes removes the routes that are to be absent and adds those that are to be there, with those that the kernel forgets
 // because their links are made again.
 func (p *planner) setRoutes() error {
-	var absent, wanted, kept []map[string]any
+	var kept []map[string]any
+	wanted, absent := &p.routes.wanted, &p.routes.absent
 	for _, given := range configured(p.desired, "routes") {
 		route, err := p.route(given)
 		if err != nil {
 			return fmt.Errorf("routes: %w", err)
 		}
 		if route["state"] == "absent" {
-			absent = append(absent, route)
+			*absent = append(*absent, route)
 		} else if route["state"] != "ignore" {
-			wanted = append(wanted, route)
+			*wanted = append(*wanted, route)
 		}
 	}
 	var left []map[string]any
 	changed := map[string]bool{}
 	for _, is := range configured(p.current, "routes") {
 		switch {
-		case slices.ContainsFunc(absent, func(route map[string]any) bool { return means(route, is, false) }):
+		case isMeant(*absent, is, false):
 			changed[routeKey(is)] = true
 		default:
 			left = append(left, is)
 		}
 	}
-	missing := slices.DeleteFunc(slices.Clone(wanted), func(route map[string]any) bool {
+	missing := slices.DeleteFunc(slices.Clone(*wanted), func(route map[string]any) bool {
 		return slices.ContainsFunc(left, func(is map[string]any) bool {
 			return means(route, is, true) && !p.again[tree.StringAt(is, "next-hop-interface")]
 		})
@@ -90,6 +91,36 @@ func (p *planner) setRoutes() error {
 		return err
 	}
 	return p.addRoutes(kept, true)
+}
+
+// routes are the desired routes, with the kernel's names.
+type routes struct{ wanted, absent []map[string]any }
+
+// isMeant tells whether one of several entries means a route that is there.
+func isMeant(entries []map[string]any, is map[string]any, withMetric bool) bool {
+	return slices.ContainsFunc(entries, func(route map[string]any) bool { return means(route, is, withMetric) })
+}
+
+// UnheldRoutes names the desired routes that do not hold in a current state, as libnmstate's verification does: those that
+// are not there, and those that are to be absent, are there and are not desired by another entry.
+func (p *Plan) UnheldRoutes(current []byte) ([]string, error) {
+	state, err := tree.Decode(current)
+	if err != nil {
+		return nil, fmt.Errorf("reading the current state: %w", err)
+	}
+	there := configured(state, "routes")
+	var unheld []string
+	for _, route := range p.routes.wanted {
+		if !slices.ContainsFunc(there, func(is map[string]any) bool { return means(route, is, true) }) {
+			unheld = append(unheld, describedRoute(route)+" is not there")
+		}
+	}
+	for _, is := range there {
+		if isMeant(p.routes.absent, is, false) && !isMeant(p.routes.wanted, is, true) {
+			unheld = append(unheld, describedRoute(is)+" is still there")
+		}
+	}
+	return unheld, nil
 }
 
 // route returns a desired route with the kernel's names, and its VRF's table.
@@ -120,6 +151,7 @@ func means(wanted, is map[string]any, withMetric bool) bool {
 	for _, field := range routeFields {
 		value := wanted[field]
 		switch {
+		case field == "next-hop-interface" && wanted["route-type"] != nil && is[field] == nil: // IPv4's black holes are over no interface
 		case value == nil, field == "table-id" && tree.Text(value) == "0", field == "destination" && value == "":
 		case field == "metric":
 			if withMetric && tree.Text(value) != "-1" && !tree.SameValue(value, is[field]) && !(tree.Text(value) == "0" && is[field] == nil) {

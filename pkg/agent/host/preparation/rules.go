@@ -55,9 +55,10 @@ func (p *planner) setRules() error {
 		}
 		left = append(left, is)
 	}
+	taken := map[uint64]bool{}
 	for _, rule := range slices.Concat(left, wanted) {
-		if priority, err := integer(rule["priority"]); err == nil && rule["priority"] != nil && int64(priority) >= int64(next) {
-			next = priority + 1
+		if priority, err := integer(rule["priority"]); err == nil {
+			taken[priority] = true
 		}
 	}
 	for _, rule := range wanted {
@@ -65,6 +66,9 @@ func (p *planner) setRules() error {
 			continue
 		}
 		if rule["priority"] == nil || tree.Text(rule["priority"]) == "-1" {
+			for taken[next] {
+				next++
+			}
 			rule = merged(rule, map[string]any{"priority": fmt.Sprint(next)})
 			next++
 		}

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -47,12 +48,63 @@ func AddVRFRule(family int) error {
 	return err
 }
 
-func hasVRFRule(family int) (bool, error) {
+// Rules returns the rules of a family with what they do: the library leaves their type out.
+func Rules(family int) ([]netlink.Rule, error) {
+	for range ruleLooks {
+		rules, err := netlink.RuleList(family)
+		if err != nil {
+			return nil, err
+		}
+		messages, err := dumpRules(family)
+		if err != nil {
+			return nil, err
+		}
+		if addTypes(rules, messages) {
+			return rules, nil
+		}
+	}
+	return nil, fmt.Errorf("the rules change all the time: %w", netlink.ErrDumpInterrupted)
+}
+
+// ruleLooks is how often two lists of rules in a row are compared.
+const ruleLooks = 10
+
+// addTypes adds the types that the messages have. It tells whether both are of the same rules.
+func addTypes(rules []netlink.Rule, messages [][]byte) bool {
+	if len(rules) != len(messages) {
+		return false
+	}
+	for i, message := range messages {
+		attributes, err := nl.ParseRouteAttrAsMap(message[unix.SizeofRtMsg:])
+		if err != nil {
+			return false
+		}
+		priority := 0
+		if value := attributes[nl.FRA_PRIORITY].Value; len(value) == 4 {
+			priority = int(nl.NativeEndian().Uint32(value))
+		}
+		if max(rules[i].Priority, 0) != priority {
+			return false
+		}
+		rules[i].Type = nl.DeserializeRtMsg(message).Type
+	}
+	return true
+}
+
+func dumpRules(family int) ([][]byte, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETRULE, unix.NLM_F_DUMP)
 	request.AddData(nl.NewIfInfomsg(family))
 	messages, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWRULE)
 	if err != nil {
-		return false, fmt.Errorf("listing rules: %w", err)
+		return nil, fmt.Errorf("listing rules: %w", err)
+	}
+	return messages, nil
+}
+
+func hasVRFRule(family int) (bool, error) {
+	messages, err := dumpRules(family)
+	if err != nil {
+		return false, err
 	}
 	for _, message := range messages {
 		attributes, err := nl.ParseRouteAttrAsMap(message[unix.SizeofRtMsg:])

@@ -18,8 +18,8 @@ package transaction
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"strings"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/preparation"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
@@ -27,7 +27,7 @@ import (
 )
 
 // applyByKernel applies a state without NetworkManager: what libnmstate cannot make or set is prepared, then libnmstate
-// applies the rest and verifies the whole.
+// applies the rest and verifies it; the routes are verified here.
 func (r workerRequest) applyByKernel() error {
 	current, _, err := nmstate.RetrieveNetState(r.Flags | nmstate.IncludeSecrets)
 	if err != nil {
@@ -44,32 +44,17 @@ func (r workerRequest) applyByKernel() error {
 	if err := plan.Do(context.Background()); err != nil {
 		return unprepared(nmstate.PluginFailure, err)
 	}
-	if _, err = nmstate.ApplyNetState(r.Flags, plan.Rest, r.RollbackAfter); err != nil || plan.Apart == nil {
+	if _, err = nmstate.ApplyNetState(r.Flags, plan.Rest, r.RollbackAfter); err != nil {
 		return err
 	}
-	return r.verifyApart(plan.Apart)
-}
-
-// verifyApart has libnmstate tell what of a state does not hold, without applying it.
-func (r workerRequest) verifyApart(state json.RawMessage) error {
-	current, _, err := nmstate.RetrieveNetState(r.Flags | nmstate.IncludeSecrets)
-	if err != nil {
+	if current, _, err = nmstate.RetrieveNetState(r.Flags | nmstate.IncludeSecrets); err != nil {
 		return err
 	}
-	left, err := nmstate.GenerateDifferences(state, current)
-	if err != nil {
-		return err
-	}
-	var difference struct {
-		Routes struct {
-			Config []json.RawMessage `json:"config"`
-		} `json:"routes"`
-	}
-	if err := json.Unmarshal(left, &difference); err != nil {
-		return err
-	}
-	if len(difference.Routes.Config) > 0 {
-		return unprepared(nmstate.VerificationError, errors.New("these routes are not as desired: "+string(left)))
+	switch unheld, err := plan.UnheldRoutes(current); {
+	case err != nil:
+		return unprepared(nmstate.PluginFailure, err)
+	case len(unheld) > 0:
+		return unprepared(nmstate.VerificationError, errors.New("these routes are not as desired: "+strings.Join(unheld, "; ")))
 	}
 	return nil
 }

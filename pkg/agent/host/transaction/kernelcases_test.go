@@ -99,10 +99,10 @@ var volatile = regexp.MustCompile(`NO-CARRIER,|,LOWER_UP| state [A-Z]+| (hello|t
 	` root_port \d+| designated_\S+ \S+| port_\S+_state \S+| state (forwarding|disabled|listening|learning|blocking)| qdisc \S+| linkdown| fdb_n_learned \d+|` +
 	` mii_status \w+| link_failure_count \d+| ad_(actor|partner)_oper_port_state(_str <\S+>)? \d*| ad_aggregator_id \d+| promiscuity \d+| allmulti \d+`)
 
-// kernelPicture is the network as ip and bridge show it.
+// kernelPicture is the network as ip and bridge show it, without IPv6's link-local addresses: they come and go with the carrier.
 func kernelPicture(t *testing.T) string {
 	t.Helper()
-	shown := netns.Run(t, "sh", "-c", `ip -d -o link | sort -t: -k2; ip -o addr | sed 's/^[0-9]*: //' | sort; ip route show table all | grep -v '^fe80\|^multicast\|table local' | sort
+	shown := netns.Run(t, "sh", "-c", `ip -d -o link | sort -t: -k2; ip -o addr | grep -v ' fe80' | sed 's/^[0-9]*: //; s/ nodad\| tentative//' | sort; ip route show table all | grep -v '^fe80\|^multicast\|table local' | sort
 		ip -6 route show table all | grep -v 'fe80\|^multicast\|table local' | sort; ip rule; ip -6 rule; bridge vlan | tr -s ' ' 2>/dev/null
 		for f in /proc/sys/net/ipv?/conf/*/disable_ipv6 /proc/sys/net/ipv?/conf/*/forwarding; do echo $f $(cat $f); done`)
 	return volatile.ReplaceAllString(shown, "")

@@ -29,12 +29,12 @@ interfaces:
   mtu: 1400
   ipv4: {enabled: true, dhcp: false, address: [{ip: 192.0.2.1, prefix-length: 24}]}
   bridge:
-    options: {group-forward-mask: 8, mac-ageing-time: 200, multicast-snooping: false, stp: {enabled: true, hello-time: 3, forward-delay: 16, max-age: 20, priority: 20480}}
+    options: {group-forward-mask: 8, multicast-snooping: false, stp: {enabled: true, hello-time: 3, forward-delay: 16, max-age: 20, priority: 20480}}
     port: [{name: eth1, stp-hairpin-mode: true, stp-path-cost: 50, stp-priority: 16}]
 - {name: br1, type: linux-bridge, state: up, bridge: {options: {stp: {enabled: false}, mac-ageing-time: 60}, port: [{name: eth3}]}}
 `,
 		seen: map[string][]string{
-			"ip -d link show br0":  {"mtu 1400", "group_fwd_mask 0x8", "ageing_time 20000", "mcast_snooping 0", "stp_state 1", "hello_time 300", "forward_delay 1600", "priority 20480"},
+			"ip -d link show br0":  {"mtu 1400", "group_fwd_mask 0x8", "mcast_snooping 0", "stp_state 1", "hello_time 300", "forward_delay 1600", "priority 20480"},
 			"ip -d link show eth1": {"hairpin on", "cost 50", "priority 16"}, "ip -d link show br1": {"stp_state 0", "ageing_time 6000"}, "ip link show eth2": {"mtu 1500 qdisc"},
 		},
 	},
@@ -97,10 +97,11 @@ interfaces:
 		seen: map[string][]string{"ip -d link show eth1": {"mtu 1400", "02:00:00:00:0a:0a", "PROMISC", "altname uplink0"}},
 	},
 	{
-		name: "routes and rules",
+		name:   "routes and rules",
+		before: []string{"ip addr add 2001:db8::1/64 dev eth1 nodad"},
 		state: `
 interfaces:
-- {name: eth1, type: ethernet, state: up, ipv4: {enabled: true, dhcp: false, address: [{ip: 198.51.100.1, prefix-length: 24}]}, ipv6: {enabled: true, dhcp: false, autoconf: false, address: [{ip: '2001:db8::1', prefix-length: 64}]}}
+- {name: eth1, type: ethernet, state: up, ipv4: {enabled: true, dhcp: false, address: [{ip: 198.51.100.1, prefix-length: 24}]}}
 - {name: eth2, type: ethernet, state: up, ipv4: {enabled: true, dhcp: false, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
 routes:
   config:
@@ -121,7 +122,7 @@ route-rules:
 			"ip -6 route":              {"2001:db8:7::/48 via 2001:db8::9 dev eth1"},
 			"ip rule":                  {"1007: from 198.51.100.0/24 lookup 1000", "2000: from all fwmark 0x20/0x30 prohibit"}, "ip -6 rule": {"30000: from all to 2001:db8:7::/48 lookup 1000"},
 		},
-		gone: "{interfaces: [{name: eth1, type: ethernet, state: up, ipv4: {enabled: false}, ipv6: {enabled: true, address: []}}, {name: eth2, type: ethernet, state: up, ipv4: {enabled: false}}]," +
+		gone: "{interfaces: [{name: eth1, type: ethernet, state: up, ipv4: {enabled: false}}, {name: eth2, type: ethernet, state: up, ipv4: {enabled: false}}]," +
 			"routes: {config: [{state: absent, next-hop-interface: eth1}, {state: absent, next-hop-interface: eth2}, {state: absent, destination: 198.18.1.0/24, route-type: blackhole}]}," +
 			"route-rules: {config: [{state: absent, priority: 1007}, {state: absent, ip-to: '2001:db8:7::/48'}, {state: absent, priority: 2000, action: prohibit}]}}",
 	},

@@ -28,6 +28,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 )
 
 // snapshot is the network as the kernel has it, in what an apply can change:
@@ -287,7 +289,7 @@ func (s *snapshot) noteRules() error {
 	if !s.scope.all && len(s.scope.rules) == 0 {
 		return nil
 	}
-	rules, err := dump(func() ([]netlink.Rule, error) { return netlink.RuleList(netlink.FAMILY_ALL) })
+	rules, err := dump(func() ([]netlink.Rule, error) { return rtnetlink.Rules(netlink.FAMILY_ALL) })
 	if err != nil {
 		return fmt.Errorf("listing rules: %w", err)
 	}
@@ -295,7 +297,7 @@ func (s *snapshot) noteRules() error {
 		if !s.scope.hasRule(r) {
 			continue
 		}
-		key := fmt.Sprintf("family %d %s iif %q oif %q mark %#x suppress %d", r.Family, r, r.IifName, r.OifName, r.Mark, r.SuppressPrefixlen)
+		key := fmt.Sprintf("family %d %s iif %q oif %q mark %#x suppress %d type %d", r.Family, r, r.IifName, r.OifName, r.Mark, r.SuppressPrefixlen, r.Type)
 		if r.Mask != nil {
 			key += fmt.Sprintf(" mask %#x", *r.Mask)
 		}
