@@ -1,0 +1,211 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package table
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+// Backends are the columns of the matrix.
+var Backends = []v1alpha1.Backend{v1alpha1.BackendNetworkManager, v1alpha1.BackendKernel}
+
+const preface = `# What works on which backend
+
+<!-- Written by make test-vm. Do not edit: change test/vm/cases and run it again. -->
+
+Each line is a case of ` + "`test/vm/cases`" + `. It was tried on a virtual machine with Debian's kernel, on one with NetworkManager and Open vSwitch and
+on one that has neither. *Works* means that all of this was seen:
+
+| step | what was seen |
+| --- | --- |
+| dry run | it says what would change, and changes nothing |
+| failing change | the case together with a part that fails: the node is as before, byte for byte: links, addresses, routes, rules, sysctls, DNS, NetworkManager's profiles, Open vSwitch's database |
+| apply, seen, in sync | the change is committed; ` + "`ip`, `bridge`, `ovs-vsctl` or `nmcli` show it; `InSync` is True" + ` |
+| applied again, sent back | the same state, and the current state as it is shown, change nothing |
+| change | another state of the same interfaces, where the case has one |
+| reboot | it is there again |
+| absent | it is taken away, and the node is as before |
+
+*Refused* means that the request is answered with these words and nothing is touched. *Upstream* means that nmstate, or what is below it,
+fails in the same way without this project; how to see that is [below](#faults-upstream).
+`
+
+// Matrix returns the document that says what works.
+func Matrix(cases []*Case, results *Results) string {
+	var text strings.Builder
+	text.WriteString(preface)
+	text.WriteString(versions(results))
+	text.WriteString(totals(cases, results))
+	kind := ""
+	for _, c := range cases {
+		if c.Type != kind {
+			kind = c.Type
+			fmt.Fprintf(&text, "\n## %s\n\n| case | NetworkManager | kernel only |\n| --- | --- | --- |\n", kind)
+		}
+		fmt.Fprintf(&text, "| %s |", c.Name)
+		for _, backend := range Backends {
+			fmt.Fprintf(&text, " %s |", cell(results.find(c, backend)))
+		}
+		text.WriteString("\n")
+	}
+	text.WriteString(faults(cases, results))
+	return text.String()
+}
+
+func versions(results *Results) string {
+	var text strings.Builder
+	text.WriteString("\n| | NetworkManager | kernel only |\n| --- | --- | --- |\n")
+	line := func(name string, value func(backend v1alpha1.Backend) string) {
+		fmt.Fprintf(&text, "| %s |", name)
+		for _, backend := range Backends {
+			fmt.Fprintf(&text, " %s |", value(backend))
+		}
+		text.WriteString("\n")
+	}
+	line("tried", func(backend v1alpha1.Backend) string { return days(results, backend) })
+	line("kernel", func(backend v1alpha1.Backend) string { return results.Versions[backend].Kernel })
+	line("node-agent", func(backend v1alpha1.Backend) string { return results.Versions[backend].Agent })
+	line("nmstate", func(backend v1alpha1.Backend) string { return results.Versions[backend].Nmstate })
+	line("NetworkManager", func(backend v1alpha1.Backend) string { return results.Versions[backend].NetworkManager })
+	line("Open vSwitch", func(backend v1alpha1.Backend) string { return results.Versions[backend].OpenVSwitch })
+	return text.String()
+}
+
+// days says when the cases of a backend were tried.
+func days(results *Results, backend v1alpha1.Backend) string {
+	var all []string
+	for _, result := range results.Results {
+		if result.Backend == backend {
+			all = append(all, result.Time.UTC().Format("2006-01-02"))
+		}
+	}
+	if len(all) == 0 {
+		return "not yet"
+	}
+	first, last := slices.Min(all), slices.Max(all)
+	if first == last {
+		return first
+	}
+	return first + " to " + last
+}
+
+// verdict is what a cell of the matrix begins with.
+type verdict string
+
+const (
+	works    verdict = "works"
+	refused  verdict = "refused"
+	upstream verdict = "upstream"
+	fails    verdict = "fails"
+	untried  verdict = "not tried"
+)
+
+func (r *Result) verdict() verdict {
+	switch {
+	case r == nil:
+		return untried
+	case len(r.Failed) > 0:
+		return fails
+	case r.Fault != "":
+		return upstream
+	case r.Words != "":
+		return refused
+	}
+	return works
+}
+
+func cell(r *Result) string {
+	text := string(r.verdict())
+	switch r.verdict() {
+	case works:
+		if r.Volatile != "" {
+			text += "; no reboot: " + r.Volatile
+		}
+	case refused:
+		text += ": " + r.Words
+	case upstream:
+		text += fmt.Sprintf(", %s: %s", r.At, r.Fault)
+	case fails:
+		var steps []string
+		for _, step := range Steps {
+			if why := r.Failed[step]; why != "" {
+				steps = append(steps, fmt.Sprintf("%s: %s", step, why))
+			}
+		}
+		text += ", " + strings.Join(steps, "; ")
+	}
+	return oneLine(text)
+}
+
+// longestCell is how long a cell may be.
+const longestCell = 400
+
+// oneLine makes a text fit into a cell.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(strings.NewReplacer("|", `\|`, "<", "&lt;").Replace(text)), " ")
+	if len(text) > longestCell {
+		text = strings.ToValidUTF8(text[:longestCell], "") + " …"
+	}
+	return text
+}
+
+// totals counts the cases by what came of them.
+func totals(cases []*Case, results *Results) string {
+	var text strings.Builder
+	text.WriteString("\n| cases | NetworkManager | kernel only |\n| --- | --- | --- |\n")
+	for _, v := range []verdict{works, refused, upstream, fails, untried} {
+		fmt.Fprintf(&text, "| %s |", v)
+		for _, backend := range Backends {
+			count := 0
+			for _, c := range cases {
+				if results.find(c, backend).verdict() == v {
+					count++
+				}
+			}
+			fmt.Fprintf(&text, " %d |", count)
+		}
+		text.WriteString("\n")
+	}
+	return text.String()
+}
+
+// faults lists those upstream, each with the state that shows it.
+func faults(cases []*Case, results *Results) string {
+	var text strings.Builder
+	for _, backend := range Backends {
+		for _, c := range cases {
+			r := results.find(c, backend)
+			if r == nil || r.Fault == "" || r.Shown == "" {
+				continue
+			}
+			command := "nmstatectl apply"
+			if backend == v1alpha1.BackendKernel {
+				command += " --kernel"
+			}
+			fmt.Fprintf(&text, "\n### %s, %s\n\n%s. `%s` of this state says: %s\n\n```yaml\n%s```\n",
+				c.Title(), backend, strings.TrimSuffix(r.Fault, "."), command, oneLine(r.Shown), r.State)
+		}
+	}
+	if text.Len() == 0 {
+		return "\n## Faults upstream\n\nNone were come across.\n"
+	}
+	return "\n## Faults upstream\n" + text.String()
+}

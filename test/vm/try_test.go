@@ -1,0 +1,415 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package vm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	"sigs.k8s.io/yaml"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/test/vm/table"
+)
+
+// trial tries a batch of cases on a node.
+type trial struct {
+	*machine
+	batch   table.Batch
+	results map[*table.Case]*table.Result
+	before  table.Facts
+	applied bool
+}
+
+// errSplit says that a step failed for which no single case answers: the halves of the batch are tried.
+var errSplit = errors.New("the batch is to be split")
+
+// usualBad is what makes a change fail after its first part was made: a VLAN cannot have a larger MTU than what it is on.
+var usualBad = table.State{"interfaces": []any{
+	map[string]any{"name": "bad0", "type": "dummy", "state": "up", "mtu": 1500},
+	map[string]any{"name": "bad0.9", "type": "vlan", "state": "up", "mtu": 9000, "vlan": map[string]any{"base-iface": "bad0", "id": 9}},
+}}
+
+// try tries a batch and, if it fails as a whole, its halves. Afterwards the node is as before.
+func (m *machine) try(ctx context.Context, batch table.Batch) map[*table.Case]*table.Result {
+	t := &trial{machine: m, batch: batch, results: map[*table.Case]*table.Result{}}
+	for _, c := range batch {
+		t.results[c] = table.NewResult(c, m.backend, time.Now())
+	}
+	begun := time.Now()
+	err := t.steps(ctx)
+	GinkgoWriter.Printf("%s: %d cases took %v: %s: %v\n", m.name, len(batch), time.Since(begun).Round(time.Second), batch.Title(), err)
+	if errors.Is(err, errSplit) {
+		for _, half := range batch.Halves() {
+			for c, result := range m.try(ctx, half) {
+				t.results[c] = result
+			}
+		}
+		return t.results
+	}
+	for _, c := range batch {
+		m.results.Add(t.results[c])
+	}
+	if err := m.results.Save(m.resultsFile()); err != nil {
+		t.results[batch[0]].Fail(table.StepApply, err.Error())
+	}
+	return t.results
+}
+
+// fail notes that a step failed. If no case of several answers for it, the batch is to be split.
+func (t *trial) fail(step table.Step, c *table.Case, why error) error {
+	if c == nil {
+		c = t.batch.Owner(why.Error())
+	}
+	if len(t.batch) == 1 {
+		c = t.batch[0]
+	}
+	GinkgoWriter.Printf("%s: %s: %v\n", t.name, step, why)
+	if c == nil {
+		return errSplit
+	}
+	t.results[c].Fail(step, why.Error())
+	return nil
+}
+
+// check notes what came of a step; what no case answers for ends the trial.
+func (t *trial) check(step table.Step, err error) error {
+	if err != nil {
+		if err := t.fail(step, nil, err); err != nil {
+			return err
+		}
+	}
+	for _, result := range t.results {
+		result.Pass(step)
+	}
+	return nil
+}
+
+// steps tries one step after the other. It returns an error only if the batch is to be split.
+func (t *trial) steps(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, t.restore(ctx)) }()
+	for _, c := range t.batch {
+		stop, err := t.prepareCase(ctx, c)
+		defer stop()
+		if err != nil {
+			return t.fail(table.StepDryRun, c, err)
+		}
+	}
+	if t.before, err = t.facts(ctx); err != nil {
+		return t.fail(table.StepDryRun, nil, err)
+	}
+	first := t.batch[0]
+	if words := first.RefusedBy(t.backend); words != "" {
+		return t.refused(ctx, first, words)
+	}
+	if upstream, ok := first.Upstream[t.backend]; ok {
+		if err := t.upstream(ctx, first, upstream); err != nil {
+			return err
+		}
+		if upstream.Step == table.StepApply {
+			return t.failsUpstream(ctx, first)
+		}
+	}
+	for _, step := range []func(context.Context) error{t.dryRunStep, t.failing, t.applyStep, t.again, t.changes, t.rebootStep, t.back, t.absent} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+		if len(t.batch) == 1 && t.results[first].Failed[table.StepApply] != "" {
+			return nil
+		}
+	}
+	return nil
+}
+
+// prepareCase does what must be before the case; stop, which is never nil, undoes it.
+func (t *trial) prepareCase(ctx context.Context, c *table.Case) (stop func(), err error) {
+	var undo []func()
+	stop = func() {
+		for _, one := range slices.Backward(undo) {
+			one()
+		}
+	}
+	if c.Hub != "" {
+		end, err := t.neighbour(ctx, c.Hub)
+		if err != nil {
+			return stop, err
+		}
+		undo = append(undo, end)
+	}
+	if c.Before != "" {
+		undo = append(undo, func() {
+			if _, err := t.exec(ctx, c.After); err != nil {
+				GinkgoWriter.Printf("after %s: %v\n", c.Title(), err)
+			}
+		})
+		_, err = t.exec(ctx, c.Before)
+	}
+	return stop, err
+}
+
+// refused: the backend refuses the case in the expected words, and nothing is touched.
+func (t *trial) refused(ctx context.Context, c *table.Case, words string) error {
+	result := t.results[c]
+	_, dryErr := t.dryRun(ctx, c.State)
+	err := t.apply(ctx, c.State)
+	t.applied = err == nil
+	switch {
+	case err == nil:
+		result.Fail(table.StepRefused, "it is committed, not refused")
+	case !regexp.MustCompile(words).MatchString(err.Error()):
+		result.Fail(table.StepRefused, "other words than "+words+": "+err.Error())
+	case dryErr == nil:
+		result.Fail(table.StepRefused, "a dry run does not refuse it, a change does: "+err.Error())
+	}
+	if err != nil {
+		result.Words = err.Error()
+	}
+	if err := t.unchanged(ctx, t.before, false); err != nil && !t.applied {
+		result.Fail(table.StepRefused, err.Error())
+	}
+	result.Pass(table.StepRefused)
+	return nil
+}
+
+// upstream shows a fault with nmstatectl.
+func (t *trial) upstream(ctx context.Context, c *table.Case, fault table.Upstream) error {
+	text, err := yaml.Marshal(fault.State)
+	if err != nil {
+		return err
+	}
+	state, flag := t.own.Replace(string(text)), ""
+	if t.backend == v1alpha1.BackendKernel {
+		flag = " --kernel"
+	}
+	out, err := t.exec(ctx, fmt.Sprintf("nmstatectl apply%s - 2>&1 <<'STATE'\n%s\nSTATE\necho; echo status $?", flag, state))
+	if undo, undoErr := t.exec(ctx, fault.Undo); undoErr != nil {
+		GinkgoWriter.Printf("undoing what nmstatectl did: %v: %s\n", undoErr, undo)
+	}
+	result := t.results[c]
+	if err == nil && !regexp.MustCompile(fault.Says).MatchString(out) {
+		err = fmt.Errorf("nmstatectl does not say %s: %s", fault.Says, out)
+	}
+	if err != nil {
+		result.Fail(table.StepUpstream, err.Error())
+		return nil
+	}
+	result.Fault, result.State, result.At = fault.Why, state, fault.Step
+	result.Shown = regexp.MustCompile(".*(" + fault.Says + ").*").FindString(out)
+	result.Pass(table.StepUpstream)
+	return nil
+}
+
+// failsUpstream: the change fails as it does with nmstatectl, and the node is as before.
+func (t *trial) failsUpstream(ctx context.Context, c *table.Case) error {
+	err := t.apply(ctx, c.State)
+	if t.applied = err == nil; t.applied {
+		t.results[c].Fail(table.StepApply, "it is committed, although nmstatectl fails")
+		return nil
+	}
+	return t.check(table.StepFailing, t.unchanged(ctx, t.before, true))
+}
+
+// dryRunStep: a dry run says that something would change, and changes nothing.
+func (t *trial) dryRunStep(ctx context.Context) error {
+	state, _ := t.batch.State(0)
+	difference, err := t.dryRun(ctx, state)
+	if err == nil && difference == nil {
+		err = errors.New("the dry run says that nothing would change")
+	}
+	if err == nil {
+		err = t.unchanged(ctx, t.before, false)
+	}
+	return t.check(table.StepDryRun, err)
+}
+
+// failing: after a change that fails at its second part the node is as before.
+func (t *trial) failing(ctx context.Context) error {
+	state, _ := t.batch.State(0)
+	err := t.apply(ctx, table.Merge(state, t.batch.Bad(usualBad)))
+	if err == nil {
+		t.applied = true
+		return t.check(table.StepFailing, errors.New("the change was committed although its second part cannot be"))
+	}
+	if !strings.Contains(err.Error(), "bad0") {
+		GinkgoWriter.Printf("%s: the failing change says: %v\n", t.name, err)
+	}
+	return t.check(table.StepFailing, t.unchanged(ctx, t.before, true))
+}
+
+// applyStep: the change is committed, is seen, and is in sync.
+func (t *trial) applyStep(ctx context.Context) error {
+	state, _ := t.batch.State(0)
+	t.applied = true
+	if err := t.check(table.StepApply, t.apply(ctx, state)); err != nil {
+		return err
+	}
+	if len(t.batch) == 1 && t.results[t.batch[0]].Failed[table.StepApply] != "" {
+		return nil
+	}
+	t.seen(ctx, table.StepSeen, 0)
+	return t.inSyncStep(ctx, table.StepInSync)
+}
+
+// seen looks at what each case must show after so many changes.
+func (t *trial) seen(ctx context.Context, step table.Step, changes int) {
+	_, looks := t.batch.State(changes)
+	for _, c := range t.batch {
+		for _, look := range looks[c] {
+			if err := t.look(ctx, look); err != nil {
+				GinkgoWriter.Printf("%s: %s: %s: %v\n", t.name, step, c.Title(), err)
+				t.results[c].Fail(step, err.Error())
+			}
+		}
+		t.results[c].Pass(step)
+	}
+}
+
+// inSyncStep: the condition InSync is True, and there is no difference.
+func (t *trial) inSyncStep(ctx context.Context, step table.Step) error {
+	obj, err := t.get(ctx)
+	if err == nil && !inSync(obj) {
+		text, _ := json.Marshal(obj.Status.Difference)
+		conditions, _ := json.Marshal(obj.Status.Conditions)
+		err = fmt.Errorf("InSync is not True; the difference is %s", text)
+		if obj.Status.Difference == nil {
+			err = fmt.Errorf("%w; the conditions are %s", err, conditions)
+		}
+	}
+	return t.check(step, err)
+}
+
+// again: the same change again changes nothing.
+func (t *trial) again(ctx context.Context) error {
+	state, _ := t.batch.State(0)
+	return t.check(table.StepAgain, t.idempotent(ctx, state, true))
+}
+
+// idempotent applies a state by which nothing may change: neither the network nor, if it is the desired state already,
+// the spec and its generation.
+func (t *trial) idempotent(ctx context.Context, state table.State, same bool) error {
+	facts, err := t.facts(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := t.get(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.apply(ctx, state); err != nil {
+		return err
+	}
+	after, err := t.get(ctx)
+	if err != nil {
+		return err
+	}
+	if same {
+		if before.Generation != after.Generation {
+			return fmt.Errorf("the generation was %d and is %d", before.Generation, after.Generation)
+		}
+		was, is := string(before.Spec.DesiredState.Raw), string(after.Spec.DesiredState.Raw)
+		if was != is {
+			return fmt.Errorf("spec.desiredState was %s and is %s", was, is)
+		}
+		return t.unchanged(ctx, facts, false)
+	}
+	return t.unchanged(ctx, facts, false, "profiles", "connections")
+}
+
+// changes makes the changes that cases have.
+func (t *trial) changes(ctx context.Context) error {
+	for i := range t.batch.Changes() {
+		state, _ := t.batch.State(i + 1)
+		if err := t.check(table.StepChange, t.apply(ctx, state)); err != nil {
+			return err
+		}
+		t.seen(ctx, table.StepChange, i+1)
+		if err := t.inSyncStep(ctx, table.StepChange); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rebootStep: what can be there after a reboot is.
+func (t *trial) rebootStep(ctx context.Context) error {
+	if t.batch[0].Volatile != "" || t.reboots >= *rebootFlag {
+		return nil
+	}
+	if err := t.check(table.StepReboot, t.reboot(ctx)); err != nil {
+		return err
+	}
+	t.seen(ctx, table.StepReboot, t.batch.Changes())
+	return nil
+}
+
+// back: the current state of the cases' interfaces, sent back as it is shown, changes nothing.
+func (t *trial) back(ctx context.Context) error {
+	obj, err := t.get(ctx)
+	if err == nil && obj.Status.CurrentState == nil {
+		err = errors.New("there is no status.currentState")
+	}
+	var shown table.State
+	if err == nil {
+		err = json.Unmarshal(obj.Status.CurrentState.Raw, &shown)
+	}
+	if err == nil {
+		state, _ := t.batch.State(t.batch.Changes())
+		err = t.idempotent(ctx, shown.Part(state), false)
+	}
+	if err := t.check(table.StepBack, err); err != nil {
+		return err
+	}
+	return t.inSyncStep(ctx, table.StepBack)
+}
+
+// absent: the cases are taken away, and the node is as before.
+func (t *trial) absent(ctx context.Context) error {
+	err := t.apply(ctx, t.batch.Away())
+	if err == nil {
+		t.applied = false
+		err = t.unchanged(ctx, t.before, true, "profiles")
+	}
+	return t.check(table.StepAbsent, err)
+}
+
+// restore sees to it that the node is as before, whatever failed.
+func (t *trial) restore(ctx context.Context) error {
+	if t.before == nil {
+		return nil
+	}
+	err := error(nil)
+	if t.applied {
+		err = t.apply(ctx, t.batch.Away())
+	}
+	if err == nil {
+		var now table.Facts
+		if now, err = t.facts(ctx); err == nil && len(now.Difference(t.before, true, "profiles")) == 0 {
+			return nil
+		}
+	}
+	if err := t.renew(ctx); err != nil {
+		GinkgoWriter.Printf("%s could not be made anew: %v\n", t.name, err)
+	}
+	return nil
+}
