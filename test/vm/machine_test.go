@@ -21,7 +21,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -308,9 +307,6 @@ func (m *machine) renew(ctx context.Context) error {
 	if _, err := m.run(ctx, "hack/vm/node.sh", "down", m.name); err != nil {
 		return err
 	}
-	if err := m.forget(); err != nil {
-		return err
-	}
 	if _, err := m.run(ctx, "hack/vm/node.sh", "up", m.name); err != nil {
 		return err
 	}
@@ -319,6 +315,3 @@ func (m *machine) renew(ctx context.Context) error {
 	}
 	return m.apply(ctx, table.Idle())
 }
-
-// forget removes the node's disk.
-func (m *machine) forget() error { return os.RemoveAll(m.dir + "/nodes/" + m.name + "/disk") }

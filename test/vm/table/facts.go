@@ -47,7 +47,7 @@ var noise = []string{
 var identity = []string{"ifindex", "link_index", "link_netnsid", "peer_ifindex"}
 
 // fallback are the devices that the kernel makes by itself when a module of tunnels or the like is loaded.
-var fallback = regexp.MustCompile(`"(tunl0|sit0|gre0|gretap0|erspan0|ip6tnl0|ip6gre0|ip_vti0|ip6_vti0|dummy0|bond0|ovs-system)"`)
+var fallback = regexp.MustCompile(`"(tunl0|sit0|gre0|gretap0|erspan0|ip6tnl0|ip6gre0|ip_vti0|ip6_vti0|ovs-system)"`)
 
 // ParseFacts reads what FactsScript has printed.
 func ParseFacts(output string) (Facts, error) {

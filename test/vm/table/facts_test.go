@@ -1,0 +1,120 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package table
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+const printed = `=== link
+[{"ifindex":1,"ifname":"lo","mtu":65536},{"ifindex":2,"ifname":"eth1","mtu":1500,"linkinfo":{"info_slave_kind":"bridge","info_slave_data":{"state":"forwarding","hold_timer":0.2,"cost":100}}}]
+
+=== address
+[{},{"ifindex":2,"ifname":"eth1","mtu":1500,"addr_info":[{"family":"inet","local":"198.51.100.1","valid_life_time":4294967295}]}]
+
+=== route
+[{"dst":"198.51.100.0/24","dev":"eth1","metric":100}]
+
+=== route
+[{"dst":"fe80::/64","dev":"eth1","expires":77}]
+=== rule
+[{"priority":0,"src":"all","table":"local"}]
+=== rule
+
+=== sysctl
+/proc/sys/net/ipv4/conf/eth1/forwarding:0
+/proc/sys/net/ipv6/neigh/eth1/app_solicit:0
+=== connections
+eth1:0c1e:802-3-ethernet:eth1
+`
+
+func parse(t *testing.T, output string) Facts {
+	t.Helper()
+	facts, err := ParseFacts(output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return facts
+}
+
+func TestParseFacts(t *testing.T) {
+	facts := parse(t, printed)
+	for section, want := range map[string][]string{
+		"address":     {`{"addr_info":[{"family":"inet","local":"198.51.100.1"}],"ifname":"eth1"}`},
+		"route":       {`{"dev":"eth1","dst":"198.51.100.0/24","metric":100}`, `{"dev":"eth1","dst":"fe80::/64"}`},
+		"sysctl":      {`"eth1" ipv4/conf forwarding = 0`, `"eth1" ipv6/neigh app_solicit = 0`},
+		"connections": {"eth1:0c1e:802-3-ethernet:eth1"},
+	} {
+		if !slices.Equal(facts[section], want) {
+			t.Errorf("%s: %q, want %q", section, facts[section], want)
+		}
+	}
+	if text := strings.Join(facts["link"], "\n"); strings.Contains(text, "forwarding") || strings.Contains(text, "timer") || !strings.Contains(text, `"cost":100`) {
+		t.Error(text)
+	}
+}
+
+func TestParseFactsMissesNothing(t *testing.T) {
+	for _, output := range []string{"", strings.Replace(printed, "=== sysctl", "=== other", 1), strings.Replace(printed, `[{"dst"`, `[{"dst`, 1)} {
+		if _, err := ParseFacts(output); err == nil {
+			t.Errorf("no error of %q", output)
+		}
+	}
+}
+
+func TestDifference(t *testing.T) {
+	before := parse(t, printed)
+	for _, test := range []struct {
+		name, old, new string
+		remade         bool
+		want           int
+	}{
+		{"nothing", "", "", false, 0},
+		{"metric", `"metric":100`, `"metric":101`, true, 2},
+		{"timer", `"hold_timer":0.2`, `"hold_timer":0.4`, false, 0},
+		{"made anew", `{"ifindex":2,"ifname":"eth1","mtu":1500,"link`, `{"ifindex":7,"ifname":"eth1","mtu":1500,"link`, false, 2},
+		{"made anew, and that is the same", `{"ifindex":2,"ifname":"eth1","mtu":1500,"link`, `{"ifindex":7,"ifname":"eth1","mtu":1500,"link`, true, 0},
+		{"a link more", `[{"ifindex":1`, `[{"ifname":"br0"},{"ifindex":1`, true, 1},
+		{"a tunnel that the kernel makes by itself", `[{"ifindex":1`, `[{"ifname":"tunl0"},{"ifindex":1`, true, 0},
+		{"a route twice", `[{"dst":"198`, `[{"dst":"fe80::/64","dev":"eth1"},{"dst":"198`, true, 1},
+		{"sysctl", "forwarding:0", "forwarding:1", true, 2},
+		{"profile, left out", "0c1e", "0c1f", true, 0},
+	} {
+		now := parse(t, strings.Replace(printed, test.old, test.new, 1))
+		if got := now.Difference(before, test.remade, "connections"); len(got) != test.want {
+			t.Errorf("%s: %q", test.name, got)
+		}
+	}
+	if got := (Facts{"dns": {"nameserver 192.0.2.53"}}).Difference(Facts{}, true); len(got) != 1 || got[0] != "+ dns: nameserver 192.0.2.53" {
+		t.Errorf("a section more: %q", got)
+	}
+}
+
+func TestOwner(t *testing.T) {
+	a := &Case{Name: "a", State: State{"interfaces": []any{map[string]any{"name": "vl1"}}}}
+	b := &Case{Name: "b", State: State{"interfaces": []any{map[string]any{"name": "vl11"}}}}
+	batch := Batch{a, b}
+	for text, want := range map[string]*Case{
+		`- link: {"ifname":"vl1"}`: a, `+ sysctl: "vl11" ipv4/conf`: b, `"vl1" and "vl11"`: nil, `"eth1"`: nil,
+	} {
+		if got := batch.Owner(text); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}

@@ -1,0 +1,97 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package table
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+func TestMatrix(t *testing.T) {
+	all := []*Case{{Type: "bond", Name: "a"}, {Type: "bond", Name: "b"}, {Type: "ovs", Name: "c", Volatile: "it is gone"}}
+	day := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	results := &Results{Versions: map[v1alpha1.Backend]Versions{v1alpha1.BackendKernel: {Kernel: "6.12.9", Nmstate: "2.2.62"}}}
+	add := func(c *Case, backend v1alpha1.Backend, change func(*Result)) {
+		r := NewResult(c, backend, day)
+		r.Pass(StepApply)
+		change(r)
+		results.Add(r)
+	}
+	add(all[0], v1alpha1.BackendNetworkManager, func(*Result) {})
+	add(all[0], v1alpha1.BackendKernel, func(r *Result) {
+		r.Fail(StepReboot, "it is\ngone | away")
+		r.Fail(StepDryRun, "<nothing>")
+	})
+	add(all[1], v1alpha1.BackendKernel, func(r *Result) {
+		r.Fault, r.Shown, r.State, r.At = "the option is dropped", "desire 1, current 0", "interfaces: []\n", StepApply
+	})
+	add(all[2], v1alpha1.BackendNetworkManager, func(*Result) {})
+	add(all[2], v1alpha1.BackendKernel, func(r *Result) { r.Words = "no Open vSwitch" })
+
+	file := filepath.Join(t.TempDir(), "folder", "results.json")
+	if err := results.Save(file); err != nil {
+		t.Fatal(err)
+	}
+	results, err := LoadResults(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := Matrix(all, results)
+	for _, want := range []string{
+		"| a | works | fails, dry run: &lt;nothing>; reboot: it is gone \\| away |",
+		"| b | not tried | upstream, apply: the option is dropped |",
+		"| c | works; no reboot: it is gone | refused: no Open vSwitch |",
+		"| kernel |  | 6.12.9 |", "| tried | 2026-11-28 | 2026-11-28 |",
+		"| works | 2 | 0 |", "| refused | 0 | 1 |", "| upstream | 0 | 1 |", "| fails | 0 | 1 |", "| not tried | 1 | 0 |",
+		"### bond: b, Kernel", "`nmstatectl apply --kernel` of this state says: desire 1, current 0", "```yaml\ninterfaces: []\n```",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+}
+
+// TestAdd: a result takes the place of the one before.
+func TestAdd(t *testing.T) {
+	c := &Case{Type: "bond", Name: "a"}
+	results := &Results{}
+	for range 2 {
+		r := NewResult(c, v1alpha1.BackendKernel, time.Now())
+		r.Pass(StepApply)
+		r.Fail(StepApply, "first")
+		r.Fail(StepApply, "second")
+		r.Pass(StepApply)
+		results.Add(r)
+	}
+	if len(results.Results) != 1 {
+		t.Fatalf("there are %d results", len(results.Results))
+	}
+	if r := results.Results[0]; len(r.Passed) != 0 || r.Err() == nil || !strings.Contains(r.Err().Error(), "apply: first") {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestLoadResultsOfNone(t *testing.T) {
+	results, err := LoadResults(filepath.Join(t.TempDir(), "results.json"))
+	if err != nil || len(results.Results) != 0 || results.Versions == nil {
+		t.Errorf("%+v, %v", results, err)
+	}
+}
