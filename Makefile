@@ -127,7 +127,7 @@ ON_A_NODE := ^TestOnANodeWithNetworkManager$$
 
 .PHONY: test-packages
 test-packages:
-	$(GO_TEST) -race -timeout 25m -skip '$(ON_A_NODE)' ./cmd/... ./pkg/... ./test/rules
+	$(GO_TEST) -race -timeout 25m -skip '$(ON_A_NODE)' ./cmd/... ./pkg/... ./test/rules ./test/vm/table
 
 .PHONY: test-on-a-node
 test-on-a-node:
@@ -150,6 +150,16 @@ test-skew: build ## Run the agent and the server of the protocol before against 
 .PHONY: test-faults
 test-faults: build kubectl ## Make all changes that cut a node off, and all faults in the midst of changes; it takes hours.
 	cd test/e2e && $(GO_TEST) -count=1 -timeout 10h -whole -kills=250 -power-cuts=20 -ginkgo.focus='cut off|faults' -ginkgo.timeout=10h
+
+TEST_VM := cd test/vm && $(GO_TEST) -count=1
+
+.PHONY: test-vm
+test-vm: vm-up ## Try each kind of configuration on virtual machines; writes docs/interface-matrix.md; takes hours.
+	$(TEST_VM) -timeout 24h -ginkgo.timeout=24h -ginkgo.v -matrix=docs/interface-matrix.md
+
+.PHONY: test-vm-sample
+test-vm-sample: vm-up ## Try a few of them: bond, VLAN, bridge with VLANs, Open vSwitch, VRF.
+	$(TEST_VM) -timeout 30m -ginkgo.v -sample -reboots=1
 
 .PHONY: test-clients
 test-clients: build kubectl ## Run the examples of docs/clients.md on nodes of their own.
