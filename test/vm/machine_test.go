@@ -97,7 +97,7 @@ func (m *machine) noteVersions(ctx context.Context) error {
 		NetworkManager: obj.Status.NetworkManagerVersion,
 	}
 	if m.backend == v1alpha1.BackendNetworkManager {
-		out, err := m.exec(ctx, "ovs-vsctl --version")
+		out, err := m.exec(ctx, "ovs-vsctl --version || true")
 		if err != nil {
 			return err
 		}

@@ -134,9 +134,12 @@ func (s *suite) specs(backend v1alpha1.Backend) {
 		try := sync.OnceValue(func() map[*table.Case]*table.Result { return m.try(context.Background(), batch) })
 		for _, c := range batch {
 			It(c.Title(), Label(c.Type), NodeTimeout(3*time.Hour), func(SpecContext) {
-				Expect(prepare()).To(Succeed())
-				result := try()[c]
-				Expect(result.Err()).NotTo(HaveOccurred())
+				if err := prepare(); err != nil {
+					Fail(err.Error())
+				}
+				if err := try()[c].Err(); err != nil {
+					Fail(err.Error())
+				}
 			})
 		}
 	}
