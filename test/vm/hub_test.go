@@ -24,12 +24,12 @@ import (
 )
 
 // neighbour starts what a case needs in the network that the node is plugged into.
-func (s scripts) neighbour(ctx context.Context, what string) (stop func(), err error) {
+func (s scripts) neighbour(ctx context.Context, node, what string) (stop func(), err error) {
 	switch what {
 	case "dhcp":
 		return s.dhcp(ctx)
 	case "lldp":
-		return s.lldp()
+		return s.lldp(node)
 	}
 	return nil, fmt.Errorf("there is no neighbour %q", what)
 }
@@ -53,8 +53,8 @@ func (s scripts) dhcp(ctx context.Context) (func(), error) {
 	}, " "))
 }
 
-// lldp tells the nodes on data1, every two seconds, that there is a switch.
-func (s scripts) lldp() (func(), error) {
+// lldp tells a node at its port eth1, every two seconds, that there is a switch.
+func (s scripts) lldp(node string) (func(), error) {
 	tlv := func(kind int, value string) string {
 		return string([]byte{byte(kind << 1), byte(len(value))}) + value
 	}
@@ -64,5 +64,5 @@ func (s scripts) lldp() (func(), error) {
 	for _, b := range []byte(frame) {
 		escaped.WriteString(`\\x` + hex.EncodeToString([]byte{b}))
 	}
-	return s.inHub(fmt.Sprintf(`bash -c "while printf '%s' | socat -u STDIN INTERFACE:data1; do sleep 2; done"`, escaped.String()))
+	return s.inHub(fmt.Sprintf(`bash -c "while printf '%s' | socat -u STDIN INTERFACE:%s-1; do sleep 2; done"`, escaped.String(), node))
 }

@@ -152,7 +152,7 @@ func (t *trial) prepareCase(ctx context.Context, c *table.Case) (stop func(), er
 		}
 	}
 	if c.Hub != "" {
-		end, err := t.neighbour(ctx, c.Hub)
+		end, err := t.neighbour(ctx, t.name, c.Hub)
 		if err != nil {
 			return stop, err
 		}
