@@ -51,7 +51,7 @@ up() {
 		take_away
 	fi
 	if runs; then
-		cmp -s "$programs.stamp" "$dir/programs.stamp" && return
+		cmp -s "$programs.stamp" "$dir/$(basename "$programs").stamp" && return
 		shut_down
 	fi
 	boot
@@ -127,8 +127,10 @@ run() {
 }
 
 shut_down() {
-	run kill -TERM 1
+	run kill -TERM 1 >/dev/null 2>&1 & # a node that ends at once does not answer
+	local asking=$!
 	await "$(patiently 90)" "$name to shut down, see $dir/console.log" gone
+	kill "$asking" 2>/dev/null || true
 	power_off
 }
 
