@@ -20,7 +20,7 @@ limitations under the License.
 //	go test ./test/vm                                 all cases on both nodes
 //	go test ./test/vm -backend=Kernel -cases='^bond'  some of them on one
 //
-// What came of each case is kept in _output/vm-run/results.json; -matrix=FILE writes the document from it.
+// What came of each case is kept in _output/vm-run/results-BACKEND.json; -matrix=FILE writes the document from them.
 package vm
 
 import (
@@ -80,12 +80,11 @@ func TestVM(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &suite{scripts: newScripts(root), cases: chosen(t, all)}
-	if s.results, err = table.LoadResults(s.resultsFile()); err != nil {
+	if s.results, err = table.LoadResults(s.resultsFile(table.Backends[0]), s.resultsFile(table.Backends[1])); err != nil {
 		t.Fatal(err)
 	}
 	BeforeSuite(func(ctx SpecContext) { Expect(s.up(ctx)).To(Succeed()) }, NodeTimeout(30*time.Minute))
 	AfterSuite(func() {
-		Expect(s.results.Save(s.resultsFile())).To(Succeed())
 		if *matrixFlag != "" {
 			Expect(os.WriteFile(filepath.Join(root, *matrixFlag), []byte(table.Matrix(all, s.results)), 0o644)).To(Succeed())
 		}
@@ -109,7 +108,10 @@ func chosen(t *testing.T, all []*table.Case) []*table.Case {
 	})
 }
 
-func (s *suite) resultsFile() string { return filepath.Join(s.dir, "results.json") }
+// resultsFile keeps the results of a backend, so that a run for each can go on at the same time.
+func (s *suite) resultsFile(backend v1alpha1.Backend) string {
+	return filepath.Join(s.dir, "results-"+string(backend)+".json")
+}
 
 // up starts the nodes that are to be tried; those that run stay.
 func (s *suite) up(ctx context.Context) error {

@@ -72,7 +72,7 @@ func (m *machine) try(ctx context.Context, batch table.Batch) map[*table.Case]*t
 	for _, c := range batch {
 		m.results.Add(t.results[c])
 	}
-	if err := m.results.Save(m.resultsFile()); err != nil {
+	if err := m.results.Save(m.resultsFile(m.backend), m.backend); err != nil {
 		t.results[batch[0]].Fail(table.StepApply, err.Error())
 	}
 	return t.results

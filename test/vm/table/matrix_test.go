@@ -46,11 +46,15 @@ func TestMatrix(t *testing.T) {
 	add(all[2], v1alpha1.BackendNetworkManager, func(*Result) {})
 	add(all[2], v1alpha1.BackendKernel, func(r *Result) { r.Words = "no Open vSwitch" })
 
-	file := filepath.Join(t.TempDir(), "folder", "results.json")
-	if err := results.Save(file); err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, backend := range Backends {
+		file := filepath.Join(t.TempDir(), "folder", "results.json")
+		if err := results.Save(file, backend); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
 	}
-	results, err := LoadResults(file)
+	results, err := LoadResults(files...)
 	if err != nil {
 		t.Fatal(err)
 	}

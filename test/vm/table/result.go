@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -130,17 +131,25 @@ type Results struct {
 	Results  []*Result                     `json:"results"`
 }
 
-// LoadResults reads the results of earlier runs; there may be none.
-func LoadResults(file string) (*Results, error) {
-	results := &Results{Versions: map[v1alpha1.Backend]Versions{}}
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return results, nil
+// LoadResults reads the results of earlier runs from files, of which some may not be there.
+func LoadResults(files ...string) (*Results, error) {
+	all := &Results{Versions: map[v1alpha1.Backend]Versions{}}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		var results Results
+		if err := json.Unmarshal(text, &results); err != nil {
+			return nil, fmt.Errorf("reading the results in %s: %w", file, err)
+		}
+		maps.Copy(all.Versions, results.Versions)
+		all.Results = append(all.Results, results.Results...)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return results, json.Unmarshal(text, results)
+	return all, nil
 }
 
 // Add puts a result in the place of the one that there was of the same case and backend.
@@ -151,12 +160,16 @@ func (r *Results) Add(result *Result) {
 	r.Results = append(r.Results, result)
 }
 
-// Save writes the results to a file.
-func (r *Results) Save(file string) error {
-	slices.SortStableFunc(r.Results, func(a, b *Result) int {
-		return strings.Compare(string(a.Backend)+a.Type+a.Name, string(b.Backend)+b.Type+b.Name)
-	})
-	text, err := json.MarshalIndent(r, "", "  ")
+// Save writes the results of one backend to a file.
+func (r *Results) Save(file string, backend v1alpha1.Backend) error {
+	one := &Results{Versions: map[v1alpha1.Backend]Versions{backend: r.Versions[backend]}}
+	for _, result := range r.Results {
+		if result.Backend == backend {
+			one.Results = append(one.Results, result)
+		}
+	}
+	slices.SortStableFunc(one.Results, func(a, b *Result) int { return strings.Compare(a.Type+": "+a.Name, b.Type+": "+b.Name) })
+	text, err := json.MarshalIndent(one, "", "  ")
 	if err != nil {
 		return err
 	}
