@@ -9,7 +9,7 @@ echo; echo '=== rule'; ip -d -j -6 rule
 echo; echo '=== sysctl'
 grep -rs . /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf /proc/sys/net/ipv4/neigh /proc/sys/net/ipv6/neigh | grep -v stable_secret
 echo '=== mptcp'; ip mptcp endpoint show 2>/dev/null
-echo '=== dns'; cat /etc/resolv.conf 2>/dev/null
+echo '=== dns'; grep -v '^#' /etc/resolv.conf 2>/dev/null
 echo '=== hostname'; hostname; cat /etc/hostname 2>/dev/null
 echo '=== files'; ls /etc/NetworkManager/dispatcher.d/*/ /etc/systemd/network /run/systemd/network 2>/dev/null
 if pidof NetworkManager >/dev/null; then
