@@ -78,19 +78,23 @@ func (m *machine) try(ctx context.Context, batch table.Batch) map[*table.Case]*t
 	return t.results
 }
 
-// fail notes that a step failed. If no case of several answers for it, the batch is to be split.
+// fail notes that a step failed. If none of several cases answers for it, the batch is to be split.
 func (t *trial) fail(step table.Step, c *table.Case, why error) error {
-	if c == nil {
-		c = t.batch.Owner(why.Error())
-	}
+	GinkgoWriter.Printf("%s: %s: %v\n", t.name, step, why)
 	if len(t.batch) == 1 {
 		c = t.batch[0]
 	}
-	GinkgoWriter.Printf("%s: %s: %v\n", t.name, step, why)
-	if c == nil {
+	if c != nil {
+		t.results[c].Fail(step, why.Error())
+		return nil
+	}
+	blame := t.batch.Blame(why.Error())
+	if len(blame) == 0 {
 		return errSplit
 	}
-	t.results[c].Fail(step, why.Error())
+	for c, lines := range blame {
+		t.results[c].Fail(step, lines)
+	}
 	return nil
 }
 

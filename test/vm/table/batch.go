@@ -130,6 +130,28 @@ func (b Batch) Owner(text string) *Case {
 	return owner
 }
 
+// Blame tells which cases answer for a comparison, each for the lines that tell of it. It returns nil if there is a line
+// that tells of none of them, or of several.
+func (b Batch) Blame(text string) map[*Case]string {
+	blame := map[*Case]string{}
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "- ") && !strings.HasPrefix(line, "+ ") {
+			continue
+		}
+		owner := b.Owner(line)
+		if owner == nil {
+			return nil
+		}
+		blame[owner] += line
+	}
+	if len(blame) == 0 {
+		if owner := b.Owner(text); owner != nil {
+			blame[owner] = text
+		}
+	}
+	return blame
+}
+
 // Title names the batch.
 func (b Batch) Title() string {
 	var titles []string

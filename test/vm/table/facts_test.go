@@ -118,3 +118,18 @@ func TestOwner(t *testing.T) {
 		}
 	}
 }
+
+func TestBlame(t *testing.T) {
+	a := &Case{Name: "a", State: State{"interfaces": []any{map[string]any{"name": "vl1"}}}}
+	b := &Case{Name: "b", State: State{"interfaces": []any{map[string]any{"name": "vl2"}}}}
+	batch := Batch{a, b, &Case{Name: "c"}}
+	blame := batch.Blame("the node is not as before:\n- sysctl: \"vl1\" x = 0\n+ sysctl: \"vl2\" x = 0\n+ sysctl: \"vl1\" x = 1\n")
+	if len(blame) != 2 || blame[a] != "- sysctl: \"vl1\" x = 0\n+ sysctl: \"vl1\" x = 1\n" || blame[b] == "" {
+		t.Errorf("%v", blame)
+	}
+	for _, text := range []string{"- sysctl: \"vl1\"\n- sysctl: \"eth1\"\n", "it took too long"} {
+		if blame := batch.Blame(text); len(blame) != 0 {
+			t.Errorf("%s: %v", text, blame)
+		}
+	}
+}
