@@ -111,6 +111,15 @@ func (t *trial) check(step table.Step, err error) error {
 	return nil
 }
 
+// change notes what came of a change. One that failed failed for all cases of a batch, whoever is to blame.
+func (t *trial) change(step table.Step, err error) error {
+	if err != nil && len(t.batch) > 1 {
+		GinkgoWriter.Printf("%s: %s: %v\n", t.name, step, err)
+		return errSplit
+	}
+	return t.check(step, err)
+}
+
 // steps tries one step after the other. It returns an error only if the batch is to be split.
 func (t *trial) steps(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, t.restore(ctx)) }()
@@ -239,7 +248,10 @@ func (t *trial) failsUpstream(ctx context.Context, c *table.Case) error {
 func (t *trial) dryRunStep(ctx context.Context) error {
 	state, _ := t.batch.State(0)
 	difference, err := t.dryRun(ctx, state)
-	if err == nil && difference == nil {
+	if err != nil {
+		return t.change(table.StepDryRun, err)
+	}
+	if difference == nil {
 		err = errors.New("the dry run says that nothing would change")
 	}
 	if err == nil {
@@ -254,11 +266,11 @@ func (t *trial) failing(ctx context.Context) error {
 	err := t.apply(ctx, table.Merge(state, t.batch.Bad(usualBad)))
 	if err == nil {
 		t.applied = true
-		return t.check(table.StepFailing, errors.New("the change was committed although its second part cannot be"))
+		return t.change(table.StepFailing, errors.New("the change was committed although its second part cannot be"))
 	}
 	GinkgoWriter.Printf("%s: the failing change says: %v\n", t.name, err)
 	if apierrors.IsInvalid(err) {
-		return t.check(table.StepFailing, fmt.Errorf("the change was refused before its first part was made: %w", err))
+		return t.change(table.StepFailing, fmt.Errorf("the change was refused before its first part was made: %w", err))
 	}
 	return t.check(table.StepFailing, t.unchanged(ctx, t.before, true))
 }
@@ -267,7 +279,7 @@ func (t *trial) failing(ctx context.Context) error {
 func (t *trial) applyStep(ctx context.Context) error {
 	state, _ := t.batch.State(0)
 	t.applied = true
-	if err := t.check(table.StepApply, t.apply(ctx, state)); err != nil {
+	if err := t.change(table.StepApply, t.apply(ctx, state)); err != nil {
 		return err
 	}
 	if len(t.batch) == 1 && t.results[t.batch[0]].Failed[table.StepApply] != "" {
@@ -346,7 +358,7 @@ func (t *trial) idempotent(ctx context.Context, state table.State, same bool) er
 func (t *trial) changes(ctx context.Context) error {
 	for i := range t.batch.Changes() {
 		state, _ := t.batch.State(i + 1)
-		if err := t.check(table.StepChange, t.apply(ctx, state)); err != nil {
+		if err := t.change(table.StepChange, t.apply(ctx, state)); err != nil {
 			return err
 		}
 		t.seen(ctx, table.StepChange, i+1)
@@ -362,7 +374,7 @@ func (t *trial) rebootStep(ctx context.Context) error {
 	if t.batch[0].Volatile != "" || t.reboots >= *rebootFlag {
 		return nil
 	}
-	if err := t.check(table.StepReboot, t.reboot(ctx)); err != nil {
+	if err := t.change(table.StepReboot, t.reboot(ctx)); err != nil {
 		return err
 	}
 	t.seen(ctx, table.StepReboot, t.batch.Changes())
@@ -391,12 +403,11 @@ func (t *trial) back(ctx context.Context) error {
 
 // absent: the cases are taken away, and the node is as before.
 func (t *trial) absent(ctx context.Context) error {
-	err := t.apply(ctx, t.batch.Away())
-	if err == nil {
-		t.applied = false
-		err = t.unchanged(ctx, t.before, true, "profiles")
+	if err := t.apply(ctx, t.batch.Away()); err != nil {
+		return t.change(table.StepAbsent, err)
 	}
-	return t.check(table.StepAbsent, err)
+	t.applied = false
+	return t.check(table.StepAbsent, t.unchanged(ctx, t.before, true, "profiles"))
 }
 
 // restore sees to it that the node is as before, whatever failed.
