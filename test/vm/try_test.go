@@ -21,15 +21,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/yaml"
 
-	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/test/vm/table"
 )
 
@@ -180,68 +177,6 @@ func (t *trial) prepareCase(ctx context.Context, c *table.Case) (stop func(), er
 		_, err = t.exec(ctx, c.Before)
 	}
 	return stop, err
-}
-
-// refused: the backend refuses the case in the expected words, and nothing is touched.
-func (t *trial) refused(ctx context.Context, c *table.Case, words string) error {
-	result := t.results[c]
-	_, dryErr := t.dryRun(ctx, c.State)
-	err := t.apply(ctx, c.State)
-	t.applied = err == nil
-	switch {
-	case err == nil:
-		result.Fail(table.StepRefused, "it is committed, not refused")
-	case !regexp.MustCompile(words).MatchString(err.Error()):
-		result.Fail(table.StepRefused, "other words than "+words+": "+err.Error())
-	case dryErr == nil:
-		result.Fail(table.StepRefused, "a dry run does not refuse it, a change does: "+err.Error())
-	}
-	if err != nil {
-		result.Words = err.Error()
-	}
-	if err := t.unchanged(ctx, t.before, false); err != nil && !t.applied {
-		result.Fail(table.StepRefused, err.Error())
-	}
-	result.Pass(table.StepRefused)
-	return nil
-}
-
-// upstream shows a fault with nmstatectl.
-func (t *trial) upstream(ctx context.Context, c *table.Case, fault table.Upstream) error {
-	text, err := yaml.Marshal(fault.State)
-	if err != nil {
-		return err
-	}
-	state, flag := t.own.Replace(string(text)), ""
-	if t.backend == v1alpha1.BackendKernel {
-		flag = " --kernel"
-	}
-	out, err := t.exec(ctx, fmt.Sprintf("nmstatectl apply%s - 2>&1 <<'STATE'\n%s\nSTATE\necho; echo status $?", flag, state))
-	if undo, undoErr := t.exec(ctx, fault.Undo); undoErr != nil {
-		GinkgoWriter.Printf("undoing what nmstatectl did: %v: %s\n", undoErr, undo)
-	}
-	result := t.results[c]
-	if err == nil && !regexp.MustCompile(fault.Says).MatchString(out) {
-		err = fmt.Errorf("nmstatectl does not say %s: %s", fault.Says, out)
-	}
-	if err != nil {
-		result.Fail(table.StepUpstream, err.Error())
-		return nil
-	}
-	result.Fault, result.State, result.At = fault.Why, state, fault.Step
-	result.Shown = regexp.MustCompile(".*(" + fault.Says + ").*").FindString(out)
-	result.Pass(table.StepUpstream)
-	return nil
-}
-
-// failsUpstream: the change fails as it does with nmstatectl, and the node is as before.
-func (t *trial) failsUpstream(ctx context.Context, c *table.Case) error {
-	err := t.apply(ctx, c.State)
-	if t.applied = err == nil; t.applied {
-		t.results[c].Fail(table.StepApply, "it is committed, although nmstatectl fails")
-		return nil
-	}
-	return t.check(table.StepFailing, t.unchanged(ctx, t.before, true))
 }
 
 // dryRunStep: a dry run says that something would change, and changes nothing.

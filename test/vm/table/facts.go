@@ -49,6 +49,9 @@ var identity = []string{"ifindex", "link_index", "link_netnsid", "peer_ifindex"}
 // fallback are the devices that the kernel makes by itself when a module of tunnels or the like is loaded.
 var fallback = regexp.MustCompile(`"(tunl0|sit0|gre0|gretap0|erspan0|ip6tnl0|ip6gre0|ip_vti0|ip6_vti0|ovs-system)"`)
 
+// vrfRule is the rule that the kernel makes with the first VRF. It stays, and must: the kernel does not make it a second time.
+const vrfRule = `"l3mdev":null`
+
 // ParseFacts reads what FactsScript has printed.
 func ParseFacts(output string) (Facts, error) {
 	facts := Facts{}
@@ -180,6 +183,9 @@ func (f Facts) lines(section string, remade bool) []string {
 	var lines []string
 	for _, line := range f[section] {
 		if fallback.MatchString(line) && (section == "link" || section == "address" || section == "sysctl") {
+			continue
+		}
+		if section == "rule" && strings.Contains(line, vrfRule) {
 			continue
 		}
 		if remade && strings.HasPrefix(line, "{") {
