@@ -136,8 +136,11 @@ func cell(r *Result) string {
 	text := string(r.verdict())
 	switch r.verdict() {
 	case works:
-		if r.Volatile != "" {
+		switch {
+		case r.Volatile != "":
 			text += "; no reboot: " + r.Volatile
+		case !slices.Contains(r.Passed, StepReboot):
+			text += "; a reboot was not tried"
 		}
 	case refused:
 		text += ": " + r.Words

@@ -35,7 +35,7 @@ func TestMatrix(t *testing.T) {
 		change(r)
 		results.Add(r)
 	}
-	add(all[0], v1alpha1.BackendNetworkManager, func(*Result) {})
+	add(all[0], v1alpha1.BackendNetworkManager, func(r *Result) { r.Pass(StepReboot) })
 	add(all[0], v1alpha1.BackendKernel, func(r *Result) {
 		r.Fail(StepReboot, "it is\ngone | away")
 		r.Fail(StepDryRun, "<nothing>")
