@@ -96,7 +96,7 @@ func (s *suite) manual(ctx SpecContext, node, timeout string) *manualChange {
 	GinkgoHelper()
 	s.desire(ctx, node, noFaultBridge)
 	s.desireAfterwards(node, noFaultBridge)
-	m := &manualChange{suite: s, node: node, state: faultBridge(7), facts: s.facts(ctx, node), before: s.get(ctx, node)}
+	m := &manualChange{suite: s, node: node, state: faultBridge(7), facts: s.lastingFacts(ctx, node), before: s.get(ctx, node)}
 	Expect(s.confirmed(ctx, node, m.state, fmt.Sprintf(`{"mode":"Manual","timeout":%q}`, timeout))).To(Succeed())
 	m.id = s.get(ctx, node).Status.LastApply.ID
 	Expect(m.id).NotTo(BeEmpty())

@@ -203,7 +203,7 @@ func (k *killing) run(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.kill()
-		obj, err = h.Decide(ctx, agent.Decision{Transaction: obj.Status.LastApply.ID, Commit: true, User: "admin"})
+		_, err = h.Decide(ctx, agent.Decision{Transaction: obj.Status.LastApply.ID, Commit: true, User: "admin"})
 	}
 	select {
 	case <-k.done:

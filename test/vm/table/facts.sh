@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # SPDX-License-Identifier: Apache-2.0
 # Prints what is compared of a node, in sections. It is run by the node's shell, as text.
 echo '=== link'; ip -d -j link

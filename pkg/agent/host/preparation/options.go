@@ -32,8 +32,6 @@ type setting struct {
 	text string
 	// link names the link whose index is the value.
 	link string
-	// optional is for what a kernel may lack: it is set apart from the others, and its failure is no error.
-	optional bool
 }
 
 func (s setting) String() string { return s.name + "=" + s.text }

@@ -117,6 +117,16 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestARestOfNothing: an empty list stays one. libnmstate does not read null in its place.
+func TestARestOfNothing(t *testing.T) {
+	for _, desired := range []string{`{"interfaces":[]}`, `{"interfaces":[{"name":"eth1","type":"ethernet","state":"down"}]}`} {
+		plan, err := New([]byte(desired), asJSON(t, current), currentLinks())
+		if err != nil || string(plan.Rest) != `{"interfaces":[]}` {
+			t.Errorf("%s: %v, the rest is %s", desired, err, plan.Rest)
+		}
+	}
+}
+
 // TestUnheldRoutes: a route counts as it does for libnmstate, which shows more fields than a state gives.
 func TestUnheldRoutes(t *testing.T) {
 	desired := asJSON(t, `

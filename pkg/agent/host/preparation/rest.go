@@ -31,7 +31,7 @@ import (
 //     routes in conflict, and refuses routes with several next hops. UnheldRoutes verifies them.
 func (p *planner) rest() ([]byte, error) {
 	state := merged(p.desired, nil)
-	var interfaces []any
+	interfaces := []any{} // not null, which libnmstate does not read
 	seen := map[string]bool{}
 	for _, item := range tree.List(p.desired, "interfaces") {
 		fields := tree.Object(item)

@@ -29,34 +29,57 @@ import (
 // applyByKernel applies a state without NetworkManager: what libnmstate cannot make or set is prepared, then libnmstate
 // applies the rest and verifies it; the routes are verified here.
 func (r workerRequest) applyByKernel() error {
-	current, _, err := nmstate.RetrieveNetState(r.Flags | nmstate.IncludeSecrets)
+	plan, err := r.prepare()
 	if err != nil {
 		return err
-	}
-	links, err := rtnetlink.Links()
-	if err != nil {
-		return unprepared(nmstate.PluginFailure, err)
-	}
-	plan, err := preparation.New(r.State, current, links)
-	if err != nil {
-		return unprepared(nmstate.InvalidArgument, err)
-	}
-	if err := plan.Do(context.Background()); err != nil {
-		return unprepared(nmstate.PluginFailure, err)
 	}
 	if _, err = nmstate.ApplyNetState(r.Flags, plan.Rest, r.RollbackAfter); err != nil {
 		return err
 	}
-	if current, _, err = nmstate.RetrieveNetState(r.Flags | nmstate.IncludeSecrets); err != nil {
+	if unheld, err := r.unheldRoutes(plan); err != nil || len(unheld) == 0 {
 		return err
 	}
-	switch unheld, err := plan.UnheldRoutes(current); {
-	case err != nil:
-		return unprepared(nmstate.PluginFailure, err)
-	case len(unheld) > 0:
-		return unprepared(nmstate.VerificationError, errors.New("these routes are not as desired: "+strings.Join(unheld, "; ")))
+	// libnmstate has set a link down and up, and the kernel has forgotten the routes over it.
+	if plan, err = r.prepare(); err != nil {
+		return err
 	}
-	return nil
+	unheld, err := r.unheldRoutes(plan)
+	if err == nil && len(unheld) > 0 {
+		err = unprepared(nmstate.VerificationError, errors.New("these routes are not as desired: "+strings.Join(unheld, "; ")))
+	}
+	return err
+}
+
+// prepare makes and sets what libnmstate cannot.
+func (r workerRequest) prepare() (*preparation.Plan, error) {
+	current, _, err := nmstate.RetrieveNetState(r.Flags | nmstate.IncludeSecrets)
+	if err != nil {
+		return nil, err
+	}
+	links, err := rtnetlink.Links()
+	if err != nil {
+		return nil, unprepared(nmstate.PluginFailure, err)
+	}
+	plan, err := preparation.New(r.State, current, links)
+	if err != nil {
+		return nil, unprepared(nmstate.InvalidArgument, err)
+	}
+	if err := plan.Do(context.Background()); err != nil {
+		return nil, unprepared(nmstate.PluginFailure, err)
+	}
+	return plan, nil
+}
+
+func (r workerRequest) unheldRoutes(plan *preparation.Plan) ([]string, error) {
+	current, _, err := nmstate.RetrieveNetState(r.Flags | nmstate.IncludeSecrets)
+	if err != nil {
+		return nil, err
+	}
+	unheld, err := plan.UnheldRoutes(current)
+	if err != nil {
+		return nil, unprepared(nmstate.PluginFailure, err)
+	}
+	return unheld, nil
 }
 
 // unprepared is an error of the preparation, as libnmstate's are.

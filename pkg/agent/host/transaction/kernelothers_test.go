@@ -68,13 +68,13 @@ interfaces:
 		name: "MACVLAN, MACVTAP, IPVLAN, VXLAN", kinds: []string{"macvlan", "macvtap", "ipvlan", "vxlan"},
 		state: `
 interfaces:
-- {name: mv0, type: mac-vlan, state: up, mac-vlan: {base-iface: eth1, mode: vepa, promiscuous: false}}
+- {name: mv0, type: mac-vlan, state: up, mac-vlan: {base-iface: eth1, mode: vepa, promiscuous: true}}
 - {name: mt0, type: mac-vtap, state: up, mac-vtap: {base-iface: eth2, mode: private, promiscuous: true}}
 - {name: iv0, type: ipvlan, state: up, ipvlan: {base-iface: eth3, mode: l2, private: true, vepa: false}}
 - {name: vx0, type: vxlan, state: up, mtu: 1400, vxlan: {base-iface: eth1, id: 77, remote: 192.0.2.77, local: 192.0.2.1, destination-port: 4790, learning: false}}
 `,
 		seen: map[string][]string{
-			"ip -d link show mv0": {"macvlan mode vepa nopromisc"}, "ip -d link show mt0": {"macvtap mode private"}, "ip -d link show iv0": {"ipvlan mode l2 private"},
+			"ip -d link show mv0": {"macvlan mode vepa"}, "ip -d link show mt0": {"macvtap mode private"}, "ip -d link show iv0": {"ipvlan mode l2 private"},
 			"ip -d link show vx0": {"vxlan id 77 remote 192.0.2.77 local 192.0.2.1 dev eth1", "dstport 4790 nolearning", "mtu 1400"},
 		},
 		gone: "{interfaces: [{name: mv0, type: mac-vlan, state: absent}, {name: mt0, type: mac-vtap, state: absent}, {name: iv0, type: ipvlan, state: absent}, {name: vx0, type: vxlan, state: absent}]}",

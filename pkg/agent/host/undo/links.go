@@ -128,7 +128,8 @@ func (d *detail) canStay(was *detail) bool {
 	return is.IsOf(was.Link)
 }
 
-// remake makes links again that are gone, each after those that it stands on. It returns those that it knows no way for.
+// remake makes links again that are gone, each after those that it stands on. It returns those that it knows no way for, and
+// those that the kernel refuses.
 func (s *snapshot) remake(missing map[string]link) (left map[string]link, err error) {
 	left = maps.Clone(missing)
 	var errs []error
@@ -154,6 +155,7 @@ func (s *snapshot) remake(missing map[string]link) (left map[string]link, err er
 		}
 		if err := s.remakeOne(d, peer); err != nil {
 			errs = append(errs, fmt.Errorf("making link %s again: %w", name, err))
+			left[name] = one
 		}
 	}
 	// In the order in which they were made, so that what a link names is there.
