@@ -68,13 +68,13 @@ var cuts = []cut{
 	{name: "the server's network over another port", sample: true, standaloneOnly: true, interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"192.0.2.2NUMBER","prefix-length":24},{"ip":"192.0.2.100","prefix-length":25}]}}`,
 		far: "sysctl -qw net.ipv4.conf.data1.arp_ignore=1", farAfter: "sysctl -qw net.ipv4.conf.data1.arp_ignore=0"},
 	{name: "the server's own address", interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"192.0.2.1","prefix-length":32}]}}`},
-	{name: "a wrong next hop", interfaces: `{` + managementLink + `}`,
+	{name: "a wrong next hop", standaloneOnly: true, interfaces: `{` + managementLink + `}`,
 		other: `,"routes":{"config":[{"destination":"192.0.2.0/25","next-hop-interface":"mgmt0","next-hop-address":"192.0.2.250"}]}`},
-	{name: "a route over another port", interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.71","prefix-length":24}]}}`,
+	{name: "a route over another port", standaloneOnly: true, interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.71","prefix-length":24}]}}`,
 		other: `,"routes":{"config":[{"destination":"192.0.2.0/25","next-hop-interface":"eth1","next-hop-address":"198.51.100.72"}]}`},
 	{name: "a route into a black hole", managedOnly: true, interfaces: `{` + managementLink + `}`,
 		other: `,"routes":{"config":[{"destination":"192.0.2.0/25","route-type":"blackhole"}]}`},
-	{name: "a rule to another table", managedOnly: true, interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.71","prefix-length":24}]}}`,
+	{name: "a rule to another table", managedOnly: true, standaloneOnly: true, interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.71","prefix-length":24}]}}`,
 		other: `,"routes":{"config":[{"destination":"0.0.0.0/0","next-hop-interface":"eth1","next-hop-address":"198.51.100.72","table-id":207}]},` +
 			`"route-rules":{"config":[{"ip-to":"192.0.2.0/25","route-table":207,"priority":1007}]}`},
 	// The server would send larger packets than this link takes. With IPv6 the kernel takes no MTU below 1280.
@@ -91,7 +91,8 @@ var companions = []cut{
 		`"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.18.7.1","prefix-length":24}]}}`},
 	{name: "with DNS", other: `,"dns-resolver":{"config":{"server":["198.18.7.53"],"search":["cut.example"]}}`},
 	{name: "with a pair of veths", interfaces: `,{"name":"cut0","type":"veth","state":"up","veth":{"peer":"cut1"}},{"name":"cut1","type":"veth","state":"up","veth":{"peer":"cut0"}}`},
-	{name: "with a bridge and a hostname", managedOnly: true, interfaces: `,{"name":"brc","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth2"},{"name":"eth3"}]}}`,
+	// A pod may not set the node's hostname.
+	{name: "with a bridge and a hostname", managedOnly: true, standaloneOnly: true, interfaces: `,{"name":"brc","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth2"},{"name":"eth3"}]}}`,
 		other: `,"hostname":{"running":"cut","config":"cut"}`},
 }
 
@@ -103,7 +104,7 @@ func (s *suite) cutSpecs() {
 		for _, c := range cuts {
 			for i, with := range companions {
 				_, inCluster := s.environment.(*cluster)
-				if c.standaloneOnly && inCluster || (c.managedOnly || with.managedOnly) && n.backend != v1alpha1.BackendNetworkManager || !*whole && (!c.sample || i > 0) {
+				if (c.standaloneOnly || with.standaloneOnly) && inCluster || (c.managedOnly || with.managedOnly) && n.backend != v1alpha1.BackendNetworkManager || !*whole && (!c.sample || i > 0) {
 					continue
 				}
 				It(c.name+", "+with.name+", with "+string(n.backend), Label(string(n.backend), "cuts"), NodeTimeout(3*time.Minute), func(ctx SpecContext) {
