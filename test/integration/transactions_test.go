@@ -144,7 +144,7 @@ func TestRefusedDecisionsSayWhatToDo(t *testing.T) {
 		"POST of a history":    {"POST", "nodenetworkstates/node1/history", plain, `{}`, 405, ""},
 		"no such subresource":  {"GET", "nodenetworkstates/node1/status", plain, ``, 404, ""},
 		"a dry run of another": {"POST", confirm + "?dryRun=All", plain, `{"id":"11111111-2222-3333-4444-555555555555"}`, 409, id},
-		"another write":        {"PATCH", "nodenetworkstates/node1", "application/merge-patch+json", `{"metadata":{"annotations":{"a":"b"}}}`, 429, "another change"},
+		"another write":        {"PATCH", "nodenetworkstates/node1", "application/merge-patch+json", `{"metadata":{"annotations":{"a":"b"}}}`, 429, "change " + id},
 		"a dry run of a write": {"PATCH", "nodenetworkstates/node1?dryRun=All", "application/merge-patch+json", `{"spec":{"desiredState":{"hostname":"a"}}}`, 200, "AwaitingConfirmation"},
 	} {
 		t.Run(name, func(t *testing.T) {
