@@ -36,14 +36,13 @@ func managedFailing(interfaces string) string {
 }
 
 // fullPicture is all addresses, rules and routes, IPv6's and those of other tables
-// included, without the seconds that are left of lifetimes, and without what
-// NetworkManager gives anew each time: metrics, and the routes to each subnet.
+// included, without the seconds that are left of lifetimes, and without the kernel's own table local.
 func fullPicture(t *testing.T) string {
 	t.Helper()
 	return netns.Run(t, "sh", "-c", `
 		ip -o addr | sed -E 's/ (valid|preferred)_lft .*//; s/ (tentative|nodad|noprefixroute|brd [0-9.]+)//g; s/ proto kernel_(ll|ra|lo)//' | sort
 		for family in -4 -6; do
-			ip $family route show table all | sed -E 's/expires [0-9]+sec//; s/ linkdown//; s/ metric [0-9]+//; s/ pref medium//' | grep -v 'proto kernel' | sort
+			ip $family route show table all | grep -v 'table local' | sed -E 's/expires [0-9]+sec//; s/ linkdown//; s/ pref medium//' | sort
 			ip $family rule
 		done`)
 }

@@ -119,6 +119,9 @@ func (b *Before) Restore(ctx context.Context, apply Apply) (leftover string) {
 	}
 	b.was.restore(ctx, apply)
 	left, err := b.Differences(ctx)
+	if now, failed := b.was.lookAgain(); failed == nil {
+		left = append(left, b.was.movedMetrics(now)...)
+	}
 	if err != nil {
 		left = append(left, b.was.withoutSecrets(err).Error())
 	}

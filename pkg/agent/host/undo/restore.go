@@ -93,7 +93,7 @@ func (s *snapshot) settle(ctx context.Context) {
 		if err != nil {
 			return false, nil
 		}
-		left = s.differences(now)
+		left = append(s.differences(now), s.movedMetrics(now)...)
 		if found := slices.Concat(left, states); !slices.Equal(found, seen) {
 			seen, looks = found, 0
 		}
@@ -287,7 +287,7 @@ func (s *snapshot) mendRoutes(_ context.Context, now *snapshot, _ Apply) error {
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.mendMetrics(now))...)
 }
 
 // add adds the route, over the links of the same names.

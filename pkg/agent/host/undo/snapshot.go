@@ -45,6 +45,8 @@ type snapshot struct {
 	addresses            map[string]addresses
 	routes               map[string]route
 	rules                map[string]notedRule
+	// subnets are the routes to subnets that NetworkManager has made, without their metric in the name.
+	subnets map[string]route
 	// files are those of the scope that are there.
 	files    map[string]file
 	hostname string
@@ -108,7 +110,8 @@ func newSnapshot(in scope, full []byte) *snapshot {
 		scope: in, full: full,
 		links: map[string]link{}, indexes: map[string]int{}, controllers: map[string]int{},
 		addresses: map[string]addresses{}, routes: map[string]route{}, rules: map[string]notedRule{},
-		files: map[string]file{},
+		subnets: map[string]route{},
+		files:   map[string]file{},
 	}
 }
 
@@ -217,6 +220,7 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 	}
 	for _, r := range routes {
 		if r.Table == unix.RT_TABLE_LOCAL || r.Protocol == unix.RTPROT_RA || r.Protocol == unix.RTPROT_KERNEL && names[r.LinkIndex] != loopback {
+			s.noteSubnet(r, names)
 			continue
 		}
 		mine := s.hasRoute(r, names)
