@@ -83,13 +83,15 @@ func TestAStaleChangeBetweenCommitAndReadIsRefused(t *testing.T) {
 		ended <- err
 	}()
 	committed(t, h, 2)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	_, err := h.Apply(ctx, stale)
-	if kind := agent.KindOf(err); err == nil || kind != agent.Conflict && kind != agent.Busy {
+	second := make(chan error, 1)
+	go func() {
+		_, err := h.Apply(t.Context(), stale)
+		second <- err
+	}()
+	open()
+	if err := <-second; err == nil || agent.KindOf(err) != agent.Conflict && agent.KindOf(err) != agent.Busy {
 		t.Errorf("the stale change ended with %v", err)
 	}
-	open()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
@@ -299,6 +301,9 @@ func TestAnUnreadableNetworkKeepsNoSpec(t *testing.T) {
 		h.mu.Lock()
 		h.view.state, h.view.readError = nil, "the network cannot be read"
 		h.mu.Unlock()
+		if err := h.runner.Finish(); err != nil {
+			t.Fatal(err)
+		}
 		if planned, err := h.begin(change, false, nil); err != nil || planned != nil {
 			t.Errorf("%s: %v, %v", nothing, planned, err)
 		}

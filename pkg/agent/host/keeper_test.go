@@ -205,19 +205,6 @@ func during(t *testing.T, h *Host, state string, meanwhile func()) error {
 	return <-ended
 }
 
-// TestALinkLocalAddressThatCannotBePutBackIsNamed: here IPv6 is switched off meanwhile.
-func TestALinkLocalAddressThatCannotBePutBackIsNamed(t *testing.T) {
-	h := newHost(t, t.TempDir())
-	pair(t, "1")
-	local := awaitLinkLocal(t, h)
-	err := during(t, h, failing(`"name":"a1"`, ""), func() {
-		netns.Run(t, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/a1/disable_ipv6")
-	})
-	if err == nil || !strings.Contains(err.Error(), "could not be put back") || !strings.Contains(err.Error(), local) {
-		t.Errorf("the apply ended with %v", err)
-	}
-}
-
 // TestARenewedLeaseIsNoChange: the seconds of a lease are not shown, that it is one is.
 func TestARenewedLeaseIsNoChange(t *testing.T) {
 	h := newHost(t, t.TempDir())

@@ -103,7 +103,8 @@ func (e *entry) refusals(path *field.Path) field.ErrorList {
 	}
 	for _, one := range neededFor {
 		wanted, is := at(e.fields, one.path), at(e.current, one.path)
-		if wanted == nil || isOff(wanted) && (is == nil || isOff(is)) || holds(wanted, is) {
+		// A lease can be given up without a DHCP client.
+		if wanted == nil || isOff(wanted) && (is == nil || isOff(is) || one.path[len(one.path)-1] == "dhcp") || holds(wanted, is) {
 			continue
 		}
 		errs = append(errs, forbidden(path.Child(one.path[0], one.path[1:]...), one.needed))
