@@ -18,7 +18,6 @@ package host
 
 import (
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -178,31 +177,6 @@ func TestAFailedChangePutsBackWhatNobodyConfigures(t *testing.T) {
 			}
 		})
 	}
-}
-
-// during applies a state, and calls meanwhile when libnmstate is about to begin.
-func during(t *testing.T, h *Host, state string, meanwhile func()) error {
-	t.Helper()
-	listener, err := net.Listen("unix", t.TempDir()+"/hold")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	t.Setenv(holdSocket, listener.Addr().String())
-	change := desire(t, h, state)
-	ended := make(chan error, 1)
-	go func() {
-		_, err := h.Apply(t.Context(), change)
-		ended <- err
-	}()
-	worker, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	meanwhile()
-	worker.Close()
-	listener.Close() // other workers are not held up
-	return <-ended
 }
 
 // TestARenewedLeaseIsNoChange: the seconds of a lease are not shown, that it is one is.
