@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
@@ -118,9 +119,10 @@ func (h *Host) drain() {
 // apply carries a change out, from its checks to its commit or its rollback. It calls answer as soon as the
 // outcome is shown, or the change is in effect and waits for a user; what it returns is the answer otherwise.
 func (h *Host) apply(ctx context.Context, change agent.Change, byItself bool, answer func(error)) error {
-	if h.runner.Owes() {
+	if h.runner.Owes() != nil {
 		if err := h.runner.Finish(); err != nil {
-			return err
+			// This change is refused where it would be written down, and its story is told.
+			klog.FromContext(ctx).Error(err, "Writing down how an earlier change has ended")
 		}
 	}
 	planned, err := h.begin(change, byItself, func() { answer(nil) })

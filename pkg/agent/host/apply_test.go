@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
@@ -314,23 +315,39 @@ func TestAnUnreadableNetworkKeepsNoSpec(t *testing.T) {
 	}
 }
 
-// TestASpecThatCannotBeTakenAway is as before, with the story of the attempt.
+// TestASpecThatCannotBeTakenAway is as before, with the story of the attempt: whether the disk fails in a moment of rest or
+// while the last entry of the change before is to be written.
 func TestASpecThatCannotBeTakenAway(t *testing.T) {
-	dir := t.TempDir()
-	remount := tmpfs(t, dir)
-	h := newHost(t, dir)
-	if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
-		t.Fatal(err)
-	}
-	gone := desire(t, h, "{}")
-	remount(readOnly)
-	_, err := h.Apply(t.Context(), gone)
-	remount(writable)
-	if err == nil || !strings.Contains(err.Error(), v1alpha1.ReasonRecordNotWritable) {
-		t.Errorf("the change ended with %v", err)
-	}
-	obj := h.feed.Last()
-	if last := obj.Status.LastApply; last.Outcome != v1alpha1.ApplyRejected || last.Generation != 3 || obj.Generation != 2 || obj.Spec.DesiredState == nil {
-		t.Errorf("generation %d, spec %v, lastApply %+v", obj.Generation, obj.Spec.DesiredState, last)
+	for name, fails := range map[string]transaction.Moment{"inAMomentOfRest": "", "whileTheLastChangeIsWritten": transaction.AfterCommitted} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			remount := tmpfs(t, dir)
+			h := newHostWith(t, dir, yes{}, func(config *transaction.Config) {
+				config.At = func(is transaction.Moment) {
+					if is == fails {
+						remount(readOnly)
+					}
+				}
+			})
+			if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
+				t.Fatal(err)
+			}
+			if err := h.runner.Finish(); (err != nil) != (fails != "") {
+				t.Fatalf("the first change is written down with %v", err)
+			}
+			gone := desire(t, h, "{}")
+			remount(readOnly)
+			_, err := h.Apply(t.Context(), gone)
+			remount(writable)
+			if err == nil || !strings.Contains(err.Error(), v1alpha1.ReasonRecordNotWritable) || !strings.Contains(err.Error(), "read-only file system") {
+				t.Errorf("the change ended with %v", err)
+			}
+			obj := h.feed.Last()
+			if last := obj.Status.LastApply; last.Outcome != v1alpha1.ApplyRejected || last.Generation != 3 || obj.Generation != 2 || obj.Spec.DesiredState == nil {
+				t.Errorf("generation %d, spec %v, lastApply %+v", obj.Generation, obj.Spec.DesiredState, last)
+			}
+			wantFailing(t, h, v1alpha1.ReasonRecordNotWritable)
+			clean(t)
+		})
 	}
 }

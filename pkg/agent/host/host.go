@@ -368,10 +368,8 @@ func differenceOf(desired *v1alpha1.State, current *state, backend v1alpha1.Back
 // save writes the record and remembers whether that went well. As long as the outcome of an earlier change is not written, no
 // newer record is: after a crash, the next agent would write the older one over it. The caller holds the lock.
 func (h *Host) save(r record) error {
-	var err error
-	if h.runner.Owes() {
-		err = errors.New("how an earlier change has ended could not be written yet, and must be written first")
-	} else {
+	err := h.runner.Owes()
+	if err == nil {
 		err = h.store.save(r)
 	}
 	h.noteWritable(err)

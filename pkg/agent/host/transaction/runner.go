@@ -19,6 +19,8 @@ package transaction
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
 
@@ -50,8 +52,9 @@ type Runner struct {
 	awaiting *transaction
 	// owed is how the last change has ended, if that could not be written down.
 	owed *ending
-	// untouched tells that the change in the journal was given up before it has touched anything.
-	untouched bool
+	// untouched is why the change in the journal, which was given up before it has touched anything, could not be removed from
+	// it; nil if there is none.
+	untouched error
 }
 
 // Open returns the Runner of a node. If an earlier agent has left something to be done, or has not
@@ -138,6 +141,8 @@ type ending struct {
 	then func()
 	// told tells that the owner knows of it, though perhaps it could not write it; freed, that the owner was told that the change has ended.
 	told, freed bool
+	// err is why it could not be written down.
+	err error
 }
 
 // undo undoes a change within the limit.
@@ -163,13 +168,21 @@ func (r *Runner) conclude(ctx context.Context, end ending) {
 	}
 }
 
-// Owes tells whether something of an earlier change is not written down yet. Until Finish has done that, no newer record may be
-// written: after a crash, the next agent would write the older one over it.
-func (r *Runner) Owes() bool {
+// Owes returns an error if something of an earlier change is not written down yet, which says why. Until Finish has done that, no
+// newer record may be written: after a crash, the next agent would write the older one over it.
+func (r *Runner) Owes() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.owed != nil || r.untouched
+	switch {
+	case r.owed != nil:
+		return fmt.Errorf("how an earlier change has ended is not written down yet, and must be first: %w", cmp.Or(r.owed.err, errBeingWritten))
+	case r.untouched != nil:
+		return fmt.Errorf("an earlier change is not removed from the journal yet, and must be first: %w", r.untouched)
+	}
+	return nil
 }
+
+var errBeingWritten = errors.New("that is being done")
 
 // Finish writes down what could not be written before. It must not be called by the owner.
 func (r *Runner) Finish() error {
@@ -186,11 +199,12 @@ func (r *Runner) finish() error {
 	r.mu.Lock()
 	owed, untouched := r.owed, r.untouched
 	r.mu.Unlock()
-	if untouched {
-		if err := r.journal.clear(); err != nil {
+	if untouched != nil {
+		err := r.journal.clear()
+		r.setUntouched(err)
+		if err != nil {
 			return notWritable(err)
 		}
-		r.setUntouched(false)
 	}
 	if owed == nil {
 		return nil
@@ -201,10 +215,10 @@ func (r *Runner) finish() error {
 	return nil
 }
 
-func (r *Runner) setUntouched(is bool) {
+func (r *Runner) setUntouched(why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.untouched = is
+	r.untouched = why
 }
 
 // write writes down how a change has ended, and frees the owner. What could not be written is owed from then on.
@@ -212,18 +226,21 @@ func (r *Runner) write(end *ending) error {
 	err := r.put(end)
 	if err != nil {
 		end.then = nil
-		r.owe(end)
+		r.owe(end, err)
 	} else {
-		r.owe(nil)
+		r.owe(nil, nil)
 	}
 	r.free(end)
 	return err
 }
 
-func (r *Runner) owe(end *ending) {
+// owe remembers what must be written down, and why it is not yet.
+func (r *Runner) owe(end *ending, why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.owed = end
+	if r.owed = end; end != nil {
+		end.err = why
+	}
 }
 
 // free tells the owner once that the change has ended.
@@ -268,7 +285,7 @@ func (r *Runner) put(end *ending) error {
 	}
 	r.history.add(change)
 	// What is left to do is owed until it is done: nobody needs to wait for it but a newer record.
-	r.owe(end)
+	r.owe(end, nil)
 	r.free(end)
 	if end.then != nil {
 		end.then()

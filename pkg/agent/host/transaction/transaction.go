@@ -169,7 +169,7 @@ func (t *transaction) prepare(ctx context.Context) error {
 	err = t.config.Owner.Started(t.story)
 	if err != nil {
 		left := t.journal.clear()
-		t.setUntouched(left != nil)
+		t.setUntouched(left)
 		return t.plan.translate(errors.Join(err, left))
 	}
 	return nil
