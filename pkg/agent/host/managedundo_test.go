@@ -42,7 +42,7 @@ func fullPicture(t *testing.T) string {
 	return netns.Run(t, "sh", "-c", `
 		ip -o addr | sed -E 's/ (valid|preferred)_lft .*//; s/ (tentative|nodad|noprefixroute|brd [0-9.]+)//g; s/ proto kernel_(ll|ra|lo)//' | sort
 		for family in -4 -6; do
-			ip $family route show table all | grep -v 'table local' | sed -E 's/expires -?[0-9]+sec//; /proto kernel metric 256/d; s/ linkdown//; s/ pref medium//; s/ +$//' | sort
+			ip $family route show table all | grep -v 'table local' | sed -E 's/expires [0-9]+sec//; s/ linkdown//; s/ pref medium//' | sort
 			ip $family rule
 		done`)
 }

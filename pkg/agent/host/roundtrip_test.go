@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -33,11 +34,15 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
-// nodePicture is all of the network that an apply may change: fullPicture, the
+// madeAnew is what an apply has made anew each time: the kernel's routes to each subnet, because libnmstate without NetworkManager
+// sets addresses again, and the metrics that NetworkManager gives.
+var madeAnew = regexp.MustCompile(`(?m)^.* proto kernel .*\n| metric [0-9]+`)
+
+// nodePicture is all of the network that an apply may change: fullPicture without what is made anew, the
 // links with their details, DNS and the hostname.
 func nodePicture(t *testing.T) string {
 	t.Helper()
-	return fullPicture(t) + netns.Run(t, "sh", "-c", `
+	return madeAnew.ReplaceAllString(fullPicture(t), "") + netns.Run(t, "sh", "-c", `
 		ip -d link | sed -E 's/NO-CARRIER,|,LOWER_UP| state [A-Z]+//g; s/ bridge_slave .*| hello_timer .*gc_timer +[0-9.]+|addrgenmode [a-z0-9]+|(num_?tx_?queues|tso_max_size) .*//g; s/ +$//'
 		grep -v '^#' /etc/resolv.conf; hostname; cat /etc/hostname 2>/dev/null; true`)
 }
