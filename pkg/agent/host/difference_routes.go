@@ -17,7 +17,6 @@ limitations under the License.
 package host
 
 import (
-	"net/netip"
 	"slices"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
@@ -85,8 +84,8 @@ func (k entryKind) byKey(entries []any) map[string][]any {
 
 // keyOf returns the network in an entry's key, "" if there is none.
 func (k entryKind) keyOf(entry map[string]any) string {
-	prefix, ok := parsePrefix(entry[k.key])
-	if !ok {
+	prefix, err := tree.Prefix(entry[k.key])
+	if err != nil {
 		return ""
 	}
 	return prefix.String()
@@ -122,7 +121,7 @@ func (c *comparison) isRoute(wanted, there map[string]any) bool {
 		switch name {
 		case "state":
 		case "destination":
-			if value != "" && !samePrefix(value, has) {
+			if value != "" && !tree.SamePrefix(value, has) {
 				return false
 			}
 		case "next-hop-interface":
@@ -164,7 +163,7 @@ func (c *comparison) isRouteRule(wanted, there map[string]any) bool {
 			if value == "" {
 				is = has == nil || has == "" || wanted["state"] == nil
 			} else {
-				is = samePrefix(value, has)
+				is = tree.SamePrefix(value, has)
 			}
 		case "priority":
 			is = is || tree.Text(value) == "-1" || tree.Text(value) == "0" && has == nil
@@ -183,22 +182,3 @@ func (c *comparison) isRouteRule(wanted, there map[string]any) bool {
 }
 
 func isZero(value any) bool { return tree.Text(value) == "0" || tree.Text(value) == "0x0" }
-
-// samePrefix tells whether two texts mean the same network. An address alone is a
-// network of its own.
-func samePrefix(a, b any) bool {
-	first, ok1 := parsePrefix(a)
-	second, ok2 := parsePrefix(b)
-	return ok1 && ok2 && first == second
-}
-
-func parsePrefix(value any) (netip.Prefix, bool) {
-	if prefix, err := netip.ParsePrefix(tree.Text(value)); err == nil {
-		return prefix.Masked(), true
-	}
-	address, err := netip.ParseAddr(tree.Text(value))
-	if err != nil {
-		return netip.Prefix{}, false
-	}
-	return netip.PrefixFrom(address, address.BitLen()), true
-}

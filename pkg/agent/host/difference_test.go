@@ -286,7 +286,7 @@ func takenAway(item map[string]any, entries []any) bool {
 
 func hasAll(wanted, there map[string]any) bool {
 	for key, value := range wanted {
-		if key != "metric" && value != "" && !tree.SameValue(value, there[key]) && !samePrefix(value, there[key]) {
+		if key != "metric" && value != "" && !tree.SameValue(value, there[key]) && !tree.SamePrefix(value, there[key]) {
 			return false
 		}
 	}

@@ -20,9 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -91,7 +89,7 @@ func meansRule(wanted, is map[string]any) bool {
 		switch {
 		case value == nil, ruleDefaults[field] != "" && text == ruleDefaults[field]:
 		case field == "ip-from" || field == "ip-to":
-			if text == "" && has != nil && tree.Text(has) != "" || text != "" && !sameNetwork(text, tree.Text(has)) {
+			if text == "" && has != nil && tree.Text(has) != "" || text != "" && !tree.SamePrefix(text, has) {
 				return false
 			}
 		case field == "family" || field == "iif" || field == "action":
@@ -110,25 +108,6 @@ func meansRule(wanted, is map[string]any) bool {
 		}
 	}
 	return true
-}
-
-// sameNetwork compares networks; an address is one of its own.
-func sameNetwork(a, b string) bool {
-	one, err1 := network4or6(a)
-	other, err2 := network4or6(b)
-	return err1 == nil && err2 == nil && one == other
-}
-
-func network4or6(text string) (netip.Prefix, error) {
-	if !strings.Contains(text, "/") {
-		ip, err := netip.ParseAddr(text)
-		if err != nil {
-			return netip.Prefix{}, err
-		}
-		return netip.PrefixFrom(ip, ip.BitLen()), nil
-	}
-	prefix, err := netip.ParsePrefix(text)
-	return prefix.Masked(), err
 }
 
 func (p *planner) stepRule(fields map[string]any, add bool) error {
@@ -162,7 +141,7 @@ func kernelRule(fields map[string]any) (*netlink.Rule, error) {
 		if text == "" {
 			continue
 		}
-		prefix, err := network4or6(text)
+		prefix, err := tree.Prefix(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
