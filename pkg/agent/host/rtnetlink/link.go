@@ -18,13 +18,11 @@ package rtnetlink
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"slices"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
@@ -37,8 +35,6 @@ const (
 	vethPeer = 1
 	// skipStatistics is RTEXT_FILTER_SKIP_STATS.
 	skipStatistics = 1 << 3
-	// dumpTries is how many times a list is requested while it keeps changing.
-	dumpTries = 100
 )
 
 // Attributes are attributes of netlink by their numbers, each as the kernel writes and reads it.
@@ -78,14 +74,7 @@ type Link struct {
 func (l Link) Is(flag uint32) bool { return l.Flags&flag != 0 }
 
 // Links returns all links.
-func Links() ([]Link, error) {
-	for try := 1; ; try++ {
-		found, err := links()
-		if !errors.Is(err, netlink.ErrDumpInterrupted) || try == dumpTries {
-			return found, err
-		}
-	}
-}
+func Links() ([]Link, error) { return Dump(links) }
 
 func links() ([]Link, error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)

@@ -50,24 +50,18 @@ func AddVRFRule(family int) error {
 
 // Rules returns the rules of a family with what they do: the library leaves their type out.
 func Rules(family int) ([]netlink.Rule, error) {
-	for range ruleLooks {
+	return Dump(func() ([]netlink.Rule, error) {
 		rules, err := netlink.RuleList(family)
 		if err != nil {
 			return nil, err
 		}
 		messages, err := dumpRules(family)
-		if err != nil {
-			return nil, err
+		if err == nil && !addTypes(rules, messages) {
+			err = netlink.ErrDumpInterrupted // between the two
 		}
-		if addTypes(rules, messages) {
-			return rules, nil
-		}
-	}
-	return nil, fmt.Errorf("the rules change all the time: %w", netlink.ErrDumpInterrupted)
+		return rules, err
+	})
 }
-
-// ruleLooks is how often two lists of rules in a row are compared.
-const ruleLooks = 10
 
 // addTypes adds the types that the messages have. It tells whether both are of the same rules.
 func addTypes(rules []netlink.Rule, messages [][]byte) bool {

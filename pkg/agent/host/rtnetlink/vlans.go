@@ -17,7 +17,6 @@ limitations under the License.
 package rtnetlink
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,23 +27,18 @@ import (
 
 // VLANs returns the VLANs of the bridges and their ports by the link's index, each with its flags (BRIDGE_VLAN_INFO_…).
 func VLANs() (map[int]map[uint16]uint16, error) {
-	for try := 1; ; try++ {
-		lists, err := netlink.BridgeVlanList()
-		if errors.Is(err, netlink.ErrDumpInterrupted) && try < dumpTries {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("listing the VLANs of bridges: %w", err)
-		}
-		found := map[int]map[uint16]uint16{}
-		for index, list := range lists {
-			found[int(index)] = map[uint16]uint16{}
-			for _, one := range list {
-				found[int(index)][one.Vid] = one.Flags & (nl.BRIDGE_VLAN_INFO_PVID | nl.BRIDGE_VLAN_INFO_UNTAGGED)
-			}
-		}
-		return found, nil
+	lists, err := Dump(netlink.BridgeVlanList)
+	if err != nil {
+		return nil, fmt.Errorf("listing the VLANs of bridges: %w", err)
 	}
+	found := map[int]map[uint16]uint16{}
+	for index, list := range lists {
+		found[int(index)] = map[uint16]uint16{}
+		for _, one := range list {
+			found[int(index)][one.Vid] = one.Flags & (nl.BRIDGE_VLAN_INFO_PVID | nl.BRIDGE_VLAN_INFO_UNTAGGED)
+		}
+	}
+	return found, nil
 }
 
 // SetVLANs makes the VLANs of a port those that are wanted; self tells that it is the bridge itself.

@@ -48,12 +48,12 @@ var families = map[string]int{"IPv4": unix.AF_INET, "IPv6": unix.AF_INET6}
 
 // noteAddresses notes all addresses of the links in the scope.
 func (s *snapshot) noteAddresses(links []netlink.Link) error {
-	marks, err := dump(rtnetlink.ListMarks)
+	marks, err := rtnetlink.Dump(rtnetlink.ListMarks)
 	if err != nil {
 		return fmt.Errorf("listing who made the addresses: %w", err)
 	}
 	for title, family := range families {
-		found, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, family) })
+		found, err := rtnetlink.Dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, family) })
 		if err != nil {
 			return fmt.Errorf("listing the %s addresses: %w", title, err)
 		}

@@ -119,7 +119,7 @@ func newSnapshot(in scope, full []byte) *snapshot {
 // same in nmstate's format.
 func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 	s := newSnapshot(in, full)
-	links, err := dump(netlink.LinkList)
+	links, err := rtnetlink.Dump(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("listing links: %w", err)
 	}
@@ -193,26 +193,12 @@ func (s *snapshot) close() {
 // nowhere are the types of routes that go over no link. Those of IPv6 name the loopback.
 var nowhere = []int{unix.RTN_BLACKHOLE, unix.RTN_UNREACHABLE, unix.RTN_PROHIBIT}
 
-// dumpTries is how many times a list is requested while it keeps changing.
-const dumpTries = 100
-
-// dump calls list. It calls it again while the kernel reports that the list changed
-// while it was being read (NLM_F_DUMP_INTR).
-func dump[T any](list func() (T, error)) (T, error) {
-	for range dumpTries - 1 {
-		if found, err := list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
-			return found, err
-		}
-	}
-	return list()
-}
-
 // noteRoutes notes the routes that somebody has set: not those that the kernel
 // or a router's advertisement makes. NetworkManager makes routes over the loopback
 // that say they are the kernel's, and leaves them behind.
 func (s *snapshot) noteRoutes(names map[int]string) error {
 	all := &netlink.Route{Table: unix.RT_TABLE_UNSPEC}
-	routes, err := dump(func() ([]netlink.Route, error) {
+	routes, err := rtnetlink.Dump(func() ([]netlink.Route, error) {
 		return netlink.RouteListFiltered(netlink.FAMILY_ALL, all, netlink.RT_FILTER_TABLE)
 	})
 	if err != nil {
@@ -293,7 +279,7 @@ func (s *snapshot) noteRules() error {
 	if !s.scope.all && len(s.scope.rules) == 0 {
 		return nil
 	}
-	rules, err := dump(func() ([]netlink.Rule, error) { return rtnetlink.Rules(netlink.FAMILY_ALL) })
+	rules, err := rtnetlink.Rules(netlink.FAMILY_ALL)
 	if err != nil {
 		return fmt.Errorf("listing rules: %w", err)
 	}
