@@ -158,25 +158,25 @@ func readUses(ctx context.Context) (map[string]use, error) {
 			return err
 		}
 		active := map[dbus.ObjectPath]string{}
-		for path, device := range propertiesOf(ctx, bus, devices, deviceInterface) {
-			name, uses := textOf(device["Interface"]), pathOf(device["ActiveConnection"])
-			isManaged, _ := device["Managed"].Value().(bool)
-			if found[name] = (use{isManaged: isManaged, path: path}); len(uses) > 1 {
+		for _, device := range propertiesOf(ctx, bus, devices, deviceInterface) {
+			name, uses := textOf(device.properties["Interface"]), pathOf(device.properties["ActiveConnection"])
+			isManaged, _ := device.properties["Managed"].Value().(bool)
+			if found[name] = (use{isManaged: isManaged, path: device.path}); len(uses) > 1 {
 				active[uses] = name
 			}
 		}
 		const stateIsExternal = 0x80 // NMActivationStateFlags
-		for path, one := range propertiesOf(ctx, bus, slices.Collect(maps.Keys(active)), activeInterface) {
-			used := found[active[path]]
-			flags, _ := one["StateFlags"].Value().(uint32)
-			used.isExternal, used.profile, used.name = flags&stateIsExternal != 0, textOf(one["Uuid"]), textOf(one["Id"])
+		for _, one := range propertiesOf(ctx, bus, slices.Collect(maps.Keys(active)), activeInterface) {
+			used := found[active[one.path]]
+			flags, _ := one.properties["StateFlags"].Value().(uint32)
+			used.isExternal, used.profile, used.name = flags&stateIsExternal != 0, textOf(one.properties["Uuid"]), textOf(one.properties["Id"])
 			if !used.isExternal {
 				var is settings
-				_ = bus.Object(NetworkManagerName, pathOf(one["Connection"])).CallWithContext(ctx, connectionInterface+".GetSettings", 0).Store(&is)
+				_ = bus.Object(NetworkManagerName, pathOf(one.properties["Connection"])).CallWithContext(ctx, connectionInterface+".GetSettings", 0).Store(&is)
 				no, isSet := is["connection"]["autoconnect"].Value().(bool)
 				used.isAutomatic = !isSet || no
 			}
-			found[active[path]] = used
+			found[active[one.path]] = used
 		}
 		return ctx.Err()
 	})
@@ -186,20 +186,21 @@ func readUses(ctx context.Context) (map[string]use, error) {
 	return found, nil
 }
 
-// propertiesOf returns the properties of NetworkManager's objects, which are asked at the same time. An object that cannot be
-// asked has gone.
-func propertiesOf(ctx context.Context, bus *dbus.Conn, paths []dbus.ObjectPath, of string) map[dbus.ObjectPath]map[string]dbus.Variant {
-	pending := map[dbus.ObjectPath]*dbus.Call{}
-	for _, path := range paths {
-		pending[path] = bus.Object(NetworkManagerName, path).GoWithContext(ctx, "org.freedesktop.DBus.Properties.GetAll", 0, make(chan *dbus.Call, 1), of)
-	}
-	found := map[dbus.ObjectPath]map[string]dbus.Variant{}
-	for path, call := range pending {
-		var properties map[string]dbus.Variant
-		if (<-call.Done).Store(&properties) == nil {
-			found[path] = properties
+// object is one of NetworkManager's objects with its properties.
+type object struct {
+	path       dbus.ObjectPath
+	properties map[string]dbus.Variant
+}
+
+// propertiesOf returns NetworkManager's objects with their properties. An object that cannot be asked has gone.
+func propertiesOf(ctx context.Context, bus *dbus.Conn, paths []dbus.ObjectPath, of string) []object {
+	found, _ := askEach(paths, func(path dbus.ObjectPath) (*object, error) {
+		one := object{path: path}
+		if bus.Object(NetworkManagerName, path).CallWithContext(ctx, "org.freedesktop.DBus.Properties.GetAll", 0, of).Store(&one.properties) != nil {
+			return nil, nil
 		}
-	}
+		return &one, nil
+	})
 	return found
 }
 
