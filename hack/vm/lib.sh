@@ -8,6 +8,8 @@ export VM_DIR DEMO_DIR=$VM_DIR
 export DEMO_PORT=${DEMO_PORT:-16643} NODES_PREFIX=${NODES_PREFIX:-nnv-}
 # shellcheck source=hack/demo/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../demo/lib.sh"
+# shellcheck source=hack/stamp.sh
+source "$root/hack/stamp.sh"
 image=$root/_output/vm
 programs=$NODES_DIR/programs.sqfs # the project's own programs and the keys of this set's server
 VM_PATIENCE=${VM_PATIENCE:-1}
@@ -23,15 +25,6 @@ backend() { (($(number "$1") % 2)) && echo networkmanager || echo kernel; }
 
 # patiently SECONDS prints a time limit for this machine.
 patiently() { echo $(($1 * VM_PATIENCE)); }
-
-# stale NAME INPUT… tells whether what is called so has to be made again: its stamp is not that of these files.
-stale() {
-	local name=$1
-	shift
-	stamp=$(cat "$@" | sha256sum)
-	[[ ! -f $name.stamp || $(<"$name.stamp") != "$stamp" ]]
-}
-made() { echo "$stamp" >"$1.stamp"; }
 
 # shellcheck disable=SC2054
 qemu=("$root/hack/vm/release-exec.sh" usr/bin/qemu-system-x86_64 -L "$image/tools/usr/share/qemu" -L "$image/tools/usr/share/seabios")

@@ -4,22 +4,4 @@
 set -euo pipefail
 [[ $(uname -m) == x86_64 ]] || { echo "vm: the virtual machines are for x86_64, this machine is $(uname -m)" >&2; exit 1; }
 
-# command:package
-needed=(
-	mmdebstrap:mmdebstrap
-	mksquashfs:squashfs-tools
-	cpio:cpio
-	zstd:zstd
-	xz:xz-utils
-	mkfs.ext4:e2fsprogs
-)
-
-missing=()
-for pair in "${needed[@]}"; do
-	command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
-done
-if ((${#missing[@]})); then
-	echo "vm: installing ${missing[*]}"
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
+"$(dirname "${BASH_SOURCE[0]}")/../install-missing.sh" vm mmdebstrap:mmdebstrap mksquashfs:squashfs-tools cpio:cpio zstd:zstd xz:xz-utils mkfs.ext4:e2fsprogs

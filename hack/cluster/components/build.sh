@@ -13,15 +13,8 @@ out=$(cd ../../.. && pwd)/_output/cluster
 mkdir -p "$out"
 exec 9>"$out/build.lock"
 flock 9
-
-# stale NAME FILE… tells whether what is called so has to be made again, as its stamp is not of these files.
-stale() {
-	local name=$1
-	shift
-	inputs=$(cat "$@" | sha256sum)
-	[[ ! -f $out/$name.stamp || $(<"$out/$name.stamp") != "$inputs" ]]
-}
-made() { echo "$inputs" >"$out/$1.stamp"; }
+# shellcheck source=hack/stamp.sh
+source ../../stamp.sh
 
 programs() {
 	local version flags package name
@@ -47,11 +40,11 @@ programs() {
 	done
 }
 
-if stale debian debian.sh; then
+if stale "$out/debian" debian.sh; then
 	./debian.sh "$out/root"
-	made debian
+	made "$out/debian"
 fi
-if stale programs build.sh go.mod go.sum main.go pause/main.go scratch/main.go hello/main.go <(go version); then
+if stale "$out/programs" build.sh go.mod go.sum main.go pause/main.go scratch/main.go hello/main.go <(go version); then
 	programs
-	made programs
+	made "$out/programs"
 fi
