@@ -155,8 +155,8 @@ func (b *Before) Differences(ctx context.Context) ([]string, error) {
 }
 
 // AwaitRollback waits until NetworkManager has rolled the change back, by order or by
-// itself: at most the timeout until it has no checkpoint of ours any more, and
-// SettleTime until it has finished with the devices.
+// itself: at most the timeout until it has no checkpoint of ours any more, and then until it
+// has finished with the devices, see awaitDevices.
 func (b *Before) AwaitRollback(ctx context.Context, timeout time.Duration) error {
-	return errors.Join(b.Manager.AwaitCheckpoints(ctx, timeout), awaitDevices(ctx, SettleTime, b.was.scope))
+	return errors.Join(b.Manager.AwaitCheckpoints(ctx, timeout), awaitDevices(ctx, b.was.scope, b.Manager.devices))
 }

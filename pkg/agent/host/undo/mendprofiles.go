@@ -58,7 +58,7 @@ func (b *Before) mendManager(ctx context.Context) error {
 		m := managerMend{ctx: ctx, bus: bus, manager: manager, was: &b.Manager, now: now}
 		return errors.Join(m.profiles(), m.devices(b.was.scope))
 	}))
-	return errors.Join(append(errs, awaitDevices(ctx, SettleTime, b.was.scope))...)
+	return errors.Join(append(errs, awaitDevices(ctx, b.was.scope, b.Manager.devices))...)
 }
 
 // managerMend is one call of mendManager.

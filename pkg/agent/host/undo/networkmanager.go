@@ -59,7 +59,7 @@ type Manager struct {
 
 const (
 	// managerTimeout is how long NetworkManager may take to return or set a property.
-	managerTimeout = 30 * time.Second
+	managerTimeout = time.Minute
 	// callsAtOnce is how many profiles, or devices, NetworkManager is asked for at the same time. Most of the time of a call is
 	// the way over the bus, and a host may have hundreds of them.
 	callsAtOnce = 16
@@ -207,12 +207,21 @@ func isChanging(state uint32) bool {
 	return prepare <= state && state <= secondaries || state == deactivating
 }
 
-// awaitDevices waits until NetworkManager has finished with the devices of the links
-// in the scope, or until the timeout. A rollback returns before it has finished, and
-// removes addresses and routes later. A device that waits for a DHCP server does not
-// finish.
-func awaitDevices(ctx context.Context, timeout time.Duration, in scope) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// stepTime is how long a device of a slow node may take to be activated, but for what it waits for from outside.
+const stepTime = time.Minute
+
+// mayWait tells whether a device in that state of NetworkManager's may wait for somebody outside: a DHCP server, or a router.
+func mayWait(state uint32) bool {
+	const ipConfig, secondaries = 70, 90
+	return ipConfig <= state && state <= secondaries
+}
+
+// awaitDevices waits until NetworkManager has finished with the devices of the links in the scope, or until the
+// timeout. A rollback returns before it has finished, and removes addresses and routes later. A device that may wait
+// for somebody outside does not finish: it is waited for until nothing has changed for SettleTime, and not at all if it
+// waited before the change, too.
+func awaitDevices(ctx context.Context, in scope, before map[string]device) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	return askNetworkManager(ctx, func(bus *dbus.Conn, manager dbus.BusObject) error {
 		changes := make(chan *dbus.Signal, 64)
@@ -220,21 +229,48 @@ func awaitDevices(ctx context.Context, timeout time.Duration, in scope) error {
 		if err := bus.AddMatchSignalContext(ctx, dbus.WithMatchInterface(deviceInterface), dbus.WithMatchMember("StateChanged")); err != nil {
 			return fmt.Errorf("subscribing to the changes of NetworkManager's devices: %w", err)
 		}
+		var seen map[string]uint32
+		var since time.Time
 		for {
 			states, err := askDevices(ctx, bus, manager, in)
 			if err != nil {
 				return err
 			}
-			if !slices.ContainsFunc(slices.Collect(maps.Values(states)), isChanging) {
+			if seen == nil || !maps.Equal(states, seen) {
+				seen, since = states, time.Now()
+			}
+			busy, waiting := unfinished(states, before)
+			if !busy && !waiting {
 				return nil
+			}
+			var enough <-chan time.Time
+			if !busy {
+				enough = time.After(time.Until(since.Add(SettleTime)))
 			}
 			select {
 			case <-changes:
+			case <-enough:
+				return nil
 			case <-ctx.Done():
 				return nil
 			}
 		}
 	})
+}
+
+// unfinished tells whether devices in these states are busy, and whether some wait for somebody outside that did not
+// wait before.
+func unfinished(states map[string]uint32, before map[string]device) (busy, waiting bool) {
+	for name, state := range states {
+		switch {
+		case !isChanging(state), mayWait(state) && before[name].Waits:
+		case mayWait(state):
+			waiting = true
+		default:
+			busy = true
+		}
+	}
+	return busy, waiting
 }
 
 // askDevices returns the states (NMDeviceState) of NetworkManager's devices of the links in the scope.

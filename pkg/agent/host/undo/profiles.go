@@ -78,6 +78,8 @@ type device struct {
 	Profile     string `json:"profile,omitempty"`
 	Autoconnect bool   `json:"autoconnect,omitempty"`
 	Managed     bool   `json:"managed,omitempty"`
+	// Waits tells that the device may have waited for somebody outside, see mayWait.
+	Waits bool `json:"waits,omitempty"`
 
 	path, active dbus.ObjectPath
 }
@@ -235,15 +237,18 @@ func listDevices(ctx context.Context, bus *dbus.Conn, manager dbus.BusObject, in
 		return nil, fmt.Errorf("listing the devices: %w", err)
 	}
 	return askEach(paths, func(path dbus.ObjectPath) (*activeDevice, error) {
+		var state uint32
 		one, object := activeDevice{device: device{path: path}}, bus.Object(NetworkManagerName, path)
 		if object.StoreProperty(deviceInterface+".Interface", &one.link) != nil || !in.has(one.link) {
 			return nil, nil // it has gone meanwhile, or belongs to others
 		}
 		if errors.Join(object.StoreProperty(deviceInterface+".ActiveConnection", &one.active),
 			object.StoreProperty(deviceInterface+".Autoconnect", &one.Autoconnect),
-			object.StoreProperty(deviceInterface+".Managed", &one.Managed)) != nil {
+			object.StoreProperty(deviceInterface+".Managed", &one.Managed),
+			object.StoreProperty(deviceInterface+".State", &state)) != nil {
 			return nil, nil
 		}
+		one.Waits = mayWait(state)
 		if one.active != "/" && bus.Object(NetworkManagerName, one.active).StoreProperty(activeInterface+".Connection", &one.uses) != nil {
 			one.uses = ""
 		}

@@ -36,7 +36,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
-// SettleTime is how long NetworkManager is given to finish what a rollback of
+// SettleTime is how long NetworkManager is given, when nothing changes any more, to finish what a rollback of
 // its checkpoint started; it says nothing when it has.
 const SettleTime = 5 * time.Second
 
@@ -75,12 +75,12 @@ func (s *snapshot) withoutSecrets(err error) error {
 	return errors.New(secret.Scrub(err.Error(), s.full))
 }
 
-// settle waits until NetworkManager has made the network what it was, until it does no more, or until
-// SettleTime is over: NetworkManager does not restore the rest. It does not wait for
+// settle waits until NetworkManager has made the network what it was, or until it does no more:
+// NetworkManager does not restore the rest. It does not wait for
 // daemons' routes, which NetworkManager does not make: nobody has looked for
 // disturbances yet, so none of them is owed.
 func (s *snapshot) settle(ctx context.Context) {
-	limited, cancel := context.WithTimeout(ctx, SettleTime)
+	limited, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	var left, seen []string
 	looks := 0
