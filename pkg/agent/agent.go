@@ -144,8 +144,12 @@ func BusyWith(running *v1alpha1.LastApply) *Error {
 	if running.User != "" {
 		by = fmt.Sprintf(" by %q", running.User)
 	}
-	return &Error{Kind: Busy, Message: fmt.Sprintf("another change%s, to generation %d, has been under way on this node since %s: "+
-		"try again when it has ended, see status.lastApply", by, running.Generation, running.StartTime.UTC().Format(time.RFC3339))}
+	stage := ""
+	if running.Stage != "" && running.StageStartTime != nil {
+		stage = fmt.Sprintf(", in stage %s since %s", running.Stage, running.StageStartTime.UTC().Format(time.RFC3339))
+	}
+	return &Error{Kind: Busy, Message: fmt.Sprintf("another change%s, to generation %d, has been under way on this node since %s%s: "+
+		"try again when it has ended, see status.lastApply", by, running.Generation, running.StartTime.UTC().Format(time.RFC3339), stage)}
 }
 
 // NothingAwaits returns the error of a decision about a change that does not wait for

@@ -196,7 +196,7 @@ func checkEntries(obj *v1alpha1.NodeNetworkState) error {
 // checkLastApply checks the times of the story of a change.
 func checkLastApply(last *v1alpha1.LastApply) error {
 	return firstOf([]error{checkTime("lastApply.startTime", &last.StartTime), checkTime("lastApply.finishTime", last.FinishTime),
-		checkTime("lastApply.confirmBefore", last.ConfirmBefore)})
+		checkTime("lastApply.stageStartTime", last.StageStartTime), checkTime("lastApply.confirmBefore", last.ConfirmBefore)})
 }
 
 // firstOf returns the first error: there can be one for each of many entries.
@@ -293,7 +293,7 @@ func shorten(status *v1alpha1.NodeNetworkStateStatus) {
 // shortenLastApply cuts the texts of the story of a change.
 func shortenLastApply(last *v1alpha1.LastApply) {
 	last.ID, last.User, last.Manager = word(last.ID), shortened(last.User), word(last.Manager)
-	last.Outcome, last.ConfirmedBy = word(last.Outcome), word(last.ConfirmedBy)
+	last.Outcome, last.Stage, last.ConfirmedBy = word(last.Outcome), word(last.Stage), word(last.ConfirmedBy)
 	last.Reason, last.Message = word(last.Reason), shortened(last.Message)
 	for i := range last.Probes {
 		p := &last.Probes[i]

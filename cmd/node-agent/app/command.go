@@ -105,6 +105,7 @@ func (o *Options) Run(ctx context.Context) error {
 		Confirmer:          link,
 		Restored:           link.Reconnect,
 		Server:             o.Server,
+		ApplyTimeout:       o.ApplyTimeout,
 	})
 	if err != nil {
 		return err

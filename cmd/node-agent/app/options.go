@@ -22,6 +22,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -43,6 +44,7 @@ type Options struct {
 	StateDir              string
 	Backend               string
 	IncludeUnmanagedVeths bool
+	ApplyTimeout          time.Duration
 	Logs                  *logs.Options
 }
 
@@ -50,10 +52,11 @@ type Options struct {
 func NewOptions() *Options {
 	name, _ := os.Hostname()
 	return &Options{
-		NodeName: name,
-		StateDir: "/var/lib/nmstate-agent",
-		Backend:  string(host.BackendAuto),
-		Logs:     logs.NewOptions(),
+		NodeName:     name,
+		StateDir:     "/var/lib/nmstate-agent",
+		Backend:      string(host.BackendAuto),
+		ApplyTimeout: host.DefaultApplyTimeout(),
+		Logs:         logs.NewOptions(),
 	}
 }
 
@@ -71,6 +74,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.StateDir, "state-dir", o.StateDir, "Folder of the agent's record and its own key.")
 	flags.StringVar(&o.Backend, "backend", o.Backend, fmt.Sprintf("What carries out changes, one of %q; auto is NetworkManager when it answers on D-Bus, else the kernel alone.", backends))
 	flags.BoolVar(&o.IncludeUnmanagedVeths, "include-unmanaged-veths", o.IncludeUnmanagedVeths, "Show the veths that NetworkManager leaves alone, such as pods', too.")
+	flags.DurationVar(&o.ApplyTimeout, "apply-timeout", o.ApplyTimeout, "How long nmstate may take to apply and verify a change, at least 1s. A change that takes longer is rolled back.")
 	logsapi.AddFlags(o.Logs, flags)
 	// The host's name is no default that a reader of the help can rely on.
 	flags.Lookup("node-name").DefValue = ""
@@ -92,6 +96,9 @@ func (o *Options) Validate() []error {
 	}
 	if (o.TokenFile == "") == (o.JoinTokenFile == "") {
 		errs = append(errs, errors.New("one of --token-file, in a cluster, and --join-token-file, with a standalone API server, is needed"))
+	}
+	if o.ApplyTimeout < time.Second {
+		errs = append(errs, fmt.Errorf("--apply-timeout %s must be at least 1s", o.ApplyTimeout))
 	}
 	if !slices.Contains(backends, o.Backend) {
 		errs = append(errs, fmt.Errorf("--backend %q must be one of %q", o.Backend, backends))

@@ -91,6 +91,9 @@ func (s *subject) checkWaits(obj *v1alpha1.NodeNetworkState) {
 	if c == nil || c.Status != metav1.ConditionTrue || c.Reason != v1alpha1.ReasonAwaitingConfirmation {
 		s.t.Errorf("Progressing is %+v, not True with reason %s", c, v1alpha1.ReasonAwaitingConfirmation)
 	}
+	if last.Stage != v1alpha1.StageAwaitingConfirmation || last.StageStartTime == nil {
+		s.t.Errorf("the stage is %q since %v", last.Stage, last.StageStartTime)
+	}
 	if isTrue(obj, v1alpha1.ConditionFailing) {
 		s.t.Error("Failing is True while a change waits for its confirmation")
 	}

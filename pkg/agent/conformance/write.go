@@ -169,9 +169,13 @@ func applyBusy(t *testing.T, h Harness) {
 	if story := during.Status.LastApply; story == nil || story.Outcome != v1alpha1.ApplyInProgress || story.FinishTime != nil {
 		t.Errorf("lastApply does not tell of the apply that is under way: %+v", story)
 	}
+	if story, c := during.Status.LastApply, apimeta.FindStatusCondition(during.Status.Conditions, v1alpha1.ConditionProgressing); story.Stage == "" ||
+		story.StageStartTime == nil || c.Reason != string(story.Stage) {
+		t.Errorf("lastApply and Progressing do not tell the same stage of the apply: %+v, %+v", story, c)
+	}
 	after := s.refuse(agent.Busy, s.desire(h.DesiredState(1)))
 	_, err := s.Apply(s.context(), s.desire(h.DesiredState(1)))
-	for _, want := range []string{fmt.Sprintf("generation %d", during.Status.LastApply.Generation), "tester", during.Status.LastApply.StartTime.UTC().Format(time.RFC3339)} {
+	for _, want := range []string{fmt.Sprintf("generation %d", during.Status.LastApply.Generation), "tester", during.Status.LastApply.StartTime.UTC().Format(time.RFC3339), "in stage "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("the busy node's error %v does not say %q of the change that is under way", err, want)
 		}

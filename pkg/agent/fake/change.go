@@ -115,7 +115,7 @@ func (a *Agent) apply(change agent.Change) (*v1alpha1.NodeNetworkState, error) {
 func (a *Agent) carryOut(change agent.Change, t *waiting, wanted network) error {
 	a.applying = true
 	a.counts.Applies++
-	a.record.lastApply = t.entry.LastApply.DeepCopy()
+	a.record.lastApply = t.inStage(v1alpha1.StageApplying)
 	a.publish()
 	hook := a.hooks.Apply
 	a.mu.Unlock()

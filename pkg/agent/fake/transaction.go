@@ -58,6 +58,13 @@ func (a *Agent) begin(change agent.Change, before, after record) *waiting {
 	}}}
 }
 
+// inStage returns the story of the change, which is in that stage since now.
+func (t *waiting) inStage(stage v1alpha1.ApplyStage) *v1alpha1.LastApply {
+	story, since := t.entry.LastApply.DeepCopy(), now()
+	story.Stage, story.StageStartTime = stage, &since
+	return story
+}
+
 // confirmation returns who confirms the change.
 func (t *waiting) confirmation() v1alpha1.ConfirmationMode {
 	if c := t.after.spec.Confirmation; c != nil && c.Mode != "" {
@@ -83,7 +90,7 @@ func (a *Agent) await(t *waiting) *v1alpha1.NodeNetworkState {
 	t.entry.ConfirmBefore = &until
 	a.waiting = t
 	a.record = t.after
-	a.record.lastApply = t.entry.LastApply.DeepCopy()
+	a.record.lastApply = t.inStage(v1alpha1.StageAwaitingConfirmation)
 	a.publish()
 	return a.feed.Last()
 }

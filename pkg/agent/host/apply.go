@@ -228,7 +228,14 @@ func (h *Host) begin(change agent.Change, byItself bool, awaiting func()) (*tran
 		// A user has confirmed this desired state already. To ask again after each boot would take it away where nobody answers.
 		planned.Mode = v1alpha1.ConfirmByReachability
 	}
-	h.view.change = &underWay{story: story, phase: checking, after: after, awaits: awaiting}
+	h.view.change = &underWay{story: story, after: after, awaits: awaiting}
+	if !byItself { // the agent tries again and again where the API server cannot be reached, and that is not to be told
+		h.view.change.enter(v1alpha1.StageChecking)
+	}
+	if err := h.publish(); err != nil {
+		h.view.change = nil
+		return nil, err
+	}
 	return planned, nil
 }
 

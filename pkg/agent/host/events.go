@@ -120,7 +120,7 @@ func (h *Host) gather(ctx context.Context, change *underWay) error {
 func (h *Host) applying() *underWay {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if change := h.view.change; change != nil && change.phase == applying {
+	if change := h.view.change; change != nil && change.turns() {
 		return change
 	}
 	return nil

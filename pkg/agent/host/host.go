@@ -57,6 +57,8 @@ type Config struct {
 	// Server is the API server's address for agents, HOST:PORT. A dry run warns of what a
 	// change does to the way there; it does not if the address is empty.
 	Server string
+	// ApplyTimeout is how long nmstate may take to apply and verify a change; 0 means the default.
+	ApplyTimeout time.Duration
 
 	// adjust lets tests change how transactions are made.
 	adjust func(*transaction.Config)
@@ -149,7 +151,8 @@ func New(config Config) (*Host, error) {
 		return nil, err
 	}
 	if h.pending {
-		h.view.change = &underWay{phase: recovering}
+		h.view.change = &underWay{}
+		h.view.change.enter(v1alpha1.StageRecovering)
 		if left := h.runner.Left(); left != nil {
 			h.view.change.story = *left
 		}

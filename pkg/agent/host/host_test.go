@@ -30,7 +30,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/conformance"
@@ -269,7 +268,7 @@ func interfere(t *testing.T, h *Host, state string, meanwhile func()) error {
 	}()
 	ctx, cancel := context.WithCancel(t.Context())
 	_ = h.Watch(ctx, func(obj *v1alpha1.NodeNetworkState) {
-		if apimeta.IsStatusConditionTrue(obj.Status.Conditions, v1alpha1.ConditionProgressing) {
+		if last := obj.Status.LastApply; last != nil && last.Stage == v1alpha1.StageApplying {
 			cancel()
 		}
 	})

@@ -17,7 +17,9 @@ limitations under the License.
 package host
 
 import (
+	"fmt"
 	"reflect"
+	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -50,14 +52,14 @@ type view struct {
 // while that waits for a user also the rest.
 func (v view) shown() record {
 	r := v.record
-	if v.change == nil || v.change.phase == checking {
+	if v.change == nil || v.change.stage == "" {
 		return r
 	}
-	if v.change.phase == awaiting {
+	if v.change.stage == v1alpha1.StageAwaitingConfirmation {
 		r = v.change.after
 	}
-	if story := v.change.story; !story.StartTime.IsZero() {
-		r.LastApply = &story
+	if story := v.change.told(); !story.StartTime.IsZero() {
+		r.LastApply = story
 	}
 	return r
 }
@@ -144,23 +146,21 @@ func (v view) inSync() metav1.Condition {
 }
 
 func (v view) progressing() metav1.Condition {
-	if v.change != nil {
-		c := metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionTrue}
-		switch v.change.phase {
-		case applying:
-			c.Reason, c.Message = v1alpha1.ReasonApplying, "a change is being applied, see status.lastApply"
-			return c
-		case awaiting:
-			c.Reason = v1alpha1.ReasonAwaitingConfirmation
-			c.Message = "a change waits for a confirmation, see status.lastApply: it is rolled back unless it is confirmed by its id"
-			return c
-		case recovering:
-			c.Reason, c.Message = v1alpha1.ReasonRecovering, "the agent has started again and ends a change that was under way"
-			return c
-		}
+	if v.change == nil || v.change.stage == "" {
+		return metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse,
+			Reason: v1alpha1.ReasonIdle, Message: "no change is being applied"}
 	}
-	return metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionFalse,
-		Reason: v1alpha1.ReasonIdle, Message: "no change is being applied"}
+	message := map[v1alpha1.ApplyStage]string{
+		v1alpha1.StageChecking:             "a change is being checked, and nothing is touched yet",
+		v1alpha1.StagePreparing:            "what is needed to undo a change is being noted, and nothing is touched yet",
+		v1alpha1.StageApplying:             "nmstate applies a change and verifies it",
+		v1alpha1.StageConfirming:           "a change is in effect, and is committed once the node could be reached with it",
+		v1alpha1.StageAwaitingConfirmation: "a change waits for a confirmation: it is rolled back unless it is confirmed by its id",
+		v1alpha1.StageRollingBack:          "a change is being undone",
+		v1alpha1.StageRecovering:           "the agent has started again and ends a change that was under way",
+	}[v.change.stage]
+	return metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionTrue, Reason: string(v.change.stage),
+		Message: fmt.Sprintf("%s, since %s; see status.lastApply", message, v.change.since.UTC().Format(time.RFC3339))}
 }
 
 func (v view) failing() metav1.Condition {

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
@@ -29,22 +30,12 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
-// phase is how far the change that is under way has come, as far as the object shows it.
-type phase int
-
-const (
-	// checking: the change may be refused yet, and the object does not tell of it.
-	checking phase = iota
-	applying
-	// awaiting: the change is in effect, its spec is shown, and a user must confirm it.
-	awaiting
-	// recovering: an earlier agent has left the change, and it is being ended.
-	recovering
-)
-
 // underWay is the change that has begun and not ended.
 type underWay struct {
-	phase phase
+	// stage is what is being done for the change, and since when. It is empty as long as nobody is to be told of the change.
+	stage v1alpha1.ApplyStage
+	since metav1.Time
+	// story is how the change went so far. It has no stage; see told.
 	story v1alpha1.LastApply
 	// after is the record that the change leads to.
 	after record
@@ -55,12 +46,35 @@ type underWay struct {
 	appliedAt time.Time
 }
 
+// enter notes that another stage of the change begins.
+func (c *underWay) enter(stage v1alpha1.ApplyStage) { c.stage, c.since = stage, now() }
+
+// turns tells whether the network is made another one for the change: it is being applied, is in effect and not decided, or
+// is being undone.
+func (c *underWay) turns() bool {
+	switch c.stage {
+	case v1alpha1.StageApplying, v1alpha1.StageConfirming, v1alpha1.StageRollingBack:
+		return true
+	}
+	return false
+}
+
+// told is the story with the stage that the change is in, as the object shows it.
+func (c *underWay) told() *v1alpha1.LastApply {
+	story := c.story
+	if c.stage != "" {
+		story.Stage, story.StageStartTime = c.stage, &c.since
+	}
+	return &story
+}
+
 // busy is the error of a change that comes meanwhile.
 func (c *underWay) busy() error {
-	if c.phase == recovering && c.story.StartTime.IsZero() {
-		return &agent.Error{Kind: agent.Busy, Message: "an earlier agent of this node has not ended yet, or its worker still undoes a change: try again"}
+	if c.stage == v1alpha1.StageRecovering && c.story.StartTime.IsZero() {
+		return &agent.Error{Kind: agent.Busy, Message: fmt.Sprintf(
+			"an earlier agent of this node has not ended yet, or its worker still undoes a change; this agent waits since %s: try again", c.since.UTC().Format(time.RFC3339))}
 	}
-	return agent.BusyWith(&c.story)
+	return agent.BusyWith(c.told())
 }
 
 // owner is what the transaction knows of the Host.
@@ -76,6 +90,16 @@ func (o owner) Reload() {
 	o.view.record, o.view.damage = o.store.load()
 }
 
+// Entered implements transaction.Owner. A stage that cannot be shown is no reason to give the change up.
+func (o owner) Entered(stage v1alpha1.ApplyStage) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.view.change != nil {
+		o.view.change.enter(stage)
+		_ = o.publish()
+	}
+}
+
 // Started implements transaction.Owner.
 func (o owner) Started(story v1alpha1.LastApply) error {
 	o.mu.Lock()
@@ -86,12 +110,9 @@ func (o owner) Started(story v1alpha1.LastApply) error {
 	if o.view.change == nil {
 		return fmt.Errorf("change %s was not begun", story.ID)
 	}
-	o.view.change.phase, o.view.change.story = applying, story
-	if err := o.publish(); err != nil {
-		o.view.change.phase = checking
-		return err
-	}
-	return nil
+	o.view.change.story = story
+	o.view.change.enter(v1alpha1.StageApplying)
+	return o.publish()
 }
 
 // Applied implements transaction.Owner. The network is read while it is being decided whether the change stays.
@@ -108,7 +129,8 @@ func (o owner) Applied() {
 func (o owner) Awaiting(_ json.RawMessage, story v1alpha1.LastApply) {
 	o.mu.Lock()
 	change := o.view.change
-	change.phase, change.story = awaiting, story
+	change.story = story
+	change.enter(v1alpha1.StageAwaitingConfirmation)
 	o.decided(change)
 	o.mu.Unlock()
 	if err := o.show(context.Background()); err != nil {
@@ -197,7 +219,7 @@ func (o owner) Ended(id string) {
 		o.hasLeftover()
 	}
 	change := o.view.change
-	if change != nil && change.story.ID != id && change.phase != recovering {
+	if change != nil && change.story.ID != id && change.stage != v1alpha1.StageRecovering {
 		return
 	}
 	o.view.change = nil

@@ -34,7 +34,7 @@ func TestWhatIsReadUntilAChangeIsAppliedIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.view.change = &underWay{phase: applying}
+	h.view.change = &underWay{stage: v1alpha1.StageApplying}
 	reads := hangUp(listener, func(n int64) {
 		if n == 1 {
 			owner{h}.Applied()

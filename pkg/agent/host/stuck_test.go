@@ -68,7 +68,7 @@ func TestManagedStuckNetworkManager(t *testing.T) {
 			forgetProfiles(t)
 			stopped := false
 			h, err := New(Config{StateDir: t.TempDir(), Backend: BackendNetworkManager, Confirmer: yes{}, adjust: func(config *transaction.Config) {
-				config.Limits.Apply, config.Limits.Commit, config.Limits.Call, config.Limits.Undo = 5*time.Second, 3*time.Second, 3*time.Second, 20*time.Second
+				config.Limits.Silence, config.Limits.Commit, config.Limits.Call, config.Limits.Undo = 5*time.Second, 3*time.Second, 3*time.Second, 20*time.Second
 				config.At = func(is transaction.Moment) {
 					if is == moment && !stopped {
 						stopped = true

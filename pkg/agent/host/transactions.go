@@ -47,11 +47,17 @@ func (h *Host) transactions() transaction.Config {
 		Holds:      holds,
 		Limits:     transaction.DefaultLimits(),
 	}
+	if h.config.ApplyTimeout > 0 {
+		config.Limits.Apply = h.config.ApplyTimeout
+	}
 	if h.config.adjust != nil {
 		h.config.adjust(&config)
 	}
 	return config
 }
+
+// DefaultApplyTimeout is how long nmstate may take to apply and verify a change where nothing else is configured.
+func DefaultApplyTimeout() time.Duration { return transaction.DefaultLimits().Apply }
 
 // hasGateway tells whether there is a default gateway. What is not known is no reason to do without it.
 func hasGateway() bool {
@@ -120,7 +126,8 @@ func (h *Host) interrupt() {
 	ended.FinishTime = &finish
 	ended.Outcome = v1alpha1.ApplyInterrupted
 	ended.Reason = "AgentRestarted"
-	ended.Message = "the agent ended while the change was being applied: the node may have a part of it"
+	ended.Message = "the agent before, of an older version, ended while it applied the change. NetworkManager takes such a change back within some minutes; " +
+		"where there is none, the node may have a part of it: see status.currentState"
 	h.view.record.LastApply = ended
 	h.save(h.view.record)
 }

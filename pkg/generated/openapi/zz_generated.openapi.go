@@ -260,6 +260,20 @@ func schema_pkg_apis_nmstate_v1alpha1_HistoryEntry(ref common.ReferenceCallback)
 							Enum:        []interface{}{"Committed", "InProgress", "Interrupted", "Rejected", "RolledBack"},
 						},
 					},
+					"stage": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What the node does for the change now; absent when the change has ended.\n\nPossible enum values:\n - `\"Applying\"` : nmstate applies the change and verifies it. If it does not hold, nmstate tries again for some time.\n - `\"AwaitingConfirmation\"` : the change is in effect, and waits for a user.\n - `\"Checking\"` : the node checks the change, and whether it can reach the API server. Nothing is touched.\n - `\"Confirming\"` : the change is in effect, and the node finds out whether it can be reached. Then it commits the change.\n - `\"Preparing\"` : the node notes what is needed to undo the change. Nothing is touched.\n - `\"Recovering\"` : the node's agent has started again, and ends a change that was under way.\n - `\"RollingBack\"` : the node undoes the change.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Applying", "AwaitingConfirmation", "Checking", "Confirming", "Preparing", "Recovering", "RollingBack"},
+						},
+					},
+					"stageStartTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "When that began.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
 					"reason": {
 						SchemaProps: spec.SchemaProps{
 							Description: "Why, as a CamelCase word: nmstate's own error kind where nmstate refused or failed.",
@@ -415,6 +429,20 @@ func schema_pkg_apis_nmstate_v1alpha1_LastApply(ref common.ReferenceCallback) co
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Committed", "InProgress", "Interrupted", "Rejected", "RolledBack"},
+						},
+					},
+					"stage": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What the node does for the change now; absent when the change has ended.\n\nPossible enum values:\n - `\"Applying\"` : nmstate applies the change and verifies it. If it does not hold, nmstate tries again for some time.\n - `\"AwaitingConfirmation\"` : the change is in effect, and waits for a user.\n - `\"Checking\"` : the node checks the change, and whether it can reach the API server. Nothing is touched.\n - `\"Confirming\"` : the change is in effect, and the node finds out whether it can be reached. Then it commits the change.\n - `\"Preparing\"` : the node notes what is needed to undo the change. Nothing is touched.\n - `\"Recovering\"` : the node's agent has started again, and ends a change that was under way.\n - `\"RollingBack\"` : the node undoes the change.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Applying", "AwaitingConfirmation", "Checking", "Confirming", "Preparing", "Recovering", "RollingBack"},
+						},
+					},
+					"stageStartTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "When that began.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
 						},
 					},
 					"reason": {
@@ -713,7 +741,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateStatus(ref common.Referenc
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "Available: the node's network can be read. InSync: the node matches all of spec.desiredState. Progressing: a change is being applied. Failing: the last change failed, or the agent cannot keep its record.",
+							Description: "Available: the node's network can be read. InSync: the node matches all of spec.desiredState. Progressing: a change is under way; the reason is its stage. Failing: the last change failed, or the agent cannot keep its record.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

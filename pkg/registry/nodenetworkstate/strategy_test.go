@@ -149,6 +149,7 @@ func TestTableOfChanges(t *testing.T) {
 		{v1alpha1.LastApply{Outcome: v1alpha1.ApplyInProgress, ConfirmBefore: &until}, "AwaitingConfirmation until 2026-02-03T04:05:06Z", "<none>"},
 		{v1alpha1.LastApply{Outcome: v1alpha1.ApplyCommitted, ConfirmBefore: &until, FinishTime: &ended, ConfirmedBy: v1alpha1.WitnessUser}, "Committed (5m ago)", "User"},
 		{v1alpha1.LastApply{Outcome: v1alpha1.ApplyInProgress, StartTime: ended}, "InProgress (5m ago)", "<none>"},
+		{v1alpha1.LastApply{Outcome: v1alpha1.ApplyInProgress, Stage: v1alpha1.StageApplying, StageStartTime: &ended}, "Applying (for 5m)", "<none>"},
 	} {
 		n := node()
 		n.Status.LastApply = &test.last

@@ -45,7 +45,7 @@ var columns = []metav1.TableColumnDefinition{
 	{Name: "In Sync", Type: "string", Description: "Whether all of spec.desiredState holds: True, False or Unknown."},
 	{Name: "Interfaces", Type: "string", Description: "How many interfaces are up, of all."},
 	{Name: "Default Route", Type: "string", Description: "Next hop and interface of the IPv4 default route, or else of the IPv6 one."},
-	{Name: "Last Apply", Type: "string", Description: "How the last change ended, and how long ago; or until when it waits for a manual confirmation."},
+	{Name: "Last Apply", Type: "string", Description: "How the last change ended, and how long ago; of one that is under way its stage and for how long, or until when it waits for a manual confirmation."},
 	{Name: "Age", Type: "string", Description: "Time since the node was made known."},
 	{Name: "Joined", Type: "string", Priority: wide, Description: "When the node joined the standalone server; in a cluster, when its Node was made."},
 	{Name: "Addresses", Type: "string", Priority: wide, Description: "Addresses of the node's interfaces that are up, without link-local and loopback ones."},
@@ -126,6 +126,9 @@ func lastApply(last *v1alpha1.LastApply) string {
 	}
 	if waits(last) {
 		return fmt.Sprintf("%s until %s", v1alpha1.ReasonAwaitingConfirmation, at(last.ConfirmBefore.Time))
+	}
+	if last.Stage != "" && last.StageStartTime != nil {
+		return fmt.Sprintf("%s (for %s)", last.Stage, age(last.StageStartTime.Time))
 	}
 	when := last.StartTime.Time
 	if last.FinishTime != nil {

@@ -66,6 +66,8 @@ type Owner interface {
 	// Reload is called when no other agent of the node is at work any more. The record may be another one
 	// since it was read.
 	Reload()
+	// Entered is called when another stage of the change begins, but for those that Started and Awaiting tell of.
+	Entered(stage v1alpha1.ApplyStage)
 	// Started is called when the journal has the change, before the network is touched.
 	// An error, such as an object that cannot be shown, refuses the change.
 	Started(story v1alpha1.LastApply) error
@@ -95,8 +97,12 @@ type Owner interface {
 type Limits struct {
 	// Check is for reading and validating, Rehearsal for asking whether the node can be reached before the change.
 	Check, Rehearsal time.Duration
-	// Apply is for libnmstate's apply and its verification.
+	// Apply is for libnmstate's apply and its verification, which libnmstate repeats for some time. It must hold on a slow node:
+	// an apply that fails at verification takes 20 s on a usual one, and minutes on an emulated one.
 	Apply time.Duration
+	// Silence is how long NetworkManager may leave the agent without an answer during an apply. So an apply that is stuck
+	// ends sooner than one that makes progress.
+	Silence time.Duration
 	// Commit is for the backend's commit, Call for each call of NetworkManager.
 	Commit, Call time.Duration
 	// Undo is for all of the undoing.
@@ -108,11 +114,12 @@ type Limits struct {
 	Lock, Backend time.Duration
 }
 
-// DefaultLimits are the limits of a node.
+// DefaultLimits are the limits of a node. They hold on a node that is thirty times as slow as a usual one: an emulated one, or
+// one whose processors have too much to do. A limit ends what is stuck, and not what is slow.
 func DefaultLimits() Limits {
 	return Limits{
-		Check: time.Minute, Rehearsal: 10 * time.Second, Apply: 2 * time.Minute, Commit: 30 * time.Second,
-		Call: 30 * time.Second, Undo: 90 * time.Second, Stop: 30 * time.Second, Lock: 2 * time.Minute, Backend: time.Minute,
+		Check: 2 * time.Minute, Rehearsal: 10 * time.Second, Apply: 10 * time.Minute, Silence: 2 * time.Minute, Commit: time.Minute,
+		Call: time.Minute, Undo: 5 * time.Minute, Stop: 30 * time.Second, Lock: 2 * time.Minute, Backend: time.Minute,
 	}
 }
 

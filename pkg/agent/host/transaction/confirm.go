@@ -141,6 +141,7 @@ func (t *transaction) confirm(ctx context.Context) error {
 	if t.change.Mode == v1alpha1.ConfirmNone {
 		return nil
 	}
+	t.config.Owner.Entered(v1alpha1.StageConfirming)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(t.stopping, func() {

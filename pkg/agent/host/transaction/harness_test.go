@@ -66,6 +66,7 @@ type bench struct {
 		record, leftover string
 		story            v1alpha1.LastApply
 	}
+	stages []v1alpha1.ApplyStage
 }
 
 // errSilent, as the fault of an undo, means that the backend does not answer.
@@ -204,7 +205,12 @@ func (b *bench) refusals(_, _ []byte) (field.ErrorList, error) { return nil, nil
 
 func (b *bench) answers(context.Context) error { return b.fails("answers") }
 
-func (b *bench) await(context.Context) {}
+// await does not answer if it is to fail.
+func (b *bench) await(ctx context.Context) {
+	if b.fails("await") != nil {
+		<-ctx.Done()
+	}
+}
 
 func (b *bench) prepare(ctx context.Context, desired, current []byte) (*undo.Before, error) {
 	if err := b.fails("prepare"); err != nil {
@@ -213,9 +219,16 @@ func (b *bench) prepare(ctx context.Context, desired, current []byte) (*undo.Bef
 	return undo.Note(ctx, undo.Request{Desired: desired, Current: current})
 }
 
-func (b *bench) apply(context.Context, *worker, *plan, []byte) (string, error) {
+func (b *bench) apply(_ context.Context, w *worker, _ *plan, _ []byte) (string, error) {
 	b.write("checkpoint", "open")
 	b.write("network", "half")
+	if err := b.fails("stuck"); err != nil {
+		for !w.late.Load() {
+			time.Sleep(time.Millisecond)
+		}
+		_, err := w.do(workerRequest{Op: opRetrieve})
+		return "", err
+	}
 	if err := b.fails("apply"); err != nil {
 		return "", err
 	}
@@ -263,6 +276,8 @@ func (b *bench) resume(context.Context, *plan, string) (bool, error) {
 // The bench is an owner.
 
 func (b *bench) Reload() { b.calls = append(b.calls, "reload") }
+
+func (b *bench) Entered(stage v1alpha1.ApplyStage) { b.stages = append(b.stages, stage) }
 
 func (b *bench) Started(v1alpha1.LastApply) error { return b.fails("started") }
 

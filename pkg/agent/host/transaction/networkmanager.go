@@ -36,12 +36,12 @@ import (
 
 const (
 	// rollbackAfter is when NetworkManager undoes a change that nobody commits because
-	// the worker or the agent has died. nmstate extends it while it works. 0 would mean
-	// never.
-	rollbackAfter = time.Minute
+	// the worker or the agent has died. nmstate extends it while it works, before each step, and a step must
+	// not take longer. 0 would mean never.
+	rollbackAfter = 3 * time.Minute
 	// extension is the same once the change is applied, and extendEvery is how often it is
 	// extended while the change waits for its confirmation.
-	extension   = 20 * time.Second
+	extension   = time.Minute
 	extendEvery = 5 * time.Second
 	// restartTime is how long a NetworkManager that has ended may take until it is there again, before
 	// the rest is put back without it.

@@ -152,6 +152,7 @@ func (t *transaction) ready(ctx context.Context) error {
 // prepare notes what is needed to undo the change, and writes it down. From then on the worker undoes
 // the change if the agent dies.
 func (t *transaction) prepare(ctx context.Context) error {
+	t.config.Owner.Entered(v1alpha1.StagePreparing)
 	var err error
 	t.plan.Before, err = t.backend.prepare(ctx, t.change.Desired, t.plan.Current)
 	if err != nil {
@@ -178,6 +179,7 @@ func (t *transaction) prepare(ctx context.Context) error {
 // apply makes the network what is desired, and keeps what nobody has asked to be changed.
 func (t *transaction) apply(ctx context.Context) error {
 	defer t.worker.within(t.config.Limits.Apply)()
+	defer t.unlessSilent()()
 	defer context.AfterFunc(t.stopping, func() { time.AfterFunc(t.config.Limits.Stop, t.worker.kill) })()
 	keep, desired, err := undo.NewKeeper(t.plan.Before, t.desired)
 	if err == nil {
@@ -204,6 +206,27 @@ func (t *transaction) apply(ctx context.Context) error {
 	}
 	t.at(AfterApplied)
 	return nil
+}
+
+// answerPause is how often a backend is asked, during an apply, whether it still answers.
+const answerPause = 5 * time.Second
+
+// unlessSilent kills the worker if the backend leaves the agent without an answer for too long. done ends that.
+func (t *transaction) unlessSilent() (done func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		for sleep(ctx, min(answerPause, t.config.Limits.Silence)) {
+			asking, end := context.WithTimeout(ctx, t.config.Limits.Silence)
+			t.backend.await(asking)
+			silent := errors.Is(asking.Err(), context.DeadlineExceeded)
+			end()
+			if silent {
+				t.worker.kill()
+				return
+			}
+		}
+	}()
+	return cancel
 }
 
 // commit makes the change permanent. Before it is decided that the change stays, the record to be is
@@ -248,6 +271,7 @@ func (t *transaction) rollBack(ctx context.Context, cause error) error {
 	known := &agent.Error{Kind: agent.Failed, Message: cause.Error()}
 	errors.As(cause, &known)
 	t.story.Probes = t.probes
+	t.config.Owner.Entered(v1alpha1.StageRollingBack)
 	t.at(BeforeUndo)
 	how := t.undo(ctx, func(ctx context.Context) undone { return t.backend.undo(ctx, &t.plan, t.checkpoint) })
 	how.leftover = t.plan.scrub(how.leftover)

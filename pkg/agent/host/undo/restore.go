@@ -83,12 +83,15 @@ func (s *snapshot) settle(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
 	var left, seen []string
-	looks := 0
+	looks, heard := 0, time.Now()
 	_ = wait.PollUntilContextCancel(limited, 100*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-		states, err := deviceStates(ctx, s.scope)
-		if err != nil {
-			return false, nil
+		asking, cancel := context.WithTimeout(ctx, SettleTime)
+		defer cancel()
+		states, err := deviceStates(asking, s.scope)
+		if err != nil { // a NetworkManager that does not answer puts nothing back
+			return time.Since(heard) >= SettleTime, nil
 		}
+		heard = time.Now()
 		now, err := takeSnapshot(s.scope, nil)
 		if err != nil {
 			return false, nil

@@ -104,7 +104,7 @@ type NodeNetworkStateStatus struct {
 	// +optional
 	Difference *State `json:"difference,omitempty"`
 	// Available: the node's network can be read. InSync: the node matches all of
-	// spec.desiredState. Progressing: a change is being applied. Failing: the last
+	// spec.desiredState. Progressing: a change is under way; the reason is its stage. Failing: the last
 	// change failed, or the agent cannot keep its record.
 	// +optional
 	// +listType=map
@@ -163,7 +163,7 @@ const (
 	ConditionAvailable = "Available"
 	// ConditionInSync is True when all of spec.desiredState holds on the node.
 	ConditionInSync = "InSync"
-	// ConditionProgressing is True while a change is being applied.
+	// ConditionProgressing is True while a change is under way; the reason is its stage.
 	ConditionProgressing = "Progressing"
 	// ConditionFailing is True when the last change failed or the agent cannot keep its records.
 	ConditionFailing = "Failing"
@@ -190,12 +190,20 @@ const (
 	ReasonDrifted = "Drifted"
 	// ReasonComparisonFailed: InSync is Unknown, nmstate could not compare.
 	ReasonComparisonFailed = "ComparisonFailed"
-	// ReasonApplying: Progressing is True.
-	ReasonApplying = "Applying"
+	// ReasonChecking: Progressing is True, the change that somebody has asked for is being checked.
+	ReasonChecking = string(StageChecking)
+	// ReasonPreparing: Progressing is True, what is needed to undo the change is being noted.
+	ReasonPreparing = string(StagePreparing)
+	// ReasonApplying: Progressing is True, nmstate applies the change and verifies it.
+	ReasonApplying = string(StageApplying)
+	// ReasonConfirming: Progressing is True, the node finds out whether it can be reached with the change.
+	ReasonConfirming = string(StageConfirming)
+	// ReasonRollingBack: Progressing is True, the change is being undone.
+	ReasonRollingBack = string(StageRollingBack)
 	// ReasonAwaitingConfirmation: Progressing is True, the change in status.lastApply waits for a manual confirmation.
-	ReasonAwaitingConfirmation = "AwaitingConfirmation"
+	ReasonAwaitingConfirmation = string(StageAwaitingConfirmation)
 	// ReasonRecovering: Progressing is True, the agent has started again and ends a change that was under way.
-	ReasonRecovering = "Recovering"
+	ReasonRecovering = string(StageRecovering)
 	// ReasonIdle: Progressing is False.
 	ReasonIdle = "Idle"
 	// ReasonApplyFailed: Failing is True, status.lastApply tells why.

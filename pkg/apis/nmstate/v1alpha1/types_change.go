@@ -151,6 +151,12 @@ type LastApply struct {
 	FinishTime *metav1.Time `json:"finishTime,omitempty"`
 	// How it ended.
 	Outcome ApplyOutcome `json:"outcome"`
+	// What the node does for the change now; absent when the change has ended.
+	// +optional
+	Stage ApplyStage `json:"stage,omitempty"`
+	// When that began.
+	// +optional
+	StageStartTime *metav1.Time `json:"stageStartTime,omitempty"`
 	// Why, as a CamelCase word: nmstate's own error kind where nmstate refused or failed.
 	// +optional
 	Reason string `json:"reason,omitempty"`
@@ -231,6 +237,28 @@ const (
 	ApplyInProgress ApplyOutcome = "InProgress"
 	// ApplyInterrupted: an agent of an older version ended while it applied the change; newer agents undo such a change.
 	ApplyInterrupted ApplyOutcome = "Interrupted"
+)
+
+// ApplyStage is what the node does for a change that is under way. It is the reason of the
+// condition Progressing, too.
+// +enum
+type ApplyStage string
+
+const (
+	// StageChecking: the node checks the change, and whether it can reach the API server. Nothing is touched.
+	StageChecking ApplyStage = "Checking"
+	// StagePreparing: the node notes what is needed to undo the change. Nothing is touched.
+	StagePreparing ApplyStage = "Preparing"
+	// StageApplying: nmstate applies the change and verifies it. If it does not hold, nmstate tries again for some time.
+	StageApplying ApplyStage = "Applying"
+	// StageConfirming: the change is in effect, and the node finds out whether it can be reached. Then it commits the change.
+	StageConfirming ApplyStage = "Confirming"
+	// StageAwaitingConfirmation: the change is in effect, and waits for a user.
+	StageAwaitingConfirmation ApplyStage = "AwaitingConfirmation"
+	// StageRollingBack: the node undoes the change.
+	StageRollingBack ApplyStage = "RollingBack"
+	// StageRecovering: the node's agent has started again, and ends a change that was under way.
+	StageRecovering ApplyStage = "Recovering"
 )
 
 // +kubebuilder:object:root=true

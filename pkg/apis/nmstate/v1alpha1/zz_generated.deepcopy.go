@@ -142,6 +142,10 @@ func (in *LastApply) DeepCopyInto(out *LastApply) {
 		in, out := &in.FinishTime, &out.FinishTime
 		*out = (*in).DeepCopy()
 	}
+	if in.StageStartTime != nil {
+		in, out := &in.StageStartTime, &out.StageStartTime
+		*out = (*in).DeepCopy()
+	}
 	if in.ConfirmBefore != nil {
 		in, out := &in.ConfirmBefore, &out.ConfirmBefore
 		*out = (*in).DeepCopy()

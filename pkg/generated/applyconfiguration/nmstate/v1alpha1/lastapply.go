@@ -43,6 +43,10 @@ type LastApplyApplyConfiguration struct {
 	FinishTime *v1.Time `json:"finishTime,omitempty"`
 	// How it ended.
 	Outcome *nmstatev1alpha1.ApplyOutcome `json:"outcome,omitempty"`
+	// What the node does for the change now; absent when the change has ended.
+	Stage *nmstatev1alpha1.ApplyStage `json:"stage,omitempty"`
+	// When that began.
+	StageStartTime *v1.Time `json:"stageStartTime,omitempty"`
 	// Why, as a CamelCase word: nmstate's own error kind where nmstate refused or failed.
 	Reason *string `json:"reason,omitempty"`
 	// Why, in words: nmstate's own message where nmstate refused or failed.
@@ -114,6 +118,22 @@ func (b *LastApplyApplyConfiguration) WithFinishTime(value v1.Time) *LastApplyAp
 // If called multiple times, the Outcome field is set to the value of the last call.
 func (b *LastApplyApplyConfiguration) WithOutcome(value nmstatev1alpha1.ApplyOutcome) *LastApplyApplyConfiguration {
 	b.Outcome = &value
+	return b
+}
+
+// WithStage sets the Stage field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Stage field is set to the value of the last call.
+func (b *LastApplyApplyConfiguration) WithStage(value nmstatev1alpha1.ApplyStage) *LastApplyApplyConfiguration {
+	b.Stage = &value
+	return b
+}
+
+// WithStageStartTime sets the StageStartTime field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the StageStartTime field is set to the value of the last call.
+func (b *LastApplyApplyConfiguration) WithStageStartTime(value v1.Time) *LastApplyApplyConfiguration {
+	b.StageStartTime = &value
 	return b
 }
 

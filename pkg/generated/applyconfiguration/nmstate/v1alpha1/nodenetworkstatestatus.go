@@ -44,7 +44,7 @@ type NodeNetworkStateStatusApplyConfiguration struct {
 	// what the change would do.
 	Difference *nmstatev1alpha1.State `json:"difference,omitempty"`
 	// Available: the node's network can be read. InSync: the node matches all of
-	// spec.desiredState. Progressing: a change is being applied. Failing: the last
+	// spec.desiredState. Progressing: a change is under way; the reason is its stage. Failing: the last
 	// change failed, or the agent cannot keep its record.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// The result of the most recent change to the spec, whether it succeeded or failed.
