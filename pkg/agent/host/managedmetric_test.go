@@ -36,6 +36,31 @@ func metricPorts() string {
 	return `{"interfaces":[` + strings.Join(ports, ",") + `]}`
 }
 
+// TestManagedRollbackKeepsSysctlsOfPorts that a change takes from a bridge, and does not name.
+func TestManagedRollbackKeepsSysctlsOfPorts(t *testing.T) {
+	h := newManagedHost(t, t.TempDir())
+	forgetProfiles(t)
+	t.Cleanup(func() { forgetProfiles(t) })
+	const bridge = `{"name":"br8","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"%s"}]}}`
+	if _, err := h.Apply(t.Context(), desire(t, h, `{"interfaces":[`+fmt.Sprintf(bridge, "eth2")+`]}`)); err != nil {
+		t.Fatal(err)
+	}
+	sysctls := func() string {
+		return netns.Run(t, "sh", "-c", "sysctl -a 2>/dev/null | grep -E '^net.ipv[46].conf.(eth|br)' | grep -v stable_secret")
+	}
+	for _, value := range []string{"0", "1"} {
+		netns.Run(t, "sysctl", "-qw", "net.ipv6.conf.eth2.disable_ipv6="+value)
+		before := sysctls()
+		_, err := h.Apply(t.Context(), desire(t, h, managedFailing(fmt.Sprintf(bridge, "eth1"))))
+		if agent.KindOf(err) != agent.Failed || strings.Contains(err.Error(), "could not be put back") {
+			t.Errorf("the apply ended with %v", err)
+		}
+		if now := sysctls(); now != before {
+			t.Errorf("this has changed:\n%s", changed(before, now))
+		}
+	}
+}
+
 // TestManagedRollbackKeepsMetrics: NetworkManager gives the routes of each device the next metric when the device is activated.
 // A rollback activates devices again, in another order.
 func TestManagedRollbackKeepsMetrics(t *testing.T) {

@@ -99,6 +99,9 @@ func mappingsBefore(wanted, there map[string]any, all bool) []any {
 // manage the link any more. The asterisk stands for the link.
 var sysctls = []string{"/proc/sys/net/ipv4/conf/*/forwarding", "/proc/sys/net/ipv6/conf/*/disable_ipv6"}
 
+// isSysctl tells whether a file comes and goes with a link.
+func isSysctl(name string) bool { return strings.HasPrefix(name, "/proc/sys/") }
+
 // sysctlsOf returns the files of a link's sysctls.
 func sysctlsOf(link string) []string {
 	var files []string

@@ -76,7 +76,8 @@ func (s *scope) noteFiles(wanted map[string]any) {
 		if aliases {
 			s.files = append(s.files, filepath.Join(linkFiles, linkFilePrefix+link+".link"))
 		}
-		if s.managed && s.meant[link] {
+		// NetworkManager also sets those of the ports that a change takes from a bridge without naming them.
+		if s.managed {
 			s.files = append(s.files, sysctlsOf(link)...)
 		}
 		if scripts && s.managed {
@@ -150,6 +151,8 @@ func (s *snapshot) differingFiles(now *snapshot) []string {
 		was, wasThere := s.meaning(name)
 		is, isThere := now.meaning(name)
 		switch {
+		case isThere != wasThere && isSysctl(name):
+			// The link is not there, which is told of the link.
 		case wasThere && !isThere:
 			found = append(found, "file "+name+" is missing")
 		case !wasThere && isThere:
@@ -184,7 +187,7 @@ func (s *snapshot) putBack(now *snapshot, names []string) error {
 		was, wasThere := s.files[name]
 		is, isThere := now.files[name]
 		switch {
-		case s.isManaged(name):
+		case s.isManaged(name), isThere != wasThere && isSysctl(name):
 		case wasThere && (!isThere || !is.same(was)):
 			errs = append(errs, was.write(name))
 		case isThere && !wasThere:

@@ -70,7 +70,7 @@ func TestWhichFilesAreInTheScope(t *testing.T) {
 		`{"interfaces":[{"name":"eth1","state":"absent"}]}`:                         {true, true},
 		`{"interfaces":[{"name":"eth1","dispatch":{"post-activation":"echo"}}]}`:    {true, true},
 		`{"interfaces":[{"name":"eth1","state":"up"}]}`:                             {false, true},
-		`{"interfaces":[{"name":"eth2","dispatch":{"post-deactivation":"echo"}}]}`:  {true, false},
+		`{"interfaces":[{"name":"eth2","dispatch":{"post-deactivation":"echo"}}]}`:  {true, true},
 		`{"interfaces":[{"name":"eth9"}],"routes":{"config":[{"state":"absent"}]}}`: {false, false},
 	} {
 		for _, managed := range []bool{false, true} {
