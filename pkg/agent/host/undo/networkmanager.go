@@ -273,7 +273,7 @@ func unfinished(states map[string]uint32, before map[string]device) (busy, waiti
 	return busy, waiting
 }
 
-// askDevices returns the states (NMDeviceState) of NetworkManager's devices of the links in the scope.
+// askDevices returns the states (NMDeviceState) of NetworkManager's devices of the links in the scope, by their titles.
 func askDevices(ctx context.Context, bus *dbus.Conn, manager dbus.BusObject, in scope) (map[string]uint32, error) {
 	var devices []dbus.ObjectPath
 	if err := manager.CallWithContext(ctx, NetworkManagerName+".GetDevices", 0).Store(&devices); err != nil {
@@ -282,12 +282,13 @@ func askDevices(ctx context.Context, bus *dbus.Conn, manager dbus.BusObject, in 
 	states := map[string]uint32{}
 	for _, path := range devices {
 		var name string
-		var state uint32
+		var kind, state uint32
 		device := bus.Object(NetworkManagerName, path)
 		// A device that cannot be asked has gone.
-		err := errors.Join(device.StoreProperty(deviceInterface+".Interface", &name), device.StoreProperty(deviceInterface+".State", &state))
+		err := errors.Join(device.StoreProperty(deviceInterface+".Interface", &name), device.StoreProperty(deviceInterface+".DeviceType", &kind),
+			device.StoreProperty(deviceInterface+".State", &state))
 		if err == nil && in.has(name) {
-			states[name] = state
+			states[titleOf(name, kind)] = state
 		}
 	}
 	return states, nil

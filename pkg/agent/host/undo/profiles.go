@@ -109,7 +109,7 @@ func (m *Manager) noteProfiles(ctx context.Context, bus *dbus.Conn, manager dbus
 	m.devices = map[string]device{}
 	for _, one := range devices {
 		one.Profile = uuids[one.uses]
-		m.devices[one.link] = one.device
+		m.devices[one.title] = one.device
 	}
 	m.profiles = map[string]profile{}
 	for _, one := range all {
@@ -223,11 +223,11 @@ func parseSettings(text string) (settings, error) {
 	return read, nil
 }
 
-// activeDevice is a device with the name of its link, and the profile that is active on it.
+// activeDevice is a device with its title, see titleOf, and the profile that is active on it.
 type activeDevice struct {
 	device
-	link string
-	uses dbus.ObjectPath
+	title string
+	uses  dbus.ObjectPath
 }
 
 // listDevices returns NetworkManager's devices of the links in the scope.
@@ -237,23 +237,41 @@ func listDevices(ctx context.Context, bus *dbus.Conn, manager dbus.BusObject, in
 		return nil, fmt.Errorf("listing the devices: %w", err)
 	}
 	return askEach(paths, func(path dbus.ObjectPath) (*activeDevice, error) {
-		var state uint32
+		var link string
+		var kind, state uint32
 		one, object := activeDevice{device: device{path: path}}, bus.Object(NetworkManagerName, path)
-		if object.StoreProperty(deviceInterface+".Interface", &one.link) != nil || !in.has(one.link) {
+		if object.StoreProperty(deviceInterface+".Interface", &link) != nil || !in.has(link) {
 			return nil, nil // it has gone meanwhile, or belongs to others
 		}
 		if errors.Join(object.StoreProperty(deviceInterface+".ActiveConnection", &one.active),
 			object.StoreProperty(deviceInterface+".Autoconnect", &one.Autoconnect),
 			object.StoreProperty(deviceInterface+".Managed", &one.Managed),
+			object.StoreProperty(deviceInterface+".DeviceType", &kind),
 			object.StoreProperty(deviceInterface+".State", &state)) != nil {
 			return nil, nil
 		}
-		one.Waits = mayWait(state)
+		one.title, one.Waits = titleOf(link, kind), mayWait(state)
 		if one.active != "/" && bus.Object(NetworkManagerName, one.active).StoreProperty(activeInterface+".Connection", &one.uses) != nil {
 			one.uses = ""
 		}
 		return &one, nil
 	})
+}
+
+// titleOf tells a device from all others. An interface of Open vSwitch, its port and its bridge may have the same name,
+// and each has a device of NetworkManager's (NMDeviceType) and a profile of its own. So has the link, if it is not the kernel
+// that switches.
+func titleOf(name string, kind uint32) string {
+	const ovsInterface, ovsPort, ovsBridge = 24, 25, 26
+	switch kind {
+	case ovsInterface:
+		return name + " (interface of Open vSwitch)"
+	case ovsPort:
+		return name + " (port of Open vSwitch)"
+	case ovsBridge:
+		return name + " (bridge of Open vSwitch)"
+	}
+	return name
 }
 
 // differences names what NetworkManager has otherwise than before, in the scope.
