@@ -1,0 +1,179 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package vm
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/test/vm/table"
+)
+
+var faultsFlag = flag.Int("faults", 0, "how many faults of each kind are made in the midst of changes of bonds, VLANs and Open vSwitch")
+
+// kill is a shell script that kills the agent, its workers, or both. A worker's command line ends with its only argument.
+const kill = `for p in /proc/[0-9]*; do
+	case $(tr '\0' ' ' <$p/cmdline 2>/dev/null) in
+	*/node-agent\ *|*/exe\ apply-worker\ *) ;; *) continue ;; esac
+	case $(tr '\0' ' ' <$p/cmdline) in *apply-worker*) is=worker ;; *) is=agent ;; esac
+	case %s in $is|both) kill -9 ${p#/proc/} ;; esac
+done; true`
+
+// faults are what fails, and how it is made to.
+var faults = []struct {
+	name string
+	make func(ctx context.Context, m *machine) error
+}{
+	{"the agent is killed", killing("agent")},
+	{"the worker is killed", killing("worker")},
+	{"agent and worker are killed", killing("both")},
+	{"the power is cut", func(ctx context.Context, m *machine) error {
+		if _, err := m.run(ctx, "hack/vm/node.sh", "power-cut", m.name); err != nil {
+			return err
+		}
+		_, err := m.run(ctx, "hack/vm/node.sh", "up", m.name)
+		return err
+	}},
+}
+
+func killing(what string) func(context.Context, *machine) error {
+	return func(ctx context.Context, m *machine) error {
+		_, err := m.exec(ctx, fmt.Sprintf(kill, what))
+		return err
+	}
+}
+
+// disturbed are the changes in the midst of which something fails, and what takes them away.
+var disturbed = []struct {
+	name, state, absent string
+}{
+	{
+		"bond and VLAN",
+		`{"interfaces":[{"name":"bond9","type":"bond","state":"up","link-aggregation":{"mode":"active-backup","options":{"miimon":"140"},"port":["eth1","eth2"]},
+			"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.109.1","prefix-length":24}]}},
+			{"name":"bond9.9","type":"vlan","state":"up","vlan":{"base-iface":"bond9","id":9},
+			"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.110.1","prefix-length":24}]}}],
+			"routes":{"config":[{"destination":"198.18.9.0/24","next-hop-interface":"bond9.9","next-hop-address":"198.51.110.9"}]}}`,
+		`{"interfaces":[{"name":"bond9.9","type":"vlan","state":"absent"},{"name":"bond9","type":"bond","state":"absent"}]}`,
+	},
+	{
+		"Open vSwitch",
+		`{"interfaces":[{"name":"ovs9","type":"ovs-interface","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.111.1","prefix-length":24}]}},
+			{"name":"ovs-br9","type":"ovs-bridge","state":"up","bridge":{"port":[{"name":"ovs9"},{"name":"eth3","vlan":{"mode":"access","tag":9}}]}}]}`,
+		`{"interfaces":[{"name":"ovs9","type":"ovs-interface","state":"absent"},{"name":"ovs-br9","type":"ovs-bridge","state":"absent"}]}`,
+	},
+}
+
+// TestFaults: whatever fails in the midst of a change, the node has the state before or the one after, and the object says which.
+func TestFaults(t *testing.T) {
+	if *faultsFlag == 0 {
+		t.Skip("-faults says how many are to be made")
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &suite{scripts: newScripts(root), results: &table.Results{Versions: map[v1alpha1.Backend]table.Versions{}}}
+	m := &machine{suite: s, name: machines[v1alpha1.BackendNetworkManager], backend: v1alpha1.BackendNetworkManager}
+	s.variables = append(s.variables, "VM_NODES="+m.name)
+	if _, err := s.run(t.Context(), "hack/vm/up.sh"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range disturbed {
+		state, absent := parse(t, change.state), parse(t, change.absent)
+		begun := time.Now()
+		if err := m.apply(t.Context(), state); err != nil {
+			t.Fatalf("%s: %v", change.name, err)
+		}
+		takes := time.Since(begun)
+		for _, fault := range faults {
+			t.Run(change.name+", "+fault.name, func(t *testing.T) {
+				for n := range *faultsFlag {
+					if err := m.apply(t.Context(), absent); err != nil {
+						t.Fatal(err)
+					}
+					after := rand.N(takes)
+					if err := m.disturb(t.Context(), state, after, fault.make); err != nil {
+						t.Errorf("fault %d, %v after the change was sent: %v", n, after.Round(time.Millisecond), err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func parse(t *testing.T, text string) table.State {
+	t.Helper()
+	var state table.State
+	if err := json.Unmarshal([]byte(text), &state); err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// disturb sends a change, makes something fail a while later, and checks what has come of both.
+func (m *machine) disturb(ctx context.Context, state table.State, after time.Duration, fail func(context.Context, *machine) error) error {
+	before, err := m.facts(ctx)
+	if err != nil {
+		return err
+	}
+	was, err := m.get(ctx)
+	if err != nil {
+		return err
+	}
+	answered := make(chan error, 1)
+	go func() { answered <- m.apply(ctx, state) }()
+	select {
+	case <-time.After(after):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := fail(ctx, m); err != nil {
+		return err
+	}
+	answer := <-answered
+	obj, err := m.wait(ctx, "end what was under way", idle)
+	if err != nil {
+		return err
+	}
+	last := obj.Status.LastApply // there was a change before
+	switch {
+	case last.ID == was.Status.LastApply.ID, last.Outcome == v1alpha1.ApplyRolledBack, last.Outcome == v1alpha1.ApplyRejected:
+		if strings.Contains(last.Message, "could not be put back") {
+			return fmt.Errorf("lastApply is %+v", last)
+		}
+		if !v1alpha1.SameState(obj.Spec.DesiredState, was.Spec.DesiredState) {
+			return fmt.Errorf("the change was not committed, and the spec is another one: %+v, answered %v", last, answer)
+		}
+		return m.unchanged(ctx, before, true)
+	case last.Outcome == v1alpha1.ApplyCommitted:
+		_, err := m.wait(ctx, "be in sync with what was committed", inSync)
+		return err
+	}
+	return fmt.Errorf("the change has ended as %+v, answered %v", last, answer)
+}
