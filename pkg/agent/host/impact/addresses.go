@@ -182,7 +182,7 @@ func (c *change) isPod(name string) bool {
 func (c *change) hasHostRoute(name string) bool {
 	return slices.ContainsFunc(tree.List(tree.Object(c.current["routes"]), "running"), func(item any) bool {
 		route := tree.Object(item)
-		prefix, err := netip.ParsePrefix(tree.StringAt(route, "destination"))
+		prefix, err := tree.Prefix(route["destination"])
 		return err == nil && prefix.IsSingleIP() && tree.StringAt(route, "next-hop-interface") == name
 	})
 }

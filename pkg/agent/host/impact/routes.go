@@ -18,7 +18,6 @@ package impact
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
@@ -35,7 +34,7 @@ func inMainTable(route map[string]any) bool {
 
 // isDefault tells whether a route is a default route of the main table.
 func isDefault(route map[string]any) bool {
-	prefix, err := netip.ParsePrefix(tree.StringAt(route, "destination"))
+	prefix, err := tree.Prefix(route["destination"])
 	return err == nil && prefix.Bits() == 0 && inMainTable(route)
 }
 

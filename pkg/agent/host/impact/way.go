@@ -86,7 +86,7 @@ func (c *change) way(way *Way) []string {
 	}
 	for _, item := range tree.List(tree.Object(c.difference["routes"]), "config") {
 		route := tree.Object(item)
-		prefix, err := netip.ParsePrefix(tree.StringAt(route, "destination"))
+		prefix, err := tree.Prefix(route["destination"])
 		if err == nil && prefix.Bits() > 0 && prefix.Contains(way.IP) && inMainTable(route) {
 			warnings = append(warnings, fmt.Sprintf("%s: it leads to the API server at %s", routeFate(route), way.Server))
 		}

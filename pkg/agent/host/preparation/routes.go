@@ -158,7 +158,7 @@ func means(wanted, is map[string]any, withMetric bool) bool {
 				return false
 			}
 		case field == "destination":
-			if !samePrefix(tree.Text(value), tree.Text(is[field])) {
+			if !tree.SamePrefix(value, is[field]) {
 				return false
 			}
 		case field == "quickack" || field == "lock-mtu":
@@ -173,12 +173,6 @@ func means(wanted, is map[string]any, withMetric bool) bool {
 		return !withMetric || tree.Text(is["table-id"]) == "254"
 	}
 	return true
-}
-
-func samePrefix(a, b string) bool {
-	one, err1 := netip.ParsePrefix(a)
-	other, err2 := netip.ParsePrefix(b)
-	return a == b || err1 == nil && err2 == nil && one.Masked() == other.Masked()
 }
 
 // routeKey tells routes apart that are one for the kernel: next hops of one route have the same.
@@ -298,11 +292,10 @@ type routeToBe struct {
 // kernelRoute returns the route of an entry, or of several with weights that are one route.
 func kernelRoute(group []map[string]any) (*routeToBe, error) {
 	fields := group[0]
-	destination, err := netip.ParsePrefix(tree.Text(fields["destination"]))
+	destination, err := tree.Prefix(fields["destination"])
 	if err != nil {
 		return nil, err
 	}
-	destination = destination.Masked()
 	family := netlink.FAMILY_V4
 	if destination.Addr().Is6() {
 		family = netlink.FAMILY_V6

@@ -108,6 +108,7 @@ routes:
   - {destination: 203.0.113.0/24, next-hop-interface: eth1, next-hop-address: 198.51.100.2, metric: 50, table-id: 1000, mtu: 1300, source: 198.51.100.1}
   - {destination: 198.18.0.0/24, next-hop-interface: eth1, next-hop-address: 198.51.100.2, weight: 1}
   - {destination: 198.18.0.0/24, next-hop-interface: eth2, next-hop-address: 192.0.2.2, weight: 3}
+  - {destination: 198.18.2.1, next-hop-interface: eth1, next-hop-address: 198.51.100.2}
   - {destination: 198.18.1.0/24, route-type: blackhole}
   - {destination: '2001:db8:7::/48', next-hop-interface: eth1, next-hop-address: '2001:db8::9'}
 route-rules:

@@ -93,18 +93,14 @@ func matchesPrefix(wanted any, is *net.IPNet, family int, wildcard bool) bool {
 	if given == "" {
 		return !has.IsValid() || has.Bits() == 0
 	}
-	prefix, err := netip.ParsePrefix(given)
+	prefix, err := tree.Prefix(given)
 	if err != nil {
-		addr, err := netip.ParseAddr(given)
-		if err != nil {
-			return true
-		}
-		prefix = netip.PrefixFrom(addr, addr.BitLen())
+		return true
 	}
 	if is == nil { // everything
 		return prefix.Bits() == 0 && prefix.Addr().Is4() == (family == unix.AF_INET)
 	}
-	return prefix.Masked() == has
+	return prefix == has
 }
 
 func matchesHop(wanted any, hops []net.IP) bool {
