@@ -21,6 +21,8 @@ import (
 	"errors"
 	"fmt"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -32,10 +34,11 @@ func lostMidway(err error) bool {
 	return errors.Is(err, errEnded) && !errors.Is(err, errNotSent)
 }
 
-// outcome waits until the agent of the node, whose stream has ended, tells over the next
-// one how the change of that id has ended. The object is as it is served. decided is nil, or
+// outcome waits until the agent of the node, whose stream has ended, or the one that runs after it tells over the next
+// stream how the change of that id has ended. The object is as it is served. decided is nil, or
 // what was decided about the change: then it is not enough that the change waits for a decision.
-func (m *member) outcome(ctx context.Context, id string, decided *bool) (*v1alpha1.NodeNetworkState, error) {
+func (s *session) outcome(ctx context.Context, id string, decided *bool) (*v1alpha1.NodeNetworkState, error) {
+	m := s.member
 	for {
 		last, told, removed := m.lastApply()
 		if removed {
@@ -44,6 +47,11 @@ func (m *member) outcome(ctx context.Context, id string, decided *bool) (*v1alph
 		mine := last != nil && last.ID == id
 		if mine {
 			if ended, err := judge(last, decided); ended {
+				return m.servedLast(), err
+			}
+		}
+		if next := m.successor(s); next != nil && !mine {
+			if ended, err := next.recalls(ctx, id, decided); ended {
 				return m.servedLast(), err
 			}
 		}
@@ -58,6 +66,35 @@ func (m *member) outcome(ctx context.Context, id string, decided *bool) (*v1alph
 		}
 		return nil, &agent.Error{Kind: agent.Lost, Message: lostMessage(m.name, id)}
 	}
+}
+
+// successor returns the stream of the agent that runs on the node since the one of that session has ended, once it has
+// ended what was under way; nil if there is none.
+func (m *member) successor(of *session) *session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := m.session
+	if next == nil || next.speaker.instance == "" || next.speaker.instance == of.speaker.instance ||
+		apimeta.IsStatusConditionTrue(m.own.Status.Conditions, v1alpha1.ConditionProgressing) {
+		return nil
+	}
+	return next
+}
+
+// recalls asks an agent that runs since another one has ended whether it knows of a change that the other one was asked to
+// make. One that it does not know was not begun. ended tells whether the error says what became of the change.
+func (s *session) recalls(ctx context.Context, id string, decided *bool) (ended bool, err error) {
+	history, err := s.history(ctx)
+	if err != nil {
+		return false, nil
+	}
+	for _, entry := range history.Entries {
+		if entry.ID == id {
+			return judge(&entry.LastApply, decided)
+		}
+	}
+	return decided == nil, &agent.Error{Kind: agent.Unreachable, Message: fmt.Sprintf(
+		"the agent of node %s ended before it began the change; nothing was changed: try again", s.member.name)}
 }
 
 // judge tells whether the change has ended, and with which error. One that waits for a

@@ -173,6 +173,52 @@ func TestLostAgentThatTellsNothing(t *testing.T) {
 	})
 }
 
+// TestAnAgentThatEndsBeforeItBegins: the one that runs after it does not know of the change, which need not be waited for.
+func TestAnAgentThatEndsBeforeItBegins(t *testing.T) {
+	for name, test := range map[string]struct {
+		known v1alpha1.ApplyOutcome // in the history, "" if the change is not there
+		kind  agent.ErrorKind
+		words string
+	}{
+		"not begun":                           {"", agent.Unreachable, "nothing was changed"},
+		"committed, and another change since": {known: v1alpha1.ApplyCommitted},
+		"undone, and another change since":    {v1alpha1.ApplyRolledBack, agent.Failed, "RolledBack"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startServer(t, nil, "node01")
+			request, answers := s.lostDuring(func(ctx context.Context) (*v1alpha1.NodeNetworkState, error) {
+				return s.Apply(ctx, "node01", s.desire("node01", dummy))
+			})
+			successor := modern("node01")
+			successor.Instance = "another"
+			again, _ := s.admittedAs(successor)
+			again.based(told(t, v1alpha1.LastApply{ID: "another", Outcome: v1alpha1.ApplyCommitted}), "second")
+			asked := again.request()
+			if asked.GetHistory() == nil {
+				t.Fatalf("the agent was asked %v", asked)
+			}
+			history := &v1alpha1.NodeNetworkStateHistory{}
+			if test.known != "" {
+				history.Entries = []v1alpha1.HistoryEntry{{LastApply: v1alpha1.LastApply{
+					ID: request.GetApply().GetId(), StartTime: metav1.Now(), Outcome: test.known,
+				}}}
+			}
+			text, err := agent.EncodeHistory(history)
+			if err != nil {
+				t.Fatal(err)
+			}
+			again.reply(&agentpb.Reply{Id: asked.GetId(), History: text})
+			got := <-answers
+			if test.kind == "" && got.err != nil {
+				t.Errorf("got %v", got.err)
+			}
+			if test.kind != "" {
+				wantKind(t, got.err, test.kind, test.words)
+			}
+		})
+	}
+}
+
 // TestLateAnswersNameTheChange, so that somebody can look for it.
 func TestLateAnswersNameTheChange(t *testing.T) {
 	s := startServer(t, func(c *Config) { c.ApplyTimeout = time.Second }, "node01")

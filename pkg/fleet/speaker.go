@@ -36,6 +36,8 @@ type speaker struct {
 	protocol uint32
 	// capabilities are those that the agent has and this server knows.
 	capabilities []string
+	// instance tells the agent from the one that runs on the node after it; empty if the agent does not tell.
+	instance string
 	// address is where the agent connects from; empty if that says nothing about where
 	// others reach the node.
 	address string
@@ -43,7 +45,7 @@ type speaker struct {
 
 // speakerOf returns who has said that Hello.
 func speakerOf(ctx context.Context, hello *agentpb.Hello) speaker {
-	s := speaker{version: brief(hello.GetAgentVersion()), protocol: hello.GetProtocol()}
+	s := speaker{version: brief(hello.GetAgentVersion()), protocol: hello.GetProtocol(), instance: brief(hello.GetInstance())}
 	for _, known := range agent.Capabilities() {
 		if slices.Contains(hello.GetCapabilities(), known) {
 			s.capabilities = append(s.capabilities, known)

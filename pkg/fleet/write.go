@@ -60,7 +60,7 @@ func (f *Fleet) Apply(ctx context.Context, name string, change agent.Change) (*v
 	case lostMidway(err) && wire.Id == "":
 		return nil, &agent.Error{Kind: agent.Lost, Message: lostMessage(name, "")}
 	case lostMidway(err):
-		return s.member.outcome(ctx, wire.Id, nil)
+		return s.outcome(ctx, wire.Id, nil)
 	}
 	return nil, f.explain(name, err, agent.InProgress, stillApplied(name, wire.Id))
 }
@@ -120,7 +120,7 @@ func (f *Fleet) Decide(ctx context.Context, name string, decision agent.Decision
 	case err == nil:
 		return f.object(name, reply)
 	case lostMidway(err):
-		return s.member.outcome(ctx, decision.Transaction, &decision.Commit)
+		return s.outcome(ctx, decision.Transaction, &decision.Commit)
 	}
 	return nil, f.explain(name, err, agent.InProgress, late)
 }
@@ -130,15 +130,21 @@ func (f *Fleet) History(ctx context.Context, name string) (*v1alpha1.NodeNetwork
 	ctx, cancel := context.WithTimeout(ctx, f.config.ApplyTimeout)
 	defer cancel()
 	s, err := f.reach(ctx, name)
+	var history *v1alpha1.NodeNetworkStateHistory
 	if err == nil {
-		err = s.require(agent.CapabilityHistory, "the history of changes")
+		history, err = s.history(ctx)
 	}
-	var reply *agentpb.Reply
-	if err == nil {
-		reply, err = s.request(ctx, &agentpb.Request{Request: &agentpb.Request_History{History: &agentpb.HistoryRequest{}}})
+	return history, f.explain(name, err, agent.Lost, fmt.Sprintf("the agent of node %s did not answer in time", name))
+}
+
+// history asks the agent for the last changes.
+func (s *session) history(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory, error) {
+	if err := s.require(agent.CapabilityHistory, "the history of changes"); err != nil {
+		return nil, err
 	}
+	reply, err := s.request(ctx, &agentpb.Request{Request: &agentpb.Request_History{History: &agentpb.HistoryRequest{}}})
 	if err != nil {
-		return nil, f.explain(name, err, agent.Lost, fmt.Sprintf("the agent of node %s did not answer in time", name))
+		return nil, err
 	}
 	history, err := agent.DecodeHistory(reply.GetHistory())
 	if err != nil {

@@ -27,6 +27,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
@@ -83,6 +84,8 @@ const (
 // Uplink is the agent's side of the stream.
 type Uplink struct {
 	config Config
+	// instance tells this agent from the one that runs after it.
+	instance string
 
 	mu sync.Mutex
 	// link is the stream that is up, nil if there is none.
@@ -112,7 +115,7 @@ func New(config Config) *Uplink {
 	config.BackoffMax = cmp.Or(config.BackoffMax, 2*time.Second)
 	config.BackoffRefused = cmp.Or(config.BackoffRefused, 5*time.Second)
 	config.BackoffShortLived = cmp.Or(config.BackoffShortLived, time.Minute)
-	return &Uplink{config: config, reconnect: make(chan struct{}, 1)}
+	return &Uplink{config: config, instance: uuid.NewString(), reconnect: make(chan struct{}, 1)}
 }
 
 // Serve sets the agent that is served. It is called before Run.
@@ -213,7 +216,7 @@ func (u *Uplink) connect(ctx context.Context) (served time.Duration, err error) 
 	if err != nil {
 		return 0, causeOf(ctx, err)
 	}
-	welcome, err := hello(stream, u.config)
+	welcome, err := u.hello(stream)
 	if err != nil {
 		return 0, causeOf(ctx, err)
 	}
@@ -271,10 +274,10 @@ func (u *Uplink) dial(ends *ends) (*grpc.ClientConn, error) {
 }
 
 // hello introduces the node and waits until it is admitted.
-func hello(stream agentpb.Fleet_ConnectClient, config Config) (*agentpb.Welcome, error) {
+func (u *Uplink) hello(stream agentpb.Fleet_ConnectClient) (*agentpb.Welcome, error) {
 	err := stream.Send(&agentpb.AgentMessage{Message: &agentpb.AgentMessage_Hello{Hello: &agentpb.Hello{
-		Node: config.Node, Labels: config.Labels, AgentVersion: config.Version,
-		Protocol: agent.Protocol, Capabilities: agent.Capabilities(),
+		Node: u.config.Node, Labels: u.config.Labels, AgentVersion: u.config.Version,
+		Protocol: agent.Protocol, Capabilities: agent.Capabilities(), Instance: u.instance,
 	}}})
 	// When Send fails, why is what Recv returns.
 	first, recvErr := stream.Recv()

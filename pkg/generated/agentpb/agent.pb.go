@@ -336,7 +336,10 @@ type Hello struct {
 	// before protocols had versions.
 	Protocol uint32 `protobuf:"varint,4,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	// What the agent can do beyond that, see agent.Capabilities.
-	Capabilities  []string `protobuf:"bytes,5,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
+	Capabilities []string `protobuf:"bytes,5,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
+	// Chosen by the agent when it starts. Another one tells that an agent has ended, and with it each change that
+	// it had not begun; empty if the agent does not tell.
+	Instance      string `protobuf:"bytes,6,opt,name=instance,proto3" json:"instance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -404,6 +407,13 @@ func (x *Hello) GetCapabilities() []string {
 		return x.Capabilities
 	}
 	return nil
+}
+
+func (x *Hello) GetInstance() string {
+	if x != nil {
+		return x.Instance
+	}
+	return ""
 }
 
 // ServerMessage is what the API server says.
@@ -1198,13 +1208,14 @@ const file_agent_proto_rawDesc = "" +
 	"\x05reply\x18\x03 \x01(\v2\x1d.nmstate.agent.v1alpha1.ReplyH\x00R\x05reply\x12\x1e\n" +
 	"\tunchanged\x18\x04 \x01(\fH\x00R\tunchanged\x12\x12\n" +
 	"\x04base\x18\x05 \x01(\tR\x04baseB\t\n" +
-	"\amessage\"\xfe\x01\n" +
+	"\amessage\"\x9a\x02\n" +
 	"\x05Hello\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12A\n" +
 	"\x06labels\x18\x02 \x03(\v2).nmstate.agent.v1alpha1.Hello.LabelsEntryR\x06labels\x12#\n" +
 	"\ragent_version\x18\x03 \x01(\tR\fagentVersion\x12\x1a\n" +
 	"\bprotocol\x18\x04 \x01(\rR\bprotocol\x12\"\n" +
-	"\fcapabilities\x18\x05 \x03(\tR\fcapabilities\x1a9\n" +
+	"\fcapabilities\x18\x05 \x03(\tR\fcapabilities\x12\x1a\n" +
+	"\binstance\x18\x06 \x01(\tR\binstance\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x94\x01\n" +
