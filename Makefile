@@ -148,8 +148,8 @@ test-skew: build ## Run the agent and the server of the protocol before against 
 	$(GO_TEST) -count=1 -timeout 15m ./test/skew
 
 .PHONY: test-faults
-test-faults: build kubectl ## Make all changes that cut a node off, and all faults in the midst of changes; it takes hours.
-	cd test/e2e && $(GO_TEST) -count=1 -timeout 10h -whole -kills=250 -power-cuts=20 -ginkgo.focus='cut off|faults' -ginkgo.timeout=10h
+test-faults: build kubectl ## Make all changes that cut a node off, all faults in the midst of changes, and many reads right after changes; it takes hours.
+	cd test/e2e && $(GO_TEST) -count=1 -timeout 10h -whole -kills=250 -power-cuts=20 -ginkgo.focus='cut off|faults|in a row' -ginkgo.timeout=10h
 
 TEST_VM := cd test/vm && $(GO_TEST) -count=1
 

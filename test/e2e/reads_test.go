@@ -32,9 +32,12 @@ import (
 
 func (s *suite) readSpecs() {
 	for _, n := range s.oneOfEach() {
-		changes := 300
+		changes := 60
 		if n.backend == v1alpha1.BackendKernel {
-			changes = 1000
+			changes = 200
+		}
+		if *whole {
+			changes *= 5
 		}
 		It(fmt.Sprintf("%d changes in a row are each in the next GET and LIST, with %s", changes, n.backend), Label(string(n.backend)), NodeTimeout(10*time.Minute), func(ctx SpecContext) {
 			s.changeAndRead(ctx, n.name, changes)

@@ -47,7 +47,7 @@ const long = 60 * time.Second
 var (
 	form       = flag.String("form", "standalone", "which form to test: standalone or cluster")
 	rounds     = flag.Int("rounds", 9, "how many faults the storm has, with -form=cluster, and as many rollouts")
-	whole      = flag.Bool("whole", false, "make all changes that cut a node off, and all faults in the midst of a change, not only a sample")
+	whole      = flag.Bool("whole", false, "make all changes that cut a node off, all faults in the midst of a change, and five times as many reads right after changes, not only a sample")
 	kills      = flag.Int("kills", 4, "how many times an agent is killed in the midst of a change, for each backend and way")
 	powerCuts  = flag.Int("power-cuts", 2, "how many times a node's power fails in the midst of a change, for each backend")
 	prefix     = flag.String("prefix", "e2e-", "what the names of the suite's own demo begin with, its folder's in _output included: with others, and another port, suites run side by side")
