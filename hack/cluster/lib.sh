@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What the cluster's scripts share; sourced, not run. CLUSTER_DIR, CLUSTER_PORT and NODES_PREFIX set apart several clusters
-# at a time; what they are made of is built once for all. CLUSTER_NODES names the nodes that up.sh makes.
+# at a time; what they are made of is built once for all. CLUSTER_NODES names the nodes that up.sh makes, and CLUSTER_KERNEL_NODES
+# those of them that have no NetworkManager.
 #
 #   192.0.2.0/24    the nodes' management network: the control plane is .1, node01 is .11
 #   10.96.0.0/16    Services, made by kube-proxy on every node
@@ -28,6 +29,9 @@ proxy_mode=${CLUSTER_PROXY_MODE:-nftables} # or iptables, which the machine then
 
 # number NODE is the number in its name, from which its addresses follow.
 number() { echo $((10#${1#node})); }
+
+# backend NODE is what the node has beside the kernel: networkmanager, or kernel if nothing.
+backend() { if [[ " ${CLUSTER_KERNEL_NODES:-} " == *" $1 "* ]]; then echo kernel; else echo networkmanager; fi; }
 
 # pods_of NODE is the network of its pods.
 pods_of() { echo "10.244.$(number "$1").0/24"; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A node of the cluster: one of hack/nodes with NetworkManager, and containerd, kubelet and kube-proxy in it. NAME is node01
-# to node99; what is made beyond the first three is an addition to the cluster.
+# A node of the cluster: one of hack/nodes, with NetworkManager unless CLUSTER_KERNEL_NODES names it, and containerd, kubelet and
+# kube-proxy in it. NAME is node01 to node99; what is made beyond the first three is an addition to the cluster.
 #
 #   node.sh up NAME                   make it and have it join; whether it is Ready the API server tells
 #   node.sh prepare NAME              make all of it that needs no API server
@@ -73,7 +73,7 @@ enable_controllers() {
 make_node() (
 	export NODES_UNMANAGED='interface-name:veth????????'
 	join_group "$group"
-	exec unshare -C "${BASH_SOURCE[0]}" join "$name" "$root/hack/nodes/node.sh" up "$name" "$(number "$name")" networkmanager
+	exec unshare -C "${BASH_SOURCE[0]}" join "$name" "$root/hack/nodes/node.sh" up "$name" "$(number "$name")" "$(backend "$name")"
 )
 
 remove_groups() {
@@ -132,14 +132,14 @@ labels() { [[ $name == node01 ]] && echo topology.kubernetes.io/zone=a || echo t
 
 # prepare makes all of the node that needs no API server.
 prepare() {
-	if ! alive "$node/pid" || [[ ! -f $node/ready || ! -f $node/prepared ]]; then
+	if ! alive "$node/pid" || [[ ! -f $node/ready || ! -f $node/prepared || $(<"$node/prepared") != "$(backend "$name")" ]]; then
 		down
 		"$here/pki.sh" node "$name"
 		make_groups
 		make_node
 		[[ $(cgroup_version) == 1 ]] || enable_controllers "/sys/fs/cgroup/$group"
 		(enter "$here/inside.sh" "$name" "$(cgroup_version)")
-		: >"$node/prepared"
+		backend "$name" >"$node/prepared"
 	fi
 	in_hub ip route replace "$(pods_of "$name")" via "$address"
 	start containerd
