@@ -18,7 +18,10 @@ package transaction
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/preparation"
@@ -42,7 +45,20 @@ func (kernel) prepare(ctx context.Context, desired, current []byte) (*undo.Befor
 }
 
 func (kernel) refusals(desired, current []byte) (field.ErrorList, error) {
-	return preparation.Refusals(field.NewPath("spec", "desiredState"), desired, current)
+	root := field.NewPath("spec", "desiredState")
+	faults, err := preparation.Refusals(root, desired, current)
+	if err != nil {
+		return nil, err
+	}
+	setsDNS, err := preparation.SetsDNS(desired, current)
+	if err != nil {
+		return nil, err
+	}
+	if why := unix.Access(undo.ResolvConf, unix.W_OK); setsDNS && (errors.Is(why, unix.EROFS) || errors.Is(why, unix.EACCES)) {
+		faults = append(faults, field.Forbidden(root.Child("dns-resolver"), fmt.Sprintf("without NetworkManager DNS cannot be set on this node: "+
+			"its agent cannot write %s (%v), which in a container is not the node's", undo.ResolvConf, why)))
+	}
+	return faults, nil
 }
 
 func (k kernel) apply(_ context.Context, w *worker, _ *plan, desired []byte) (checkpoint string, err error) {
