@@ -178,6 +178,11 @@ test-cluster: cluster-sync ## Run the specs of test-e2e, those of a cluster, and
 	cd test/e2e && $(GO_TEST) -count=1 -timeout 120m -form=cluster -rounds=$(ROUNDS) -kills=2 -ginkgo.timeout=115m
 	$(GO_TEST) -count=1 -timeout 30m ./test/clients -cluster
 
+.PHONY: test-cluster-faults
+test-cluster-faults: export CLUSTER_KERNEL_NODES := node03
+test-cluster-faults: cluster-sync ## Make all changes that cut a node off, in a cluster with a node that has the kernel alone.
+	cd test/e2e && $(GO_TEST) -count=1 -timeout 3h -form=cluster -whole -ginkgo.focus='cut off' -ginkgo.timeout=3h
+
 .PHONY: bench
 bench: build ## Measure against what a user would use instead; print ratios.
 	@hack/libnmstate/nmstatectl.sh

@@ -19,10 +19,12 @@ package e2e
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +39,8 @@ const (
 	serverName = "nmstate-apiserver." + namespace + ".svc"
 )
 
-// cluster is one that runs already, of hack/cluster. All its nodes have
-// NetworkManager.
+// cluster is one that runs already, of hack/cluster. Its nodes have NetworkManager, but for
+// those that $CLUSTER_KERNEL_NODES names, as when it was made.
 type cluster struct {
 	scripts
 	dir, config string
@@ -55,9 +57,16 @@ func newCluster(root, kubeconfig string) *cluster {
 }
 
 func (c *cluster) nodes() []node {
-	return []node{
-		{"node01", v1alpha1.BackendNetworkManager}, {"node02", v1alpha1.BackendNetworkManager}, {"node03", v1alpha1.BackendNetworkManager},
+	var all []node
+	kernelOnly := strings.Fields(os.Getenv("CLUSTER_KERNEL_NODES"))
+	for _, name := range []string{"node01", "node02", "node03"} {
+		n := node{name, v1alpha1.BackendNetworkManager}
+		if slices.Contains(kernelOnly, name) {
+			n.backend = v1alpha1.BackendKernel
+		}
+		all = append(all, n)
 	}
+	return all
 }
 
 func (c *cluster) kubeconfig() string { return c.config }
@@ -110,8 +119,34 @@ func (c *cluster) metrics(ctx context.Context) (string, error) {
 
 func (c *cluster) logs(ctx context.Context, since time.Time) string {
 	pods, _ := c.kubectl(ctx, "-n", namespace, "get", "pods", "-o", "wide")
-	logs, _ := c.kubectl(ctx, "-n", namespace, "logs", "-l", "app.kubernetes.io/part-of=kubernetes-nmstate", "--prefix", "--tail=-1", "--since-time="+since.Format(time.RFC3339))
+	logs, _ := c.kubectl(ctx, "-n", namespace, "logs", "-l", "app.kubernetes.io/name in (nmstate-apiserver, nmstate-node-agent)", "--max-log-requests=20", "--prefix", "--tail=-1", "--since-time="+since.Format(time.RFC3339))
 	return pods + logs
+}
+
+// agentLog reads the kubelet's files: kubectl logs has no more than the last of them.
+func (c *cluster) agentLog(ctx context.Context, node string) (string, *time.Location, error) {
+	text, err := c.on(ctx, node, "sh", "-c", "cat /var/log/pods/"+namespace+"_nmstate-node-agent-*/node-agent/*.log")
+	return text, time.UTC, err
+}
+
+// witness is the active server's pod. One on the node itself proves nothing, and asks kube-apiserver, which is in the hub.
+func (c *cluster) witness(ctx context.Context, node string) (witness, error) {
+	active, err := c.active(ctx, "{.items[0].spec.nodeName} {.items[0].status.podIP}")
+	if err != nil {
+		return witness{}, err
+	}
+	on, address, _ := strings.Cut(active, " ")
+	if on == node {
+		return hubWitness, nil
+	}
+	return witness{address: address, beside: address[:strings.LastIndexByte(address, '.')] + ".100", node: on, link: "mgmt0"}, nil
+}
+
+func (c *cluster) renew(ctx context.Context, node string) error {
+	return errors.Join(
+		c.succeed(ctx, "hack/cluster/node.sh", "down", node),
+		c.succeed(ctx, "hack/cluster/node.sh", "up", node),
+		c.succeed(ctx, "hack/cluster/load-image.sh", "--node", node, c.root+"/_output/images/nmstate-apiserver.tar", c.root+"/_output/images/nmstate-node-agent.tar"))
 }
 
 // active returns a part of the list of active servers, which is of one.

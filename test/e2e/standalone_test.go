@@ -158,6 +158,20 @@ func (s *standalone) logs(_ context.Context, since time.Time) string {
 	return all.String()
 }
 
+func (s *standalone) agentLog(_ context.Context, node string) (string, *time.Location, error) {
+	text, err := os.ReadFile(s.dir + "/agent-" + node + ".log")
+	return string(text), time.Local, err
+}
+
+// hubWitness is a witness in the network that the nodes are plugged into.
+var hubWitness = witness{address: "192.0.2.1", beside: "192.0.2.100", link: "mgmt"}
+
+func (s *standalone) witness(context.Context, string) (witness, error) { return hubWitness, nil }
+
+func (s *standalone) renew(ctx context.Context, _ string) error {
+	return errors.Join(s.stop(ctx), s.start(ctx))
+}
+
 // succeed runs a script of which only the success matters.
 func (s scripts) succeed(ctx context.Context, name string, args ...string) error {
 	_, err := s.run(ctx, name, args...)

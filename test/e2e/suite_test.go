@@ -123,6 +123,15 @@ type node struct {
 	backend v1alpha1.Backend
 }
 
+// witness is what must answer for a change of a node to be confirmed: the active server, or if that is on the node itself
+// something outside.
+type witness struct {
+	// address is where the node's packets to it go in the end, and beside one of its network that nobody has.
+	address, beside string
+	// node is where it is, empty for the hub, and link is its way to the nodes' management links.
+	node, link string
+}
+
 // environment is a system that runs, in one of its forms. Specs know no more of it.
 type environment interface {
 	// start returns once the agents of all nodes are connected; stop takes away what start has made.
@@ -148,6 +157,12 @@ type environment interface {
 	metrics(ctx context.Context) (string, error)
 	// logs returns what was logged since then.
 	logs(ctx context.Context, since time.Time) string
+	// agentLog returns the log of a node's agent, and the time zone of its times.
+	agentLog(ctx context.Context, node string) (string, *time.Location, error)
+	// witness returns what must answer for a change of a node to be confirmed.
+	witness(ctx context.Context, node string) (witness, error)
+	// renew makes a node anew, and perhaps others.
+	renew(ctx context.Context, node string) error
 }
 
 // oneOfEach returns a node of each backend that the form has.
