@@ -18,9 +18,17 @@ package rtnetlink
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 
 	"github.com/vishvananda/netlink/nl"
+)
+
+// What the library lacks of include/uapi/linux/if_link.h.
+const (
+	inheritTTL  = 28 // IFLA_VXLAN_TTL_INHERIT
+	notifyDelay = 28 // IFLA_BOND_PEER_NOTIF_DELAY
+	ipv6Targets = 31 // IFLA_BOND_NS_IP6_TARGET
 )
 
 // settable are the attributes of each kind of link that can be set, and that do not change by themselves. They are what a
@@ -142,13 +150,65 @@ func (l Link) IsOf(was Link) bool {
 			return false
 		}
 	}
+	for number := range l.Data {
+		_, had := was.Data[number]
+		if _, can := cleared(l.Kind, number); !had && !can {
+			return false
+		}
+	}
 	return true
 }
 
-// Make makes the link again, with the same index if that is free. A bond is made without its other options, which depend
-// on each other: Mend sets them.
+// cleared returns the value by which an attribute is taken from a link that stays there, if that can be.
+func cleared(kind string, number uint16) (value []byte, can bool) {
+	switch {
+	case kind == "bond" && number == nl.IFLA_BOND_PRIMARY:
+		return nl.Uint32Attr(0), true
+	case kind == "bond" && (number == nl.IFLA_BOND_ARP_IP_TARGET || number == ipv6Targets):
+		return nil, true
+	}
+	return nil, false
+}
+
+// writable returns attributes that the kernel has written as it reads them, which for some is another way; is are those that
+// the link has.
+func (a Attributes) writable(kind string, is Attributes) Attributes {
+	if kind != "vlan" && kind != "vxlan" {
+		return a
+	}
+	written := maps.Clone(a)
+	switch kind {
+	case "vlan":
+		if flags := written[nl.IFLA_VLAN_FLAGS]; len(flags) == 8 {
+			written[nl.IFLA_VLAN_FLAGS] = vlanFlags(flags, is[nl.IFLA_VLAN_FLAGS])
+		}
+	case "vxlan":
+		// It is written as a number, and read as a flag, which has no value.
+		if inherits, given := written[inheritTTL]; given {
+			written[inheritTTL] = nil
+			if slices.Equal(inherits, []byte{0}) {
+				delete(written, inheritTTL)
+			}
+		}
+	}
+	return written
+}
+
+// vlanFlags returns a struct ifla_vlan_flags: the flags, and the mask of those that are to change. The kernel writes a mask of
+// all bits, and takes none with bits that it does not know.
+func vlanFlags(wanted, is []byte) []byte {
+	have := uint32(nl.VLAN_FLAG_REORDER_HDR) // of a new VLAN
+	if len(is) == 8 {
+		have = nl.NativeEndian().Uint32(is)
+	}
+	flags := nl.NativeEndian().Uint32(wanted)
+	return slices.Concat(nl.Uint32Attr(flags), nl.Uint32Attr(flags^have))
+}
+
+// Make makes the link again, with the same index if that is free. A bond takes many of its options only in some mode, or while it
+// is down: it is made with its mode, and gets the others at once.
 func (l Link) Make(peer *Link) error {
-	change := Change{Wanted: l.Index, Name: l.Name, Kind: l.Kind, Data: l.Data, MAC: l.MAC, Queue: &l.Queue, Group: &l.Group, Label: l.Label}
+	change := Change{Wanted: l.Index, Name: l.Name, Kind: l.Kind, Data: l.Data.writable(l.Kind, nil), MAC: l.MAC, Queue: &l.Queue, Group: &l.Group, Label: l.Label}
 	switch {
 	case l.Kind == "bond":
 		change.Data = l.Data.only([]uint16{nl.IFLA_BOND_MODE})
@@ -171,12 +231,45 @@ func (l Link) Make(peer *Link) error {
 		}
 		err = change.Do()
 	}
-	return err
+	if err != nil || l.Kind != "bond" {
+		return err
+	}
+	made, err := LinkByName(l.Name)
+	if err != nil {
+		return err
+	}
+	return l.Mend(made.Lasting())
+}
+
+// SetData sets attributes of a link that is there. A bond ceases to watch its ports' carrier last: then it takes no delays any more,
+// not even none.
+func SetData(index int, kind string, data Attributes) error {
+	change := Change{Index: index, Kind: kind, Data: data}
+	if delays := data.only([]uint16{nl.IFLA_BOND_UPDELAY, nl.IFLA_BOND_DOWNDELAY, notifyDelay}); kind == "bond" && delays != nil && number(data[nl.IFLA_BOND_MIIMON]) == 0 {
+		if err := (Change{Index: index, Kind: kind, Data: delays}).Do(); err != nil {
+			return err
+		}
+		change.Data = maps.Clone(data)
+		maps.DeleteFunc(change.Data, func(n uint16, _ []byte) bool { _, done := delays[n]; return done })
+	}
+	if len(change.Data) == 0 {
+		return nil
+	}
+	return change.Do()
 }
 
 // Mend sets what is different of the link that is there: its own attributes, and those as a port.
 func (l Link) Mend(is Link) error {
 	change := l.Data.Differing(is.Data)
+	for number := range is.Data {
+		_, had := l.Data[number]
+		if value, can := cleared(l.Kind, number); !had && can {
+			if change == nil {
+				change = Attributes{}
+			}
+			change[number] = value
+		}
+	}
 	if l.Kind == "bridge" {
 		if err := l.mendFilter(is, change); err != nil {
 			return err
@@ -185,7 +278,7 @@ func (l Link) Mend(is Link) error {
 		delete(change, nl.IFLA_BR_VLAN_DEFAULT_PVID)
 	}
 	if len(change) > 0 {
-		if err := (Change{Index: is.Index, Kind: l.Kind, Data: change}).Do(); err != nil {
+		if err := SetData(is.Index, l.Kind, change.writable(l.Kind, is.Data)); err != nil {
 			return err
 		}
 	}

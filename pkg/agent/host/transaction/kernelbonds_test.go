@@ -72,6 +72,18 @@ interfaces:
 		},
 	},
 	{
+		name: "bond that is there ceases to watch carriers, and gets a primary port", kinds: []string{"bond"},
+		before: []string{"ip link add bond0 type bond mode active-backup miimon 50 updelay 100; ip link set eth1 down; ip link set eth2 down; ip link set eth1 master bond0; ip link set eth2 master bond0; ip link set bond0 up"},
+		state:  "{interfaces: [{name: bond0, type: bond, state: up, link-aggregation: {mode: active-backup, options: {miimon: 0, updelay: 0, primary: eth2}, port: [eth1, eth2]}}]}",
+		seen:   map[string][]string{"ip -d link show bond0": {"miimon 0 updelay 0", "primary eth2"}},
+	},
+	{
+		name: "bond that is there watches carriers, no addresses any more", kinds: []string{"bond"},
+		before: []string{"ip link add bond0 type bond mode active-backup arp_interval 200 arp_ip_target 198.51.100.1,198.51.100.2; ip link set eth1 down; ip link set eth1 master bond0; ip link set bond0 up; ip link set bond0 type bond primary eth1"},
+		state:  "{interfaces: [{name: bond0, type: bond, state: up, link-aggregation: {mode: active-backup, options: {miimon: 50, updelay: 100, arp_interval: 0, arp_ip_target: ''}, port: [eth1]}}]}",
+		seen:   map[string][]string{"ip -d link show bond0": {"miimon 50 updelay 100", "arp_interval 0"}},
+	},
+	{
 		name: "dummy and VRF with routes", kinds: []string{"dummy", "vrf"},
 		state: `
 interfaces:

@@ -80,6 +80,12 @@ interfaces:
 		gone: "{interfaces: [{name: mv0, type: mac-vlan, state: absent}, {name: mt0, type: mac-vtap, state: absent}, {name: iv0, type: ipvlan, state: absent}, {name: vx0, type: vxlan, state: absent}]}",
 	},
 	{
+		name: "VXLAN that is there gets a local address", kinds: []string{"vxlan"},
+		before: []string{"ip link add vx0 type vxlan id 9 remote 192.0.2.9 dev eth3 dstport 4789 ttl inherit; ip link set vx0 up; ip addr add 198.51.100.1/24 dev vx0"},
+		state:  "{interfaces: [{name: vx0, type: vxlan, state: up, vxlan: {base-iface: eth3, id: 9, remote: 192.0.2.9, local: 192.0.2.1, destination-port: 4789}}]}",
+		seen:   map[string][]string{"ip -d link show vx0": {"local 192.0.2.1", "dev eth3"}, "ip addr show vx0": {"198.51.100.1/24"}},
+	},
+	{
 		name: "what is there and is taken away is put back", kinds: []string{"macvlan", "macvtap", "ipvlan", "vxlan", "vlan", "bond"},
 		before: []string{
 			"ip link add mv0 link eth1 type macvlan mode passthru; ip link add mt0 link eth2 type macvtap mode bridge; ip link add iv0 link eth3 type ipvlan mode l3s; ip link add vx0 type vxlan id 9 local 192.0.2.1 remote 192.0.2.9 dev eth3 dstport 4789 ttl 9 ageing 77",
