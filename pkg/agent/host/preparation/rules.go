@@ -115,7 +115,7 @@ func (p *planner) stepRule(fields map[string]any, add bool) error {
 	if err != nil {
 		return fmt.Errorf("route-rules: %w", err)
 	}
-	what, do, fine := "add", netlink.RuleAdd, unix.EEXIST
+	what, do, fine := "add", rtnetlink.AddRule, unix.EEXIST
 	if !add {
 		what, do, fine = "remove", netlink.RuleDel, unix.ENOENT
 		rule.Protocol = 0 // whoever has made it

@@ -19,6 +19,7 @@ package rtnetlink
 import (
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -45,6 +46,59 @@ func AddVRFRule(family int) error {
 	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EAFNOSUPPORT) {
 		return nil
 	}
+	return err
+}
+
+// AddRule adds a rule. The library leaves out what a rule suppresses if its table's number has more than a byte.
+func AddRule(rule *netlink.Rule) error {
+	if rule.Table < 256 || rule.SuppressPrefixlen < 0 && rule.SuppressIfgroup < 0 {
+		return netlink.RuleAdd(rule)
+	}
+	request := nl.NewNetlinkRequest(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL|unix.NLM_F_ACK)
+	header := nl.NewRtMsg()
+	header.Family, header.Table, header.Type, header.Tos = uint8(rule.Family), unix.RT_TABLE_UNSPEC, nl.FR_ACT_TO_TBL, uint8(rule.Tos)
+	if rule.Invert {
+		header.Flags |= netlink.FibRuleInvert
+	}
+	request.AddData(header)
+	add := func(number int, value []byte) { request.AddData(nl.NewRtAttr(number, value)) }
+	ofPrefix := func(number int, prefix *net.IPNet) (length uint8) {
+		if prefix == nil || prefix.IP == nil {
+			return 0
+		}
+		ip := prefix.IP.To4()
+		if ip == nil {
+			ip = prefix.IP.To16()
+		}
+		add(number, ip)
+		ones, _ := prefix.Mask.Size()
+		return uint8(ones)
+	}
+	header.Src_len, header.Dst_len = ofPrefix(unix.RTA_SRC, rule.Src), ofPrefix(unix.RTA_DST, rule.Dst)
+	add(nl.FRA_TABLE, nl.Uint32Attr(uint32(rule.Table)))
+	for number, value := range map[int]int{nl.FRA_PRIORITY: rule.Priority, nl.FRA_SUPPRESS_PREFIXLEN: rule.SuppressPrefixlen, nl.FRA_SUPPRESS_IFGROUP: rule.SuppressIfgroup} {
+		if value >= 0 {
+			add(number, nl.Uint32Attr(uint32(value)))
+		}
+	}
+	if rule.Mark != 0 || rule.Mask != nil {
+		add(nl.FRA_FWMARK, nl.Uint32Attr(rule.Mark))
+	}
+	if rule.Mask != nil {
+		add(nl.FRA_FWMASK, nl.Uint32Attr(*rule.Mask))
+	}
+	for number, name := range map[int]string{nl.FRA_IIFNAME: rule.IifName, nl.FRA_OIFNAME: rule.OifName} {
+		if name != "" {
+			add(number, nl.ZeroTerminated(name))
+		}
+	}
+	if rule.IPProto > 0 {
+		add(nl.FRA_IP_PROTO, nl.Uint8Attr(uint8(rule.IPProto)))
+	}
+	if rule.Protocol > 0 {
+		add(nl.FRA_PROTOCOL, nl.Uint8Attr(rule.Protocol))
+	}
+	_, err := request.Execute(unix.NETLINK_ROUTE, 0)
 	return err
 }
 

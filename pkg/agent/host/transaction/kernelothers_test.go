@@ -122,16 +122,18 @@ route-rules:
   - {ip-from: 198.51.100.0/24, route-table: 1000, priority: 1007}
   - {ip-to: '2001:db8:7::/48', route-table: 1000}
   - {family: ipv4, fwmark: 0x20, fwmask: 0x30, action: prohibit, priority: 2000}
+  - {ip-from: 198.51.100.0/24, ip-to: 203.0.113.0/24, action: blackhole, priority: 2001}
+  - {ip-from: 198.51.100.0/24, route-table: 1000, suppress-prefix-length: 8, priority: 2002}
 `,
 		seen: map[string][]string{
 			"ip route show table 1000": {"203.0.113.0/24 via 198.51.100.2 dev eth1 proto static src 198.51.100.1 metric 50 mtu 1300"},
 			"ip route":                 {"198.18.0.0/24 proto static", "nexthop via 198.51.100.2 dev eth1 weight 1", "nexthop via 192.0.2.2 dev eth2 weight 3", "blackhole 198.18.1.0/24"},
 			"ip -6 route":              {"2001:db8:7::/48 via 2001:db8::9 dev eth1"},
-			"ip rule":                  {"1007: from 198.51.100.0/24 lookup 1000", "2000: from all fwmark 0x20/0x30 prohibit"}, "ip -6 rule": {"30000: from all to 2001:db8:7::/48 lookup 1000"},
+			"ip rule":                  {"1007: from 198.51.100.0/24 lookup 1000", "2000: from all fwmark 0x20/0x30 prohibit", "2001: from 198.51.100.0/24 to 203.0.113.0/24 blackhole", "2002: from 198.51.100.0/24 lookup 1000 suppress_prefixlength 8"}, "ip -6 rule": {"30000: from all to 2001:db8:7::/48 lookup 1000"},
 		},
 		gone: "{interfaces: [{name: eth1, type: ethernet, state: up, ipv4: {enabled: false}}, {name: eth2, type: ethernet, state: up, ipv4: {enabled: false}}]," +
 			"routes: {config: [{state: absent, next-hop-interface: eth1}, {state: absent, next-hop-interface: eth2}, {state: absent, destination: 198.18.1.0/24, route-type: blackhole}]}," +
-			"route-rules: {config: [{state: absent, priority: 1007}, {state: absent, ip-to: '2001:db8:7::/48'}, {state: absent, priority: 2000, action: prohibit}]}}",
+			"route-rules: {config: [{state: absent, priority: 1007}, {state: absent, ip-to: '2001:db8:7::/48'}, {state: absent, priority: 2000, action: prohibit}, {state: absent, priority: 2001}, {state: absent, priority: 2002}]}}",
 	},
 	{
 		name:  "down, and up again",

@@ -32,6 +32,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
@@ -320,7 +321,7 @@ func (s *snapshot) mendRules(_ context.Context, now *snapshot, _ Apply) error {
 		errs = append(errs, netlink.RuleDel(&one.Rule))
 	}
 	for _, one := range owed(s, now, s.rules, now.rules) {
-		errs = append(errs, netlink.RuleAdd(&one.Rule))
+		errs = append(errs, rtnetlink.AddRule(&one.Rule))
 	}
 	return errors.Join(errs...)
 }
