@@ -170,6 +170,11 @@ func TestRefusals(t *testing.T) {
 		{"{interfaces: [{name: eth1, type: ethernet, state: up, ipv4: {enabled: true, dhcp: true}}]}", "a DHCP client"},
 		{"{interfaces: [{name: eth1, type: ethernet, state: up, lldp: {enabled: false}, ipv4: {enabled: true, dhcp: false}}]}", ""},
 		{"{ovs-db: {external_ids: {a: b}}}", "spec.desiredState.ovs-db"},
+		{"{interfaces: [{name: eth1, type: ethernet, state: up, ipv4: {enabled: true, dhcp: false, prefix-route-metric: 4}}]}", "interfaces[name=eth1].ipv4.prefix-route-metric"},
+		{"{interfaces: [{name: eth1, type: ethernet, state: up, ipv6: {enabled: true, dhcp: false, autoconf: false, token: '::', addr-gen-mode: eui64}}]}", "interfaces[name=eth1].ipv6.addr-gen-mode"},
+		{"{interfaces: [{name: eth1, type: ethernet, state: up, wait-ip: ipv4}]}", "interfaces[name=eth1].wait-ip"},
+		{"{interfaces: [{name: eth1, type: ethernet, state: up, wait-ip: any, profile-name: eth1}]}", ""},
+		{"{interfaces: [{name: eth1, type: ethernet, state: up, profile-name: first}]}", "interfaces[name=eth1].profile-name"},
 	} {
 		errs, err := Refusals(root, asJSON(t, one.desired), asJSON(t, current))
 		if err != nil {

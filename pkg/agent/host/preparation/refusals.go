@@ -56,6 +56,12 @@ var neededFor = []struct {
 	{[]string{"ovs-db"}, "Open vSwitch, and NetworkManager with its plugin for it"},
 	{[]string{"ipv4", "dhcp"}, "a DHCP client, such as NetworkManager"},
 	{[]string{"ipv6", "dhcp"}, "a DHCP client, such as NetworkManager"},
+	{[]string{"ipv6", "token"}, "NetworkManager"},
+	{[]string{"ipv6", "addr-gen-mode"}, "NetworkManager"},
+	{[]string{"ipv4", "prefix-route-metric"}, "NetworkManager"},
+	{[]string{"ipv6", "prefix-route-metric"}, "NetworkManager"},
+	{[]string{"wait-ip"}, "NetworkManager, which waits for addresses"},
+	{[]string{"profile-name"}, "NetworkManager, which has profiles"},
 }
 
 // Refusals names what of a desired state cannot be had without NetworkManager, under root, and says what would be needed.
@@ -103,13 +109,27 @@ func (e *entry) refusals(path *field.Path) field.ErrorList {
 	}
 	for _, one := range neededFor {
 		wanted, is := at(e.fields, one.path), at(e.current, one.path)
-		// A lease can be given up without a DHCP client.
-		if wanted == nil || isOff(wanted) && (is == nil || isOff(is) || one.path[len(one.path)-1] == "dhcp") || holds(wanted, is) {
+		if wanted == nil || e.isIdle(one.path, wanted, is) || holds(wanted, is) {
 			continue
 		}
 		errs = append(errs, forbidden(path.Child(one.path[0], one.path[1:]...), one.needed))
 	}
 	return errs
+}
+
+// isIdle tells whether a value asks for nothing: it is off, or what is without NetworkManager anyway.
+func (e *entry) isIdle(path []string, wanted, is any) bool {
+	switch path[len(path)-1] {
+	case "dhcp": // can be given up without a client
+		return isOff(wanted)
+	case "wait-ip":
+		return wanted == "any"
+	case "profile-name":
+		return wanted == e.fields["name"] || wanted == e.name
+	case "token":
+		return wanted == "" || wanted == "::"
+	}
+	return isOff(wanted) && (is == nil || isOff(is))
 }
 
 // at returns what is at a path, nil if there is nothing.
