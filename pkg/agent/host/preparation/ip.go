@@ -43,7 +43,7 @@ func (p *planner) setSysctls(e *entry) error {
 	if e.name == "lo" {
 		return nil
 	}
-	if enabled, is := six["enabled"].(bool); is {
+	if enabled, is := six["enabled"].(bool); is && (enabled || !p.hasNoIPv6(e)) {
 		p.sysctl(e, "ipv6", "disable_ipv6", !enabled)
 	}
 	if four["forwarding"] != nil {
@@ -54,6 +54,13 @@ func (p *planner) setSysctls(e *entry) error {
 		p.sysctl(e, "ipv4", "forwarding", on)
 	}
 	return nil
+}
+
+// hasNoIPv6 tells whether a link that stays as it is has no IPv6 address although it has a carrier, as bonds' ports and VRFs: what
+// is shown as disabled, and sent back, changes nothing.
+func (p *planner) hasNoIPv6(e *entry) bool {
+	return e.is != nil && !p.again[e.name] && !p.freed[e.name] && !p.isNewPort(e) && e.is.Is(unix.IFF_UP) && (e.is.Is(unix.IFF_RUNNING) || e.is.Is(unix.IFF_SLAVE)) &&
+		tree.Object(e.current["ipv6"])["enabled"] == false
 }
 
 func (p *planner) sysctl(e *entry, family, name string, on bool) {

@@ -117,6 +117,27 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestIPv6Off: a link without IPv6 addresses, sent back as it is shown, stays as it is, unless its addresses are still to come.
+func TestIPv6Off(t *testing.T) {
+	shown := asJSON(t, "{interfaces: [{name: eth2, type: ethernet, state: up, ipv6: {enabled: false}}]}")
+	for flags, want := range map[uint32]string{
+		unix.IFF_UP | unix.IFF_RUNNING: "", unix.IFF_UP | unix.IFF_SLAVE: "",
+		unix.IFF_UP: "set disable_ipv6 of eth2: 1", unix.IFF_RUNNING: "set eth2 up; set disable_ipv6 of eth2: 1",
+	} {
+		plan, err := New(shown, shown, []rtnetlink.Link{link(2, "eth2", "", func(l *rtnetlink.Link) { l.Flags = flags })})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var texts []string
+		for _, step := range plan.Steps {
+			texts = append(texts, step.String())
+		}
+		if got := strings.Join(texts, "; "); got != want {
+			t.Errorf("flags %x: the steps are %q and should be %q", flags, got, want)
+		}
+	}
+}
+
 // TestARestOfNothing: an empty list stays one. libnmstate does not read null in its place.
 func TestARestOfNothing(t *testing.T) {
 	for _, desired := range []string{`{"interfaces":[]}`, `{"interfaces":[{"name":"eth1","type":"ethernet","state":"down"}]}`} {
