@@ -139,8 +139,12 @@ func (s *suite) specs(backend v1alpha1.Backend) {
 				if err := prepare(); err != nil {
 					Fail(err.Error())
 				}
-				if err := try()[c].Err(); err != nil {
+				result := try()[c]
+				if err := result.Err(); err != nil {
 					Fail(err.Error())
+				}
+				if result.Lacks != "" {
+					Skip(m.name + " has no " + result.Lacks)
 				}
 			})
 		}

@@ -120,6 +120,11 @@ func (t *trial) change(step table.Step, err error) error {
 // steps tries one step after the other. It returns an error only if the batch is to be split.
 func (t *trial) steps(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, t.restore(ctx)) }()
+	first := t.batch[0]
+	if lacks := t.lacks(ctx, first); lacks != "" {
+		t.results[first].Lacks = lacks
+		return nil
+	}
 	for _, c := range t.batch {
 		stop, err := t.prepareCase(ctx, c)
 		defer stop()
@@ -130,7 +135,6 @@ func (t *trial) steps(ctx context.Context) (err error) {
 	if t.before, err = t.facts(ctx); err != nil {
 		return t.fail(table.StepDryRun, nil, err)
 	}
-	first := t.batch[0]
 	if words := first.RefusedBy(t.backend); words != "" {
 		return t.refused(ctx, first, words)
 	}
@@ -151,6 +155,18 @@ func (t *trial) steps(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// lacks says what the case needs and the node has not, "" if it has all.
+func (t *trial) lacks(ctx context.Context, c *table.Case) string {
+	if c.Needs.Run == "" {
+		return ""
+	}
+	if _, err := t.exec(ctx, c.Needs.Run); err != nil {
+		GinkgoWriter.Printf("%s lacks %s: %v\n", t.name, c.Needs.What, err)
+		return c.Needs.What
+	}
+	return ""
 }
 
 // prepareCase does what must be before the case; stop, which is never nil, undoes it.

@@ -27,13 +27,13 @@ import (
 type Batch []*Case
 
 // Batches groups cases into batches with at most size interfaces each. Cases that a backend refuses, that
-// come across a fault upstream, or that ask for it, are alone.
+// come across a fault upstream, that not all nodes can do, or that ask for it, are alone.
 func Batches(cases []*Case, backend v1alpha1.Backend, size int) []Batch {
 	var batches []Batch
 	open := map[int]bool{}
 	for _, c := range cases {
 		_, faulty := c.Upstream[backend]
-		if c.Alone || faulty || c.RefusedBy(backend) != "" {
+		if c.Alone || faulty || c.Needs.Run != "" || c.RefusedBy(backend) != "" {
 			batches = append(batches, Batch{c})
 			continue
 		}

@@ -62,6 +62,8 @@ type Case struct {
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
 	Hub    string `json:"hub,omitempty"`
+	// Needs is what a node must have for the case, if not all have it: else the case is not tried.
+	Needs Need `json:"needs,omitzero"`
 	// Volatile says why the case is not there after a reboot, or has nothing that could be.
 	Volatile string `json:"volatile,omitempty"`
 	// Refused is, by backend, a regular expression of the words by which the case is refused before
@@ -82,6 +84,12 @@ type Look struct {
 	Lacks []string `json:"lacks,omitempty"`
 	// Only is the backend that the look is for, if it is not for all.
 	Only v1alpha1.Backend `json:"only,omitempty"`
+}
+
+// Need is what only some nodes have. Run is a shell command that ends well on a node that has it.
+type Need struct {
+	Run  string `json:"run"`
+	What string `json:"what"`
 }
 
 // Change is a state that takes the place of the case's, and what it makes.

@@ -120,7 +120,7 @@ const (
 
 func (r *Result) verdict() verdict {
 	switch {
-	case r == nil:
+	case r == nil || r.Lacks != "":
 		return untried
 	case len(r.Failed) > 0:
 		return fails
@@ -141,6 +141,10 @@ func cell(r *Result) string {
 			text += "; no reboot: " + r.Volatile
 		case !slices.Contains(r.Passed, StepReboot):
 			text += "; a reboot was not tried"
+		}
+	case untried:
+		if r != nil {
+			text += ": the machine has no " + r.Lacks
 		}
 	case refused:
 		text += ": " + r.Words

@@ -43,6 +43,7 @@ func TestMatrix(t *testing.T) {
 	add(all[1], v1alpha1.BackendKernel, func(r *Result) {
 		r.Fault, r.Shown, r.State, r.At = "the option is dropped", "desire 1, current 0", "interfaces: []\n", StepApply
 	})
+	add(all[1], v1alpha1.BackendNetworkManager, func(r *Result) { r.Lacks = "rings" })
 	add(all[2], v1alpha1.BackendNetworkManager, func(*Result) {})
 	add(all[2], v1alpha1.BackendKernel, func(r *Result) { r.Words = "no Open vSwitch" })
 
@@ -61,7 +62,7 @@ func TestMatrix(t *testing.T) {
 	text := Matrix(all, results)
 	for _, want := range []string{
 		"| a | works | fails, dry run: &lt;nothing>; reboot: it is gone \\| away |",
-		"| b | not tried | upstream, apply: the option is dropped |",
+		"| b | not tried: the machine has no rings | upstream, apply: the option is dropped |",
 		"| c | works; no reboot: it is gone | refused: no Open vSwitch |",
 		"| kernel |  | 6.12.9 |", "| tried | 2026-11-28 | 2026-11-28 |",
 		"| works | 2 | 0 |", "| refused | 0 | 1 |", "| upstream | 0 | 1 |", "| fails | 0 | 1 |", "| not tried | 1 | 0 |",

@@ -81,6 +81,8 @@ type Result struct {
 	Shown string `json:"shown,omitempty"`
 	State string `json:"state,omitempty"`
 	At    Step   `json:"at,omitempty"`
+	// Lacks is what the case needs and the node has not.
+	Lacks string `json:"lacks,omitempty"`
 	// Volatile is the case's own.
 	Volatile string `json:"volatile,omitempty"`
 }
