@@ -159,7 +159,7 @@ func (t *trial) steps(ctx context.Context) (err error) {
 
 // lacks says what the case needs and the node has not, "" if it has all.
 func (t *trial) lacks(ctx context.Context, c *table.Case) string {
-	if c.Needs.Run == "" {
+	if c.Needs.Run == "" || c.RefusedBy(t.backend) != "" && c.Before == "" {
 		return ""
 	}
 	if _, err := t.exec(ctx, c.Needs.Run); err != nil {
