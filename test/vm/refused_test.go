@@ -47,6 +47,8 @@ func (t *trial) refused(ctx context.Context, c *table.Case, words string) error 
 	}
 	if err := t.unchanged(ctx, t.before, false); err != nil && !t.applied {
 		result.Fail(table.StepRefused, err.Error())
+	} else if err == nil {
+		t.asBefore = true
 	}
 	result.Pass(table.StepRefused)
 	return nil

@@ -37,6 +37,8 @@ type trial struct {
 	results map[*table.Case]*table.Result
 	before  table.Facts
 	applied bool
+	// asBefore tells that the last look has found the node as before.
+	asBefore bool
 }
 
 // errSplit says that a step failed for which no single case answers: the halves of the batch are tried.
@@ -358,12 +360,14 @@ func (t *trial) absent(ctx context.Context) error {
 		return t.change(table.StepAbsent, err)
 	}
 	t.applied = false
-	return t.check(table.StepAbsent, t.unchanged(ctx, t.before, true, "profiles"))
+	err := t.unchanged(ctx, t.before, true, "profiles")
+	t.asBefore = err == nil
+	return t.check(table.StepAbsent, err)
 }
 
 // restore sees to it that the node is as before, whatever failed.
 func (t *trial) restore(ctx context.Context) error {
-	if t.before == nil {
+	if t.before == nil || t.asBefore {
 		return nil
 	}
 	err := error(nil)
