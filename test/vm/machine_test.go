@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,10 +78,30 @@ func (m *machine) prepare(ctx context.Context) error {
 		return fmt.Errorf("%s does not tell its ports' addresses and its name: %q", m.name, out)
 	}
 	m.own = strings.NewReplacer("${MAC:eth1}", own[0], "${MAC:eth2}", own[1], "${MAC:eth3}", own[2], "${HOSTNAME}", own[3])
-	if err := m.apply(ctx, table.Idle()); err != nil {
+	begin := func(ctx context.Context) error { return m.apply(ctx, table.Idle()) }
+	if left, err := m.leftovers(ctx); err != nil {
+		return err
+	} else if len(left) > 0 {
+		GinkgoWriter.Printf("%s has what a run that ended early has left: %v\n", m.name, left)
+		begin = m.renew
+	}
+	if err := begin(ctx); err != nil {
 		return fmt.Errorf("making the ports of %s idle: %w", m.name, err)
 	}
 	return m.noteVersions(ctx)
+}
+
+// leftovers names what the desired state has beside the ports.
+func (m *machine) leftovers(ctx context.Context) ([]string, error) {
+	obj, err := m.get(ctx)
+	if err != nil || obj.Spec.DesiredState == nil {
+		return nil, err
+	}
+	var desired table.State
+	if err := json.Unmarshal(obj.Spec.DesiredState.Raw, &desired); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(desired.Names(), func(name string) bool { return slices.Contains(table.Ports, name) }), nil
 }
 
 func (m *machine) noteVersions(ctx context.Context) error {
