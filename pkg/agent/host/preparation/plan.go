@@ -79,6 +79,7 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	if err := p.setRules(); err != nil {
 		return nil, err
 	}
+	p.setHostname()
 	p.lower(ordered)
 	p.awaitTrees(ordered)
 	plan := &Plan{Steps: p.steps, routes: p.routes}

@@ -136,6 +136,13 @@ route-rules:
 			"route-rules: {config: [{state: absent, priority: 1007}, {state: absent, ip-to: '2001:db8:7::/48'}, {state: absent, priority: 2000, action: prohibit}, {state: absent, priority: 2001}, {state: absent, priority: 2002}]}}",
 	},
 	{
+		name:   "hostname",
+		before: []string{"hostname node-b; echo node-b >/etc/hostname"},
+		state:  "{hostname: {config: node-a.example.org, running: node-a.example.org}}",
+		seen:   map[string][]string{"hostname; cat /etc/hostname": {"node-a.example.org node-a.example.org"}},
+		gone:   "{hostname: {config: node-b, running: node-b}}",
+	},
+	{
 		name:  "down, and up again",
 		state: "{interfaces: [{name: eth1, type: ethernet, state: down}, {name: eth2, type: ethernet, state: up, ipv4: {enabled: true, dhcp: false, address: [{ip: 192.0.2.1, prefix-length: 24}]}}]}",
 		seen:  map[string][]string{"ip link show eth1": {"state DOWN"}, "ip addr show eth2": {"192.0.2.1/24"}},
