@@ -14,7 +14,7 @@ echo '=== dns'; grep -v '^#' /etc/resolv.conf 2>/dev/null
 echo '=== hostname'; hostname; cat /etc/hostname 2>/dev/null
 echo '=== files'; ls /etc/NetworkManager/dispatcher.d/*/ /etc/systemd/network /run/systemd/network 2>/dev/null
 if pidof NetworkManager >/dev/null; then
-	echo '=== connections'; nmcli -t -f NAME,UUID,TYPE,DEVICE connection | sort
+	echo '=== connections'; nmcli -t -f NAME,UUID,TYPE,DEVICE connection | grep -v ':loopback:lo$' | sort # NetworkManager makes lo's anew with each start
 	echo '=== devices'; nmcli -t -f DEVICE,TYPE,STATE,CONNECTION device | sort
 	echo '=== profiles'
 	for file in /etc/NetworkManager/system-connections/* /run/NetworkManager/system-connections/*; do
