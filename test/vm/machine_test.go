@@ -69,15 +69,7 @@ func (m *machine) prepare(ctx context.Context) error {
 		return err
 	}
 	m.nns = clients.NmstateV1alpha1().NodeNetworkStates()
-	out, err := m.exec(ctx, `for port in eth1 eth2 eth3; do cat /sys/class/net/$port/address; done; hostname`)
-	if err != nil {
-		return err
-	}
-	own := strings.Fields(out)
-	if len(own) != 4 {
-		return fmt.Errorf("%s does not tell its ports' addresses and its name: %q", m.name, out)
-	}
-	m.own = strings.NewReplacer("${MAC:eth1}", own[0], "${MAC:eth2}", own[1], "${MAC:eth3}", own[2], "${HOSTNAME}", own[3])
+	m.own = strings.NewReplacer()
 	begin := func(ctx context.Context) error { return m.apply(ctx, table.Idle()) }
 	if left, err := m.leftovers(ctx); err != nil {
 		return err
@@ -88,6 +80,15 @@ func (m *machine) prepare(ctx context.Context) error {
 	if err := begin(ctx); err != nil {
 		return fmt.Errorf("making the ports of %s idle: %w", m.name, err)
 	}
+	out, err := m.exec(ctx, `for port in eth1 eth2 eth3; do cat /sys/class/net/$port/address; done; hostname`)
+	if err != nil {
+		return err
+	}
+	own := strings.Fields(out)
+	if len(own) != 4 {
+		return fmt.Errorf("%s does not tell its ports' addresses and its name: %q", m.name, out)
+	}
+	m.own = strings.NewReplacer("${MAC:eth1}", own[0], "${MAC:eth2}", own[1], "${MAC:eth3}", own[2], "${HOSTNAME}", own[3])
 	return m.noteVersions(ctx)
 }
 

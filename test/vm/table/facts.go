@@ -135,6 +135,10 @@ func quiet(value any, fields []string) {
 		for _, name := range fields {
 			delete(value, name)
 		}
+		// libnmstate sets each address again, and the kernel forgets that it has made it itself.
+		if value["protocol"] == "kernel_ll" {
+			delete(value, "protocol")
+		}
 		if value["info_slave_kind"] == "bridge" {
 			if data, ok := value["info_slave_data"].(map[string]any); ok {
 				delete(data, "state")
