@@ -29,6 +29,9 @@ import (
 // maxForwardDelay is the longest forward delay that a bridge takes.
 const maxForwardDelay = 30 * time.Second
 
+// carrierDelay is how long the kernel may take to see the carriers of a port and of its bridge: once a second it looks, and a busy machine is late.
+const carrierDelay = 10 * time.Second
+
 // awaitTrees waits for the bridges with a spanning tree that get ports: their ports listen and learn before they forward,
 // and until then the bridge has no carrier, which libnmstate takes for down.
 func (p *planner) awaitTrees(ordered []*entry) {
@@ -62,7 +65,7 @@ func awaitTree(name string) error {
 			if value := l.Data[nl.IFLA_BR_FORWARD_DELAY]; len(value) == 4 {
 				delay = time.Duration(nl.NativeEndian().Uint32(value)) * time.Second / userHz
 			}
-			over = time.After(2*delay + time.Second)
+			over = time.After(2*delay + carrierDelay)
 		}
 		select {
 		case _, open := <-updates:
