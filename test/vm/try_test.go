@@ -27,6 +27,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/test/vm/table"
 )
 
@@ -44,12 +45,18 @@ type trial struct {
 // errSplit says that a step failed for which no single case answers: the halves of the batch are tried.
 var errSplit = errors.New("the batch is to be split")
 
-// usualBad is what makes a change fail after its first part was made: the kernel has one VLAN of a tag on a link.
-var usualBad = table.State{"interfaces": []any{
-	map[string]any{"name": "bad0", "type": "linux-bridge", "state": "up", "bridge": map[string]any{"port": []any{}}},
-	map[string]any{"name": "bad0.9a", "type": "vlan", "state": "up", "vlan": map[string]any{"base-iface": "bad0", "id": 9}},
-	map[string]any{"name": "bad0.9b", "type": "vlan", "state": "up", "vlan": map[string]any{"base-iface": "bad0", "id": 9}},
-}}
+// usualBad is what makes a change fail after its first part was made. The kernel has one VLAN of a tag on a link; NetworkManager
+// would try for minutes to make the second, but sets what a dummy has not without a word, so that nmstate finds out.
+var usualBad = map[v1alpha1.Backend]table.State{
+	v1alpha1.BackendKernel: {"interfaces": []any{
+		map[string]any{"name": "bad0", "type": "linux-bridge", "state": "up", "bridge": map[string]any{"port": []any{}}},
+		map[string]any{"name": "bad0.9a", "type": "vlan", "state": "up", "vlan": map[string]any{"base-iface": "bad0", "id": 9}},
+		map[string]any{"name": "bad0.9b", "type": "vlan", "state": "up", "vlan": map[string]any{"base-iface": "bad0", "id": 9}},
+	}},
+	v1alpha1.BackendNetworkManager: {"interfaces": []any{
+		map[string]any{"name": "bad0", "type": "dummy", "state": "up", "ethtool": map[string]any{"ring": map[string]any{"rx": 100}}},
+	}},
+}
 
 // try tries a batch and, if it fails as a whole, its halves. Afterwards the node is as before.
 func (m *machine) try(ctx context.Context, batch table.Batch) map[*table.Case]*table.Result {
@@ -216,7 +223,7 @@ func (t *trial) dryRunStep(ctx context.Context) error {
 // failing: after a change that fails at its second part the node is as before.
 func (t *trial) failing(ctx context.Context) error {
 	state, _ := t.batch.State(0)
-	err := t.apply(ctx, table.Merge(state, t.batch.Bad(usualBad)))
+	err := t.apply(ctx, table.Merge(state, t.batch.Bad(usualBad[t.backend])))
 	if err == nil {
 		t.applied = true
 		return t.change(table.StepFailing, errors.New("the change was committed although its second part cannot be"))
