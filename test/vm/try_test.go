@@ -311,7 +311,11 @@ func (t *trial) idempotent(ctx context.Context, state table.State, same bool) er
 		}
 		return t.unchanged(ctx, facts, false)
 	}
-	return t.unchanged(ctx, facts, false, "profiles", "connections")
+	without := []string{"profiles", "connections"}
+	if t.backend == v1alpha1.BackendNetworkManager {
+		without = append(without, table.Metrics)
+	}
+	return t.unchanged(ctx, facts, false, without...)
 }
 
 // changes makes the changes that cases have.

@@ -40,7 +40,7 @@ var noise = []string{
 	"hello_timer", "tcn_timer", "topology_change_timer", "gc_timer", "message_age_timer", "forward_delay_timer", "hold_timer",
 	"topology_change", "topology_change_detected", "topology_change_ack", "config_pending", "link_failure_count", "ad_info",
 	"ad_actor_oper_port_state", "ad_actor_oper_port_state_str", "ad_partner_oper_port_state", "ad_partner_oper_port_state_str",
-	"ad_aggregator_id", "valid_life_time", "preferred_life_time", "expires", "mcast_ifindex",
+	"ad_aggregator_id", "mii_status", "valid_life_time", "preferred_life_time", "expires", "mcast_ifindex",
 }
 
 // identity is what tells a link from one of the same name that was made anew.
@@ -48,6 +48,12 @@ var identity = []string{"ifindex", "link_index", "link_netnsid", "peer_ifindex"}
 
 // fallback are the devices that the kernel makes by itself when a module of tunnels or the like is loaded.
 var fallback = regexp.MustCompile(`"(tunl0|sit0|gre0|gretap0|erspan0|ip6tnl0|ip6gre0|ip_vti0|ip6_vti0|ovs-system)"`)
+
+// Metrics can be left out of a comparison, as sections can: those of the kernel's own routes, which NetworkManager chooses
+// each time that it activates a profile.
+const Metrics = "metrics"
+
+var ownMetric = regexp.MustCompile(`"metric":\d+,(.*"protocol":"kernel")`)
 
 // vrfRule is the rule that the kernel makes with the first VRF. It stays, and must: the kernel does not make it a second time.
 const vrfRule = `"l3mdev":null`
@@ -139,9 +145,12 @@ func quiet(value any, fields []string) {
 		if value["protocol"] == "kernel_ll" {
 			delete(value, "protocol")
 		}
-		if value["info_slave_kind"] == "bridge" {
-			if data, ok := value["info_slave_data"].(map[string]any); ok {
+		if data, ok := value["info_slave_data"].(map[string]any); ok {
+			if value["info_slave_kind"] == "bridge" {
 				delete(data, "state")
+			}
+			if value["info_kind"] == "dummy" { // which has none: a bond notes the one that it finds
+				delete(data, "perm_hwaddr")
 			}
 		}
 		for _, inner := range value {
@@ -173,6 +182,9 @@ func (f Facts) Difference(before Facts, remade bool, without ...string) []string
 			continue
 		}
 		was, is := before.lines(name, remade), f.lines(name, remade)
+		if name == "route" && slices.Contains(without, Metrics) {
+			was, is = withoutMetrics(was), withoutMetrics(is)
+		}
 		for _, line := range missing(was, is) {
 			result = append(result, "- "+name+": "+line)
 		}
@@ -181,6 +193,14 @@ func (f Facts) Difference(before Facts, remade bool, without ...string) []string
 		}
 	}
 	return result
+}
+
+func withoutMetrics(routes []string) []string {
+	var lines []string
+	for _, line := range routes {
+		lines = append(lines, ownMetric.ReplaceAllString(line, "$1"))
+	}
+	return lines
 }
 
 func (f Facts) lines(section string, remade bool) []string {

@@ -133,3 +133,16 @@ func TestBlame(t *testing.T) {
 		}
 	}
 }
+
+// TestMetrics: NetworkManager chooses those of the kernel's routes again; others are compared.
+func TestMetrics(t *testing.T) {
+	before := Facts{"route": {`{"dst":"a","metric":304,"prefsrc":"b","protocol":"kernel"}`, `{"dst":"c","metric":5,"protocol":"static"}`}}
+	now := Facts{"route": {`{"dst":"a","metric":312,"prefsrc":"b","protocol":"kernel"}`, `{"dst":"c","metric":6,"protocol":"static"}`}}
+	if got := now.Difference(before, false); len(got) != 4 {
+		t.Errorf("%q", got)
+	}
+	want := []string{`- route: {"dst":"c","metric":5,"protocol":"static"}`, `+ route: {"dst":"c","metric":6,"protocol":"static"}`}
+	if got := now.Difference(before, false, Metrics); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
