@@ -39,6 +39,16 @@ interfaces:
 		},
 	},
 	{
+		name: "bridge with STP over a new link", kinds: []string{"bridge", "dummy"},
+		state: `
+interfaces:
+- {name: dummy0, type: dummy, state: up}
+- {name: br0, type: linux-bridge, state: up, bridge: {options: {stp: {enabled: true, hello-time: 1, forward-delay: 4, max-age: 6}}, port: [{name: dummy0, stp-path-cost: 77}]}}
+`,
+		seen: map[string][]string{"ip -d link show br0": {"stp_state 1", "forward_delay 400"}},
+		gone: "{interfaces: [{name: br0, type: linux-bridge, state: absent}, {name: dummy0, type: dummy, state: absent}]}",
+	},
+	{
 		name: "bridge that filters VLANs", kinds: []string{"filtering"},
 		state: `
 interfaces:
