@@ -142,7 +142,7 @@ func quiet(value any, fields []string) {
 			delete(value, name)
 		}
 		// libnmstate sets each address again, and the kernel forgets that it has made it itself.
-		if value["protocol"] == "kernel_ll" {
+		if value["protocol"] == "kernel_ll" || value["protocol"] == "kernel_lo" {
 			delete(value, "protocol")
 		}
 		if data, ok := value["info_slave_data"].(map[string]any); ok {
