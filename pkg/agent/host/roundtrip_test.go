@@ -34,8 +34,8 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
-// madeAnew is what an apply has made anew each time: the kernel's routes to each subnet, because libnmstate without NetworkManager
-// sets addresses again, and the metrics that NetworkManager gives.
+// madeAnew is what an apply, or a start of NetworkManager, makes anew each time: the kernel's routes to each subnet, because
+// libnmstate without NetworkManager sets addresses again, and the metrics that NetworkManager gives.
 var madeAnew = regexp.MustCompile(`(?m)^.* proto kernel .*\n| metric [0-9]+`)
 
 // nodePicture is all of the network that an apply may change: fullPicture without what is made anew, the
