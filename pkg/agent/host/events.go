@@ -25,6 +25,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 const (
@@ -38,6 +39,10 @@ const (
 	sendBurst    = 4
 	sendInterval = time.Second
 )
+
+// rereads are the pauses before the network is read again that could not be read: NetworkManager may have been away, and the
+// kernel need not report that it is back.
+var rereads = wait.Backoff{Duration: time.Second, Factor: 2, Steps: 10, Cap: 30 * time.Second}
 
 // eventGroups are the rtnetlink(7) groups whose messages wake the agent up.
 var eventGroups = []uint{
@@ -67,12 +72,20 @@ func listen(ctx context.Context, socket *nl.NetlinkSocket, events chan<- struct{
 	}
 }
 
-// follow reads the network after events, until ctx ends.
+// follow reads the network after events, and again if it could not be read, until ctx ends.
 func (h *Host) follow(ctx context.Context) error {
 	limit := rate.NewLimiter(rate.Every(sendInterval), sendBurst)
+	pauses := rereads
 	for {
+		var again <-chan time.Time
+		if h.isUnread() {
+			again = time.After(pauses.Step())
+		} else {
+			pauses = rereads
+		}
 		select {
 		case <-h.events:
+		case <-again:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -94,6 +107,13 @@ func (h *Host) follow(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// isUnread tells whether the network could not be read the last time.
+func (h *Host) isUnread() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.view.readError != ""
 }
 
 // gather waits until a swarm of events is over. While a change is being applied, the network is read soon: if nothing happens any

@@ -21,6 +21,9 @@ import (
 	"testing"
 	"time"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
@@ -119,4 +122,28 @@ func TestHasSeen(t *testing.T) {
 			t.Errorf("%s: got %t", name, got)
 		}
 	}
+}
+
+// TestANetworkThatCannotBeReadIsReadAgain, although the kernel reports nothing: NetworkManager may be back.
+func TestANetworkThatCannotBeReadIsReadAgain(t *testing.T) {
+	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendNetworkManager, Confirmer: yes{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads, seen := 0, make(chan struct{})
+	h.rounds = agent.NewRounds(func() (bool, error) {
+		if reads++; reads > 2 { // the agent's first one, and a barrier's
+			<-seen
+			h.detector.choice = BackendKernel
+		}
+		return h.read()
+	})
+	run(t, h)
+	awaitObject(t, h, func(obj *v1alpha1.NodeNetworkState) bool {
+		return apimeta.IsStatusConditionFalse(obj.Status.Conditions, v1alpha1.ConditionAvailable)
+	})
+	close(seen)
+	awaitObject(t, h, func(obj *v1alpha1.NodeNetworkState) bool {
+		return apimeta.IsStatusConditionTrue(obj.Status.Conditions, v1alpha1.ConditionAvailable)
+	})
 }
