@@ -207,3 +207,25 @@ func TestARenewedLeaseIsNoChange(t *testing.T) {
 		t.Errorf("shown is %s", h.feed.Last().Status.CurrentState.Raw)
 	}
 }
+
+// TestIPv6SwitchedOnHasItsLinkLocalAddress: libnmstate without NetworkManager would remove the address that the kernel has just made.
+func TestIPv6SwitchedOnHasItsLinkLocalAddress(t *testing.T) {
+	for name, addresses := range map[string]string{
+		"alone":         ``,
+		"with a static": `,"address":[{"ip":"2001:db8:1::1","prefix-length":64}]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, t.TempDir())
+			pair(t, "1")
+			netns.Run(t, "sysctl", "-qw", "net.ipv6.conf.a1.disable_ipv6=1")
+			if _, err := h.Barrier(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			state := `{"interfaces":[{"name":"a1","type":"veth","state":"up","ipv6":{"enabled":true,"dhcp":false,"autoconf":false` + addresses + `}}]}`
+			if _, err := h.Apply(t.Context(), desire(t, h, state)); err != nil {
+				t.Fatal(err)
+			}
+			linkLocal(t)
+		})
+	}
+}

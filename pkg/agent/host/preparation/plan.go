@@ -35,6 +35,8 @@ type Plan struct {
 	Rest []byte
 	// routes are the desired ones: libnmstate is not asked for them, see rest and UnheldRoutes.
 	routes routes
+	// withIPv6 are the links that are to have IPv6.
+	withIPv6 []string
 }
 
 // planner makes one plan.
@@ -83,6 +85,11 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	p.lower(ordered)
 	p.awaitTrees(ordered)
 	plan := &Plan{Steps: p.steps, routes: p.routes}
+	for _, e := range ordered {
+		if e.hasIPv6() {
+			plan.withIPv6 = append(plan.withIPv6, e.name)
+		}
+	}
 	plan.Rest, err = p.rest()
 	return plan, err
 }

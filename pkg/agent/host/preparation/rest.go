@@ -25,6 +25,8 @@ import (
 // rest returns the state that libnmstate is to apply and verify. It is what is desired, with these differences:
 //   - a link that is made again, or goes down and up, is there with all that it is to have: its addresses are gone from the
 //     kernel, where libnmstate looks for what the state does not name;
+//   - IPv6 of a link that is to have no address but the kernel's is left out: libnmstate would remove that one, and then find IPv6
+//     off;
 //   - what is to be down is left out: without NetworkManager libnmstate sets it up, and verifies nothing;
 //   - hardware that is to be absent is left out: libnmstate tries to remove it;
 //   - routes are left out: libnmstate takes a route that is there, and that it shows with more fields than the state gives, for two
@@ -44,8 +46,12 @@ func (p *planner) rest() ([]byte, error) {
 		if seen[name] = true; p.isLeftOut(e) {
 			continue
 		}
-		if p.again[name] && e.state() == "up" {
+		switch {
+		case p.again[name] && e.state() == "up":
 			item = e.fields
+		case p.wantsLinkLocalOnly(e):
+			item = merged(fields, nil)
+			delete(tree.Object(item), "ipv6")
 		}
 		interfaces = append(interfaces, item)
 	}

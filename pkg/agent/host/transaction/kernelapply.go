@@ -36,6 +36,9 @@ func (r workerRequest) applyByKernel() error {
 	if _, err = nmstate.ApplyNetState(r.Flags, plan.Rest, r.RollbackAfter); err != nil {
 		return err
 	}
+	if err := plan.MakeLinkLocals(); err != nil {
+		return unprepared(nmstate.PluginFailure, err)
+	}
 	if unheld, err := r.unheldRoutes(plan); err != nil || len(unheld) == 0 {
 		return err
 	}
