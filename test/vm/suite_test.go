@@ -20,7 +20,8 @@ limitations under the License.
 //	go test ./test/vm                                 all cases on both nodes
 //	go test ./test/vm -backend=Kernel -cases='^bond'  some of them on one
 //
-// What came of each case is kept in _output/vm-run/results-BACKEND.json; -matrix=FILE writes the document from them.
+// What came of each case is kept in _output/vm/results-BACKEND.json, also when the nodes are taken away; -matrix=FILE writes the
+// document from them.
 package vm
 
 import (
@@ -110,7 +111,7 @@ func chosen(t *testing.T, all []*table.Case) []*table.Case {
 
 // resultsFile keeps the results of a backend, so that a run for each can go on at the same time.
 func (s *suite) resultsFile(backend v1alpha1.Backend) string {
-	return filepath.Join(s.dir, "results-"+string(backend)+".json")
+	return filepath.Join(s.root, "_output/vm", "results-"+string(backend)+".json")
 }
 
 // up starts the nodes that are to be tried; those that run stay.
