@@ -28,6 +28,9 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/test/vm/table"
 )
 
+// changeID is what is another one each time.
+var changeID = regexp.MustCompile(` \(change [0-9a-f-]{36}\)`)
+
 // refused: the backend refuses the case in the expected words, and nothing is touched.
 func (t *trial) refused(ctx context.Context, c *table.Case, words string) error {
 	result := t.results[c]
@@ -43,7 +46,7 @@ func (t *trial) refused(ctx context.Context, c *table.Case, words string) error 
 		result.Fail(table.StepRefused, "a dry run does not refuse it, a change does: "+err.Error())
 	}
 	if err != nil {
-		result.Words = err.Error()
+		result.Words = changeID.ReplaceAllString(err.Error(), "")
 	}
 	if err := t.unchanged(ctx, t.before, false); err != nil && !t.applied {
 		result.Fail(table.StepRefused, err.Error())
