@@ -19,10 +19,7 @@ package preparation
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
+	"net"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -30,9 +27,6 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
-
-// noGeneration is the value of addr_gen_mode with which the kernel makes no link-local addresses (IN6_ADDR_GEN_MODE_NONE).
-const noGeneration = "1"
 
 // hasIPv6 tells whether IPv6 is to be on.
 func (e *entry) hasIPv6() bool {
@@ -50,35 +44,43 @@ func (p *planner) wantsLinkLocalOnly(e *entry) bool {
 	return e.hasIPv6() && e.is != nil && !p.again[e.name] && e.is.Is(unix.IFF_UP) && e.is.Is(unix.IFF_RUNNING) && tree.Object(e.current["ipv6"])["enabled"] == false
 }
 
-// MakeLinkLocals has the kernel make the link-local addresses again that libnmstate has removed: it removes all that the state
-// does not name, and takes no notice of link-local ones that are named. Without one, a link finds no neighbour by IPv6.
-func (p *Plan) MakeLinkLocals() error {
-	var errs []error
-	for _, name := range p.withIPv6 {
-		if err := makeLinkLocal(name); err != nil {
-			errs = append(errs, fmt.Errorf("making the link-local address of %s: %w", name, err))
-		}
-	}
-	return errors.Join(errs...)
+// linkLocal is an address that the kernel has made of a link.
+type linkLocal struct {
+	link string
+	net  *net.IPNet
 }
 
-func makeLinkLocal(name string) error {
-	l, err := netlink.LinkByName(name)
-	if err != nil {
-		return err
+// noteLinkLocals notes the link-local addresses of the links that are to have IPv6.
+func (p *Plan) noteLinkLocals() error {
+	p.linkLocals = nil
+	for _, name := range p.withIPv6 {
+		l, err := netlink.LinkByName(name)
+		if errors.As(err, &netlink.LinkNotFoundError{}) {
+			continue // libnmstate is to make it
+		}
+		var list []netlink.Addr
+		if err == nil {
+			list, err = rtnetlink.Dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, unix.AF_INET6) })
+		}
+		if err != nil {
+			return fmt.Errorf("noting the link-local address of %s: %w", name, err)
+		}
+		for _, one := range list {
+			if one.IP.IsLinkLocalUnicast() {
+				p.linkLocals = append(p.linkLocals, linkLocal{name, one.IPNet})
+			}
+		}
 	}
-	if of := l.Attrs(); of.RawFlags&(unix.IFF_UP|unix.IFF_RUNNING) != unix.IFF_UP|unix.IFF_RUNNING || len(of.HardwareAddr) != 6 {
-		return nil // the kernel makes none
+	return nil
+}
+
+// PutLinkLocalsBack adds the link-local addresses again that libnmstate has removed: it removes all that the state does not name,
+// and takes no notice of link-local ones that are named. Without one, a link finds no neighbour by IPv6.
+func (p *Plan) PutLinkLocalsBack() error {
+	for _, one := range p.linkLocals {
+		if err := addAddress(one.link, netlink.Addr{IPNet: one.net}); err != nil {
+			return fmt.Errorf("putting the link-local address of %s back: %w", one.link, err)
+		}
 	}
-	list, err := rtnetlink.Dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, unix.AF_INET6) })
-	if err != nil || slices.ContainsFunc(list, func(one netlink.Addr) bool { return one.IP.IsLinkLocalUnicast() }) {
-		return err
-	}
-	path := filepath.Join("/proc/sys/net/ipv6/conf", name, "addr_gen_mode")
-	mode, err := os.ReadFile(path)
-	if err != nil || strings.TrimSpace(string(mode)) == noGeneration {
-		return err
-	}
-	// The kernel makes the address when the mode changes.
-	return errors.Join(os.WriteFile(path, []byte(noGeneration), 0o644), os.WriteFile(path, mode, 0o644))
+	return nil
 }

@@ -37,6 +37,8 @@ type Plan struct {
 	routes routes
 	// withIPv6 are the links that are to have IPv6.
 	withIPv6 []string
+	// linkLocals are the link-local addresses that these have once the steps are done.
+	linkLocals []linkLocal
 }
 
 // planner makes one plan.

@@ -48,7 +48,7 @@ func (p *Plan) Do(ctx context.Context) error {
 			return fmt.Errorf("preparing the links for libnmstate: to %s: %w", step.text, err)
 		}
 	}
-	return nil
+	return p.noteLinkLocals()
 }
 
 func wrap(e *entry, err error) error { return fmt.Errorf("interface %s: %w", e.name, err) }
