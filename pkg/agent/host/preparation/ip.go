@@ -59,8 +59,12 @@ func (p *planner) setSysctls(e *entry) error {
 // hasNoIPv6 tells whether a link that stays as it is has no IPv6 address although it has a carrier, as bonds' ports and VRFs: what
 // is shown as disabled, and sent back, changes nothing.
 func (p *planner) hasNoIPv6(e *entry) bool {
-	return e.is != nil && !p.again[e.name] && !p.freed[e.name] && !p.isNewPort(e) && e.is.Is(unix.IFF_UP) && (e.is.Is(unix.IFF_RUNNING) || e.is.Is(unix.IFF_SLAVE)) &&
-		tree.Object(e.current["ipv6"])["enabled"] == false
+	return p.lacksIPv6(e) && !p.freed[e.name] && !p.isNewPort(e) && e.is.Is(unix.IFF_RUNNING|unix.IFF_SLAVE)
+}
+
+// lacksIPv6 tells whether a link that stays and is up has no IPv6 address.
+func (p *planner) lacksIPv6(e *entry) bool {
+	return e.is != nil && !p.again[e.name] && e.is.Is(unix.IFF_UP) && tree.Object(e.current["ipv6"])["enabled"] == false
 }
 
 func (p *planner) sysctl(e *entry, family, name string, on bool) {

@@ -17,9 +17,9 @@ limitations under the License.
 package preparation
 
 import (
-	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -41,7 +41,7 @@ func (p *planner) wantsLinkLocalOnly(e *entry) bool {
 			return false
 		}
 	}
-	return e.hasIPv6() && e.is != nil && !p.again[e.name] && e.is.Is(unix.IFF_UP) && e.is.Is(unix.IFF_RUNNING) && tree.Object(e.current["ipv6"])["enabled"] == false
+	return e.hasIPv6() && p.lacksIPv6(e) && e.is.Is(unix.IFF_RUNNING)
 }
 
 // linkLocal is an address that the kernel has made of a link.
@@ -50,25 +50,28 @@ type linkLocal struct {
 	net  *net.IPNet
 }
 
-// noteLinkLocals notes the link-local addresses of the links that are to have IPv6.
+// noteLinkLocals notes the link-local addresses of the links that are to have IPv6. libnmstate may have to make some of them yet.
 func (p *Plan) noteLinkLocals() error {
-	p.linkLocals = nil
-	for _, name := range p.withIPv6 {
-		l, err := netlink.LinkByName(name)
-		if errors.As(err, &netlink.LinkNotFoundError{}) {
-			continue // libnmstate is to make it
+	if len(p.withIPv6) == 0 {
+		return nil
+	}
+	links, err := rtnetlink.Links()
+	if err != nil {
+		return fmt.Errorf("noting the link-local addresses: %w", err)
+	}
+	names := map[int]string{}
+	for _, l := range links {
+		if slices.Contains(p.withIPv6, l.Name) {
+			names[l.Index] = l.Name
 		}
-		var list []netlink.Addr
-		if err == nil {
-			list, err = rtnetlink.Dump(func() ([]netlink.Addr, error) { return netlink.AddrList(l, unix.AF_INET6) })
-		}
-		if err != nil {
-			return fmt.Errorf("noting the link-local address of %s: %w", name, err)
-		}
-		for _, one := range list {
-			if one.IP.IsLinkLocalUnicast() {
-				p.linkLocals = append(p.linkLocals, linkLocal{name, one.IPNet})
-			}
+	}
+	list, err := rtnetlink.Dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, unix.AF_INET6) })
+	if err != nil {
+		return fmt.Errorf("noting the link-local addresses: %w", err)
+	}
+	for _, one := range list {
+		if name := names[one.LinkIndex]; name != "" && one.IP.IsLinkLocalUnicast() {
+			p.linkLocals = append(p.linkLocals, linkLocal{name, one.IPNet})
 		}
 	}
 	return nil
