@@ -47,18 +47,16 @@ func (kernel) prepare(ctx context.Context, desired, current []byte) (*undo.Befor
 func (kernel) refusals(desired, current []byte) (field.ErrorList, error) {
 	root := field.NewPath("spec", "desiredState")
 	faults, err := preparation.Refusals(root, desired, current)
-	if err != nil {
-		return nil, err
+	why := unix.Access(undo.ResolvConf, unix.W_OK)
+	if err != nil || !errors.Is(why, unix.EROFS) && !errors.Is(why, unix.EACCES) {
+		return faults, err
 	}
 	setsDNS, err := preparation.SetsDNS(desired, current)
-	if err != nil {
-		return nil, err
-	}
-	if why := unix.Access(undo.ResolvConf, unix.W_OK); setsDNS && (errors.Is(why, unix.EROFS) || errors.Is(why, unix.EACCES)) {
+	if setsDNS {
 		faults = append(faults, field.Forbidden(root.Child("dns-resolver"), fmt.Sprintf("without NetworkManager DNS cannot be set on this node: "+
 			"its agent cannot write %s (%v), which in a container is not the node's", undo.ResolvConf, why)))
 	}
-	return faults, nil
+	return faults, err
 }
 
 func (k kernel) apply(_ context.Context, w *worker, _ *plan, desired []byte) (checkpoint string, err error) {
