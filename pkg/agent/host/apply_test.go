@@ -194,7 +194,10 @@ func TestARollbackIsShownWithTheNetworkThatIsPutBack(t *testing.T) {
 		_, err := h.Apply(t.Context(), change)
 		ended <- err
 	}()
-	for over := false; !over; time.Sleep(time.Millisecond) {
+	for over, deadline := false, time.Now().Add(time.Minute); !over; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the change was not rolled back")
+		}
 		h.mu.Lock()
 		last := h.view.record.LastApply
 		over = last != nil && last.Outcome == v1alpha1.ApplyRolledBack

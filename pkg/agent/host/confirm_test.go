@@ -317,7 +317,11 @@ func TestReapplyAfterABoot(t *testing.T) {
 				}
 				return
 			}
-			<-asked // in vain
+			select {
+			case <-asked: // in vain
+			case <-time.After(time.Minute):
+				t.Fatalf("nobody is asked; the object is %+v", h.feed.Last().Status)
+			}
 			if h.feed.Last().Status.LastApply.User != "tester" {
 				t.Errorf("while the server cannot be reached lastApply is %+v", h.feed.Last().Status.LastApply)
 			}
@@ -332,6 +336,41 @@ func TestReapplyAfterABoot(t *testing.T) {
 				t.Error("the record does not know this boot")
 			}
 		})
+	}
+}
+
+// TestTheFirstReadAfterABoot: nothing that looks at the node while the first read ends takes the desired state for applied.
+func TestTheFirstReadAfterABoot(t *testing.T) {
+	dir := t.TempDir()
+	t.Run("first", func(t *testing.T) {
+		h := newHost(t, dir)
+		if _, err := h.Apply(t.Context(), desire(t, h, veth(0))); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for range 20 {
+		rebooted(t, dir, func(*record) {})
+		h, err := New(Config{StateDir: dir, Backend: BackendKernel, Confirmer: yes{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := make(chan error, 1)
+		go func() { read <- h.round(t.Context()) }()
+		for over := false; !over; {
+			select {
+			case err := <-read:
+				if err != nil {
+					t.Fatal(err)
+				}
+				over = true
+			default:
+				h.reapplyDue()
+			}
+		}
+		if _, due := h.reapplyDue(); !due {
+			t.Fatalf("the desired state is not to be applied again; the difference is %v", h.feed.Last().Status.Difference)
+		}
+		h.runner.Close()
 	}
 }
 

@@ -46,6 +46,10 @@ func (h *Host) Validate(ctx context.Context, change agent.Change) (*agent.Plan, 
 	}
 	h.mu.Lock()
 	planned, last := h.view, h.feed.Last()
+	if planned.change != nil {
+		under := *planned.change // the change goes on
+		planned.change = &under
+	}
 	h.mu.Unlock()
 	before := planned.shown()
 	after, err := before.prepare(change)
@@ -54,9 +58,7 @@ func (h *Host) Validate(ctx context.Context, change agent.Change) (*agent.Plan, 
 	}
 	planned.record, planned.difference = after, nil
 	if planned.change != nil {
-		under := *planned.change
-		under.after = after
-		planned.change = &under
+		planned.change.after = after
 	}
 	if !after.desiresNothing() {
 		if err := planned.unfit(); err != nil {

@@ -253,35 +253,38 @@ func (h *Host) await(ctx context.Context, round *agent.Round) (read bool, err er
 	}
 }
 
-// read reads the network, unless it is proved unchanged, and publishes the object if it has changed.
+// read reads the network, unless it is proved unchanged, and publishes the object if it has changed. What was read and the
+// difference that comes of it are seen by others at one moment: an agent that has booted else takes no difference yet for
+// none. A network that cannot be read is no error: the object says so.
 func (h *Host) read() (read bool, err error) {
 	h.mu.Lock()
 	turns := h.turns
 	h.mu.Unlock()
-	proved := h.readNetwork()
+	readAt := now()
+	with := h.detector.detect()
+	proved := h.proved(with)
+	var raw []byte
+	var readErr error
+	if !proved {
+		raw, _, readErr = nmstate.RetrieveNetState(with.flags())
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !proved {
+		h.view.backend = with
+		readErr = h.look(raw, readErr)
+	}
+	if readErr == nil {
+		h.readAt = readAt
+	}
 	if h.known = turns; proved && !h.unpublished {
 		return false, nil
 	}
 	return !proved, h.publish()
 }
 
-// readNetwork reads the network, unless it is proved to be as it was read last. A
-// network that cannot be read is no error: the object says so.
-func (h *Host) readNetwork() (proved bool) {
-	readAt := now()
-	backend := h.detector.detect()
-	if h.proved(backend) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.readAt = readAt
-		return true
-	}
-	raw, _, err := nmstate.RetrieveNetState(backend.flags())
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.view.backend = backend
+// look puts what libnmstate returned, or why it did not, into the view. The caller holds the lock.
+func (h *Host) look(raw []byte, err error) error {
 	if err == nil && (h.view.state == nil || !bytes.Equal(raw, h.raw)) {
 		var next *state
 		if next, err = parseState(raw, h.config.KeepUnmanagedVeths); err == nil {
@@ -292,14 +295,12 @@ func (h *Host) readNetwork() (proved bool) {
 		}
 	}
 	h.view.readError = ""
-	if err == nil {
-		h.readAt = readAt
-	} else {
+	if err != nil {
 		h.witness.forget()
 		h.view.state = nil
 		h.view.readError = secret.Scrub("reading the network: "+err.Error(), h.desired())
 	}
-	return false
+	return err
 }
 
 // desired is the desired state with its secrets. The caller holds the lock.

@@ -262,11 +262,12 @@ func interfere(t *testing.T, h *Host, state string, meanwhile func()) error {
 	release := (&node{host: h}).Hold(t)
 	change := desire(t, h, state)
 	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		_, err := h.Apply(t.Context(), change)
 		ended <- err
+		cancel() // it may have been refused
 	}()
-	ctx, cancel := context.WithCancel(t.Context())
 	_ = h.Watch(ctx, func(obj *v1alpha1.NodeNetworkState) {
 		if last := obj.Status.LastApply; last != nil && last.Stage == v1alpha1.StageApplying {
 			cancel()

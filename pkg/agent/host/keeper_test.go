@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
@@ -49,14 +50,15 @@ func linkLocal(t *testing.T) string {
 // awaitLinkLocal waits until a1, which has just come up, has its link-local address.
 func awaitLinkLocal(t *testing.T, h *Host) string {
 	t.Helper()
-	for {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		if _, err := h.Barrier(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(netns.Run(t, "ip", "-o", "-6", "addr", "show", "dev", "a1", "scope", "link"), "fe80") {
-			return linkLocal(t)
+			break
 		}
 	}
+	return linkLocal(t)
 }
 
 // TestAChangeKeepsWhatNobodyConfigures: the link-local address, leases with the
