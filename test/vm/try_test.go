@@ -313,7 +313,7 @@ func (t *trial) idempotent(ctx context.Context, state table.State, same bool) er
 	}
 	without := []string{"profiles", "connections"}
 	if t.backend == v1alpha1.BackendNetworkManager {
-		without = append(without, table.Metrics)
+		without = append(without, table.Activation)
 	}
 	return t.unchanged(ctx, facts, false, without...)
 }

@@ -49,11 +49,14 @@ var identity = []string{"ifindex", "link_index", "link_netnsid", "peer_ifindex"}
 // fallback are the devices that the kernel makes by itself when a module of tunnels or the like is loaded.
 var fallback = regexp.MustCompile(`"(tunl0|sit0|gre0|gretap0|erspan0|ip6tnl0|ip6gre0|ip_vti0|ip6_vti0|ovs-system)"`)
 
-// Metrics can be left out of a comparison, as sections can: those of the kernel's own routes, which NetworkManager chooses
-// each time that it activates a profile.
-const Metrics = "metrics"
+// Activation can be left out of a comparison, as sections can: what comes about anew each time that NetworkManager activates a
+// profile. It chooses the metrics of the kernel's own routes; and a bond begins with the port that comes first.
+const Activation = "activation"
 
-var ownMetric = regexp.MustCompile(`"metric":\d+,(.*"protocol":"kernel")`)
+var (
+	ownMetric  = regexp.MustCompile(`"metric":\d+,(.*"protocol":"kernel")`)
+	activePort = regexp.MustCompile(`"active_slave":"[^"]*",?|,?"state":"(ACTIVE|BACKUP)"`)
+)
 
 // vrfRule is the rule that the kernel makes with the first VRF. It stays, and must: the kernel does not make it a second time.
 const vrfRule = `"l3mdev":null`
@@ -182,8 +185,8 @@ func (f Facts) Difference(before Facts, remade bool, without ...string) []string
 			continue
 		}
 		was, is := before.lines(name, remade), f.lines(name, remade)
-		if name == "route" && slices.Contains(without, Metrics) {
-			was, is = withoutMetrics(was), withoutMetrics(is)
+		if slices.Contains(without, Activation) {
+			was, is = withoutActivation(name, was), withoutActivation(name, is)
 		}
 		for _, line := range missing(was, is) {
 			result = append(result, "- "+name+": "+line)
@@ -195,10 +198,16 @@ func (f Facts) Difference(before Facts, remade bool, without ...string) []string
 	return result
 }
 
-func withoutMetrics(routes []string) []string {
+func withoutActivation(section string, all []string) []string {
 	var lines []string
-	for _, line := range routes {
-		lines = append(lines, ownMetric.ReplaceAllString(line, "$1"))
+	for _, line := range all {
+		switch section {
+		case "route":
+			line = ownMetric.ReplaceAllString(line, "$1")
+		case "link":
+			line = activePort.ReplaceAllString(line, "")
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }

@@ -17,6 +17,7 @@ limitations under the License.
 package table
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -134,15 +135,32 @@ func TestBlame(t *testing.T) {
 	}
 }
 
-// TestMetrics: NetworkManager chooses those of the kernel's routes again; others are compared.
-func TestMetrics(t *testing.T) {
-	before := Facts{"route": {`{"dst":"a","metric":304,"prefsrc":"b","protocol":"kernel"}`, `{"dst":"c","metric":5,"protocol":"static"}`}}
-	now := Facts{"route": {`{"dst":"a","metric":312,"prefsrc":"b","protocol":"kernel"}`, `{"dst":"c","metric":6,"protocol":"static"}`}}
-	if got := now.Difference(before, false); len(got) != 4 {
+// TestActivation: NetworkManager chooses the metrics of the kernel's routes again, and a bond its port; all else is compared.
+func TestActivation(t *testing.T) {
+	link := func(name, active, eth1, eth2, mtu string) []string {
+		slave := `{"ifname":"%s","linkinfo":{"info_slave_data":{"prio":0,"state":"%s"},"info_slave_kind":"bond"}}`
+		return []string{
+			fmt.Sprintf(`{"ifname":"%s","linkinfo":{"info_data":{"active_slave":"%s","mode":"active-backup"},"info_kind":"bond"},"mtu":%s}`, name, active, mtu),
+			fmt.Sprintf(slave, "eth1", eth1), fmt.Sprintf(slave, "eth2", eth2),
+		}
+	}
+	before := Facts{
+		"route": {`{"dst":"a","metric":304,"prefsrc":"b","protocol":"kernel"}`, `{"dst":"c","metric":5,"protocol":"static"}`},
+		"link":  link("bond0", "eth2", "BACKUP", "ACTIVE", "1500"),
+	}
+	now := Facts{
+		"route": {`{"dst":"a","metric":312,"prefsrc":"b","protocol":"kernel"}`, `{"dst":"c","metric":6,"protocol":"static"}`},
+		"link":  link("bond0", "eth1", "ACTIVE", "BACKUP", "1500"),
+	}
+	if got := now.Difference(before, false); len(got) != 10 {
 		t.Errorf("%q", got)
 	}
 	want := []string{`- route: {"dst":"c","metric":5,"protocol":"static"}`, `+ route: {"dst":"c","metric":6,"protocol":"static"}`}
-	if got := now.Difference(before, false, Metrics); !slices.Equal(got, want) {
+	if got := now.Difference(before, false, Activation); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	now["link"] = link("bond0", "eth1", "ACTIVE", "BACKUP", "1400")
+	if got := now.Difference(before, false, Activation); len(got) != 4 {
 		t.Errorf("%q", got)
 	}
 }
