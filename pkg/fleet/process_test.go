@@ -178,6 +178,10 @@ func TestStoppedAgentComesBackOnItsStream(t *testing.T) {
 	if err := process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	// Until the thread that the kernel has chosen for the signal runs, all others go on.
+	if _, err := syscall.Wait4(process.Pid, nil, syscall.WUNTRACED, nil); err != nil {
+		t.Fatal(err)
+	}
 	stopped := time.After(3 * time.Second)
 	if w, _ := s.pass(); len(w) != 1 || !unknown(s.sink.last("node01")) {
 		t.Errorf("while the agent is stopped, warnings are %q, and it is shown as %+v", w, s.sink.last("node01").Status.Conditions)

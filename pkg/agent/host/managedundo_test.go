@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,12 +48,23 @@ func fullPicture(t *testing.T) string {
 		done`)
 }
 
-// forgetProfiles takes away what earlier tests have configured.
+// forgetProfiles takes away what earlier tests have configured. NetworkManager takes a profile's addresses away after the profile.
 func forgetProfiles(t *testing.T) {
 	t.Helper()
+	var gone []string
 	for line := range strings.Lines(profiles(t)) {
 		if uuid, is := strings.CutPrefix(strings.TrimSpace(line), "uuid="); is {
 			netns.Run(t, "nmcli", "connection", "delete", "uuid", uuid)
+			gone = append(gone, uuid)
+		}
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		active, devices := netns.Run(t, "nmcli", "-t", "-f", "UUID", "connection", "show", "--active"), netns.Run(t, "nmcli", "-t", "-f", "DEVICE,STATE", "device")
+		if !strings.Contains(devices, ":deactivating") && !slices.ContainsFunc(gone, func(uuid string) bool { return strings.Contains(active, uuid) }) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("of what was deleted, %q is active still: %s", active, devices)
 		}
 	}
 }

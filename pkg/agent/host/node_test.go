@@ -67,7 +67,7 @@ func TestOnANodeWithNetworkManager(t *testing.T) {
 		outside := []string{"-t", strconv.Itoa(os.Getppid()), "-m", "-n", "-u", filepath.Join(root, "hack/nodes", name)}
 		cmd := exec.Command("nsenter", append(outside, args...)...)
 		cmd.Env = append(os.Environ(), "NODES_DIR="+dir, "NODES_PREFIX="+prefix, "NODES_UNMANAGED=interface-name:pod*", onNode+"=yes",
-			busyboxPath+"="+filepath.Join(root, "_output/networkmanager/root/bin/busybox"))
+			busyboxPath+"="+filepath.Join(root, "_output/networkmanager/root/usr/bin/busybox"))
 		return cmd.CombinedOutput()
 	}
 	must := func(name string, args ...string) {
