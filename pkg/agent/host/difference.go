@@ -37,13 +37,13 @@ import (
 // an apply knows, for example that a list which is not shown is empty. So each
 // field that it finds is compared again, as the verification compares: what was
 // verified is no difference. The rules for that are in difference_fields.go.
-func difference(desired *v1alpha1.State, current []byte) (*v1alpha1.State, error) {
-	return differenceBy(desired, current, (*comparison).candidates)
+func difference(desired *v1alpha1.State, current []byte, backend v1alpha1.Backend) (*v1alpha1.State, error) {
+	return differenceBy(desired, current, backend, (*comparison).candidates)
 }
 
 // differenceBy is difference with another first comparison of interfaces, which
 // returns the wanted interfaces that may differ, with the fields that may.
-func differenceBy(desired *v1alpha1.State, current []byte, candidates func(*comparison, []any) []any) (*v1alpha1.State, error) {
+func differenceBy(desired *v1alpha1.State, current []byte, backend v1alpha1.Backend, candidates func(*comparison, []any) []any) (*v1alpha1.State, error) {
 	if desired == nil {
 		return nil, nil
 	}
@@ -53,7 +53,7 @@ func differenceBy(desired *v1alpha1.State, current []byte, candidates func(*comp
 	if err != nil {
 		return nil, err
 	}
-	c := &comparison{candidatesOf: candidates, rules: rules()}
+	c := &comparison{backend: backend, candidatesOf: candidates, rules: rules()}
 	if c.desired, err = tree.Decode(formatted); err != nil {
 		return nil, err
 	}
@@ -74,6 +74,8 @@ func differenceBy(desired *v1alpha1.State, current []byte, candidates func(*comp
 // comparison compares a desired state with the current one.
 type comparison struct {
 	desired, current map[string]any
+	// backend sets the state: what it cannot do is no difference.
+	backend v1alpha1.Backend
 	// candidatesOf is the first comparison of interfaces.
 	candidatesOf func(*comparison, []any) []any
 	rules        map[string]rule

@@ -20,6 +20,7 @@ import (
 	"slices"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
 // compareInterfaces returns the wanted interfaces that differ, each with the
@@ -43,9 +44,9 @@ func (c *comparison) interfaceRest(wanted map[string]any) map[string]any {
 	case "ignore", "unknown":
 		holds = true
 	case "absent":
-		holds = isAbsent(there)
+		holds = c.isAbsent(there)
 	case "down":
-		holds = isDown(there)
+		holds = c.isDown(there)
 	default:
 		if there != nil {
 			return c.fieldsRest(wanted, there)
@@ -142,26 +143,34 @@ func compareType(_ *comparison, p property) (any, bool) {
 }
 
 // isAbsent tells whether an interface is absent as far as it can be. What nmstate
-// cannot delete goes down, and the loopback stays as it is. A veth stays, and is
-// down, if NetworkManager has not made it.
-func isAbsent(iface map[string]any) bool {
+// cannot delete goes down, and the loopback stays as it is. With NetworkManager a
+// veth stays, and is down, if NetworkManager has not made it.
+func (c *comparison) isAbsent(iface map[string]any) bool {
 	switch iface["type"] {
 	case nil, "loopback":
 		return true
-	case "ethernet", "veth", "infiniband":
+	case "veth":
+		return iface["state"] != "up" && c.backend != v1alpha1.BackendKernel
+	case "ethernet", "infiniband":
 		return iface["state"] != "up"
 	}
 	return false
 }
 
-// isDown tells whether an interface is down as far as it can be. What nmstate
-// cannot delete may stay up without IP.
-func isDown(iface map[string]any) bool {
-	switch iface["type"] {
-	case "ethernet", "veth", "infiniband", "loopback":
-		return iface["state"] != "up" || !hasIP(iface)
+// isDown tells whether an interface is down as far as it can be. What NetworkManager
+// cannot delete may stay up without IP. Without NetworkManager every link is set down
+// but the loopback, which stays as it is.
+func (c *comparison) isDown(iface map[string]any) bool {
+	kind, managed := iface["type"], c.backend != v1alpha1.BackendKernel
+	switch {
+	case iface["state"] != "up":
+		return true
+	case kind == "loopback" && !managed:
+		return true
+	case managed && slices.Contains([]any{"ethernet", "veth", "infiniband", "loopback"}, kind):
+		return !hasIP(iface)
 	}
-	return iface["state"] != "up"
+	return false
 }
 
 // hasIP tells whether an interface has addresses that the kernel has not made by

@@ -84,7 +84,7 @@ func TestDifference(t *testing.T) {
 				"nmstate first": (*comparison).candidates,
 				"without":       everything,
 			} {
-				got, err := differenceBy(fromYAML(t, test.desired), fromYAML(t, test.current).Raw, candidates)
+				got, err := differenceBy(fromYAML(t, test.desired), fromYAML(t, test.current).Raw, v1alpha1.BackendNetworkManager, candidates)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -103,7 +103,7 @@ func TestDifference(t *testing.T) {
 // TestADifferenceIsAState that nmstate can read: people apply it.
 func TestADifferenceIsAState(t *testing.T) {
 	for _, test := range comparisonCases() {
-		got, err := difference(fromYAML(t, test.desired), fromYAML(t, test.current).Raw)
+		got, err := difference(fromYAML(t, test.desired), fromYAML(t, test.current).Raw, v1alpha1.BackendNetworkManager)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,6 +112,26 @@ func TestADifferenceIsAState(t *testing.T) {
 		}
 		if _, err := nmstate.FormatNetState(got.Raw); err != nil {
 			t.Errorf("%s: %s: %v", test.name, got.Raw, err)
+		}
+	}
+}
+
+// TestDifferenceWithoutNetworkManager: every link is set down that is to be down, and what the kernel can remove is removed.
+func TestDifferenceWithoutNetworkManager(t *testing.T) {
+	veth := one("name: v0", "type: veth", "state: down", "veth: {peer: v1}")
+	for _, test := range []comparisonCase{
+		{"down and up without IP", one("name: eth1", "type: ethernet", "state: down"), eth1("ipv4: {enabled: false}"), one("name: eth1", "type: ethernet", "state: down")},
+		{"down and down", one("name: eth1", "type: ethernet", "state: down"), one("name: eth1", "type: ethernet", "state: down"), ""},
+		{"down and the loopback", one("name: lo", "type: loopback", "state: down"), one("name: lo", "type: loopback", "state: up", "ipv4: {enabled: true, address: ["+wantedAddress+"]}"), ""},
+		{"absent and physical", one("name: eth1", "type: ethernet", "state: absent"), one("name: eth1", "type: ethernet", "state: down"), ""},
+		{"absent and a veth that is down", one("name: v0", "type: veth", "state: absent"), veth, one("name: v0", "type: ethernet", "state: absent")},
+	} {
+		got, err := difference(fromYAML(t, test.desired), fromYAML(t, test.current).Raw, v1alpha1.BackendKernel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.want == "" && got != nil || test.want != "" && (got == nil || !v1alpha1.SameState(got, fromYAML(t, test.want))) {
+			t.Errorf("%s: got %s, want %q", test.name, shown(got), test.want)
 		}
 	}
 }
@@ -154,7 +174,7 @@ func TestNothingDiffersOnceItIsThere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := difference(desired, current)
+			got, err := difference(desired, current, v1alpha1.BackendNetworkManager)
 			if err != nil || got != nil {
 				t.Errorf("%s is still missing in %s, %v", shown(got), current, err)
 			}

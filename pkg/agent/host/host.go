@@ -366,7 +366,7 @@ func differenceOf(desired *v1alpha1.State, current *state, backend v1alpha1.Back
 	if err != nil {
 		return nil, err
 	}
-	return difference(v1alpha1.NewState(masked), current.full)
+	return difference(v1alpha1.NewState(masked), current.full, backend)
 }
 
 // save writes the record and remembers whether that went well. As long as the outcome of an earlier change is not written, no
