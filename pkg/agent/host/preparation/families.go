@@ -38,6 +38,7 @@ const (
 	tunnelProto, tunnelPMTUDisc, tunnelFwMark                                                                  = 9, 10, 20
 	vlanReorderHeaders, vlanGVRP, vlanLooseBinding, vlanMVRP                                                   = 1, 2, 4, 8
 	protoIPIP, protoIPv6                                                                                       = 4, 41
+	protoHSR, protoPRP                                                                                         = 0, 1
 )
 
 // family is a type of interface that the kernel makes, and what its section of a state says.
@@ -252,7 +253,8 @@ func vxlanSettings(fields map[string]any, _ *rtnetlink.Link) (fixed, free []sett
 	return fixed, free, nil
 }
 
-func hsrSettings(fields map[string]any, _ *rtnetlink.Link) (fixed, free []setting, err error) {
+// hsrSettings are all kept. The kernel does not show the version.
+func hsrSettings(fields map[string]any, is *rtnetlink.Link) (fixed, free []setting, err error) {
 	for name, attribute := range map[string]uint16{"port1": hsrPort1, "port2": hsrPort2, "interlink": hsrInterlink} {
 		if link := tree.StringAt(fields, name); link != "" {
 			fixed = append(fixed, setting{name: name, attribute: attribute, text: link, link: link})
@@ -260,11 +262,15 @@ func hsrSettings(fields map[string]any, _ *rtnetlink.Link) (fixed, free []settin
 	}
 	some, err := settings(fields, []option{{"multicast-spec", hsrMulticast, unsigned(1)}})
 	fixed = append(fixed, some...)
-	switch tree.StringAt(fields, "protocol") {
+	protocol := tree.StringAt(fields, "protocol")
+	switch protocol {
 	case "prp":
-		fixed = append(fixed, setting{name: "protocol", attribute: hsrProtocol, value: []byte{1}, text: "prp"})
-	case "hsr-2012":
-		fixed = append(fixed, setting{name: "protocol", attribute: hsrVersion, value: []byte{1}, text: "hsr-2012"})
+		fixed = append(fixed, setting{name: "protocol", attribute: hsrProtocol, value: []byte{protoPRP}, text: protocol})
+	case "hsr", "hsr-2010", "hsr-2012":
+		fixed = append(fixed, setting{name: "protocol", attribute: hsrProtocol, value: []byte{protoHSR}, text: protocol})
+	}
+	if is == nil && protocol == "hsr-2012" {
+		fixed = append(fixed, setting{name: "version", attribute: hsrVersion, value: []byte{1}, text: "1"})
 	}
 	return fixed, nil, err
 }

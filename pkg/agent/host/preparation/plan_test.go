@@ -138,6 +138,35 @@ func TestIPv6Off(t *testing.T) {
 	}
 }
 
+// TestHSRStays: a link that is as desired is not made again, although the kernel does not show its version.
+func TestHSRStays(t *testing.T) {
+	shown := "{interfaces: [{name: eth1, type: ethernet, state: up}, {name: eth2, type: ethernet, state: up}, {name: hsr1, type: hsr, state: up}]}"
+	for _, one := range []struct {
+		config string
+		proto  byte
+		again  bool
+	}{
+		{"multicast-spec: 40, protocol: prp", protoPRP, false},
+		{"multicast-spec: 40, protocol: hsr-2012", protoHSR, false},
+		{"multicast-spec: 41, protocol: prp", protoPRP, true},
+		{"multicast-spec: 40, protocol: hsr", protoPRP, true},
+	} {
+		desired := "{interfaces: [{name: hsr1, type: hsr, state: up, hsr: {port1: eth1, port2: eth2, supervision-address: '01:15:4E:00:01:28', " + one.config + "}}]}"
+		plan, err := New(asJSON(t, desired), asJSON(t, shown), []rtnetlink.Link{
+			link(1, "eth1", "", nil), link(2, "eth2", "", nil),
+			link(3, "hsr1", "hsr", func(l *rtnetlink.Link) {
+				l.Data = rtnetlink.Attributes{hsrPort1: width(1, 4), hsrPort2: width(2, 4), hsrMulticast: {40}, hsrProtocol: {one.proto}}
+			}),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again := len(plan.Steps) > 0; again != one.again {
+			t.Errorf("%s: the steps are %v", one.config, plan.Steps)
+		}
+	}
+}
+
 // TestARestOfNothing: an empty list stays one. libnmstate does not read null in its place.
 func TestARestOfNothing(t *testing.T) {
 	for _, desired := range []string{`{"interfaces":[]}`, `{"interfaces":[{"name":"eth1","type":"ethernet","state":"down"}]}`} {

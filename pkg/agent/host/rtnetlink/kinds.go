@@ -98,6 +98,14 @@ func row(first, last uint16) []uint16 {
 	return numbers
 }
 
+// addSpec adds what an HSR link is made with and the kernel shows only as the last byte of the address of supervision frames.
+func (a Attributes) addSpec() {
+	const spec, supervision = 3, 4 // IFLA_HSR_MULTICAST_SPEC, IFLA_HSR_SUPERVISION_ADDR
+	if address := a[supervision]; len(address) == 6 && a[spec] == nil {
+		a[spec] = address[5:]
+	}
+}
+
 // IsKnown tells whether a link of this kind can be made again from its attributes.
 func IsKnown(kind string) bool {
 	all, _ := settable(kind)

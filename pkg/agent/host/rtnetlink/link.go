@@ -162,6 +162,9 @@ func (l *Link) parseKind(value []byte) error {
 			l.PortData = nested(info.Value)
 		}
 	}
+	if l.Kind == "hsr" {
+		l.Data.addSpec()
+	}
 	return err
 }
 
