@@ -17,6 +17,8 @@ limitations under the License.
 package preparation
 
 import (
+	"bytes"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -43,7 +45,19 @@ func (p *planner) awaitTrees(ordered []*entry) {
 	}
 }
 
-// awaitTree returns when a bridge has a carrier, has no spanning tree, or its ports should have been forwarding for a while.
+// forwarding is the state of a bridge's port that forwards (BR_STATE_FORWARDING).
+const forwarding = 3
+
+// hasForwarding tells whether a port of a bridge forwards.
+func hasForwarding(bridge int) (bool, error) {
+	links, err := rtnetlink.Links()
+	return slices.ContainsFunc(links, func(l rtnetlink.Link) bool {
+		return l.Controller == bridge && bytes.Equal(l.PortData[nl.IFLA_BRPORT_STATE], []byte{forwarding})
+	}), err
+}
+
+// awaitTree returns when a bridge has a carrier because of a port that forwards, has no spanning tree, or its ports should have been
+// forwarding for a while.
 func awaitTree(name string) error {
 	updates, done := make(chan netlink.LinkUpdate, 64), make(chan struct{})
 	defer close(done)
@@ -57,8 +71,12 @@ func awaitTree(name string) error {
 			return err
 		}
 		stp := l.Data[nl.IFLA_BR_STP_STATE]
-		if l.Is(unix.IFF_RUNNING) || len(stp) != 4 || nl.NativeEndian().Uint32(stp) == 0 {
+		if len(stp) != 4 || nl.NativeEndian().Uint32(stp) == 0 {
 			return nil
+		}
+		// A new bridge is shown with a carrier for a moment, until the kernel has seen to its ports.
+		if forwards, err := hasForwarding(l.Index); err != nil || forwards && l.Is(unix.IFF_RUNNING) {
+			return err
 		}
 		if over == nil {
 			delay := maxForwardDelay
