@@ -169,11 +169,8 @@ func (p *planner) kept(e *entry, sections ...string) map[string]any {
 // nothing does.
 func lasting(ip map[string]any) map[string]any {
 	var list []any
-	for _, item := range tree.List(ip, "address") {
-		fields := tree.Object(item)
-		if !tree.IsDynamic(fields) && !tree.IsForeign(fields) && !isLinkLocal(tree.StringAt(fields, "ip")) {
-			list = append(list, map[string]any{"ip": fields["ip"], "prefix-length": fields["prefix-length"]})
-		}
+	for _, fields := range static(ip) {
+		list = append(list, map[string]any{"ip": fields["ip"], "prefix-length": fields["prefix-length"]})
 	}
 	if len(list) == 0 {
 		return nil

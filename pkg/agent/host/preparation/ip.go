@@ -111,6 +111,49 @@ func (p *planner) setAddresses(e *entry) error {
 			p.step("add address "+text+" to "+e.name, func() error { return addAddress(e.name, *one) })
 		}
 	}
+	return p.removeIPv6(e)
+}
+
+// static returns the addresses of an IP section that neither a lease, nor others, nor the kernel give.
+func static(ip map[string]any) []map[string]any {
+	var list []map[string]any
+	for _, item := range tree.List(ip, "address") {
+		fields := tree.Object(item)
+		if !tree.IsDynamic(fields) && !tree.IsForeign(fields) && !isLinkLocal(tree.StringAt(fields, "ip")) {
+			list = append(list, fields)
+		}
+	}
+	return list
+}
+
+// removeIPv6 removes the addresses of a link that is to have the kernel's alone: libnmstate is not asked for its IPv6, see rest.
+func (p *planner) removeIPv6(e *entry) error {
+	if e.is == nil || p.again[e.name] || !e.wantsLinkLocalOnly() {
+		return nil
+	}
+	for _, item := range tree.List(tree.Object(e.current["ipv6"]), "address") {
+		fields := tree.Object(item)
+		if tree.IsForeign(fields) || isLinkLocal(tree.StringAt(fields, "ip")) {
+			continue
+		}
+		text := tree.StringAt(fields, "ip") + "/" + tree.Text(fields["prefix-length"])
+		one, err := netlink.ParseAddr(text)
+		if err != nil {
+			return fmt.Errorf("ipv6: %w", err)
+		}
+		p.step("remove address "+text+" from "+e.name, func() error { return removeAddress(e.name, *one) })
+	}
+	return nil
+}
+
+func removeAddress(name string, one netlink.Addr) error {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	if err := netlink.AddrDel(l, &one); !errors.Is(err, unix.EADDRNOTAVAIL) {
+		return err
+	}
 	return nil
 }
 

@@ -33,15 +33,14 @@ func (e *entry) hasIPv6() bool {
 	return e.name != "lo" && e.state() == "up" && tree.Object(e.fields["ipv6"])["enabled"] == true
 }
 
-// wantsLinkLocalOnly tells whether IPv6 is switched on of a link with a carrier, and the kernel's address is all that it is to have.
-func (p *planner) wantsLinkLocalOnly(e *entry) bool {
-	ip := tree.Object(e.fields["ipv6"])
-	for name, value := range ip {
-		if name != "enabled" && !isOff(value) {
+// wantsLinkLocalOnly tells whether IPv6 is to be on, with no address but the kernel's.
+func (e *entry) wantsLinkLocalOnly() bool {
+	for name, value := range tree.Object(e.fields["ipv6"]) {
+		if name != "enabled" && name != "address" && !isOff(value) {
 			return false
 		}
 	}
-	return e.hasIPv6() && p.lacksIPv6(e) && e.is.Is(unix.IFF_RUNNING)
+	return e.hasIPv6() && len(static(tree.Object(e.fields["ipv6"]))) == 0
 }
 
 // linkLocal is an address that the kernel has made of a link.
@@ -77,13 +76,14 @@ func (p *Plan) noteLinkLocals() error {
 	return nil
 }
 
-// PutLinkLocalsBack adds the link-local addresses again that libnmstate has removed: it removes all that the state does not name,
-// and takes no notice of link-local ones that are named. Without one, a link finds no neighbour by IPv6.
-func (p *Plan) PutLinkLocalsBack() error {
+// Tidy puts back what the kernel has by itself, and libnmstate has changed although no state asks for it: link-local addresses, which
+// it removes if the state does not name them, and if it does; without one, a link finds no neighbour by IPv6. And the routes of
+// the loopback.
+func (p *Plan) Tidy() error {
 	for _, one := range p.linkLocals {
 		if err := addAddress(one.link, netlink.Addr{IPNet: one.net}); err != nil {
 			return fmt.Errorf("putting the link-local address of %s back: %w", one.link, err)
 		}
 	}
-	return nil
+	return p.dropRoute()
 }

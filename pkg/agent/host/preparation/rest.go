@@ -46,11 +46,11 @@ func (p *planner) rest() ([]byte, error) {
 		if seen[name] = true; p.isLeftOut(e) {
 			continue
 		}
-		switch {
-		case p.again[name] && e.state() == "up":
+		if p.again[name] && e.state() == "up" {
 			item = e.fields
-		case p.wantsLinkLocalOnly(e):
-			item = merged(fields, nil)
+		}
+		if e.wantsLinkLocalOnly() {
+			item = merged(tree.Object(item), nil)
 			delete(tree.Object(item), "ipv6")
 		}
 		interfaces = append(interfaces, item)

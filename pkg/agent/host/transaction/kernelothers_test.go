@@ -96,6 +96,21 @@ interfaces:
 		seen:   map[string][]string{"ip -d link show vx0": {"local 192.0.2.1", "dev eth3"}, "ip addr show vx0": {"198.51.100.1/24"}},
 	},
 	{
+		name: "no IPv6 address but the kernel's", kinds: []string{"vxlan"},
+		before: []string{"echo 1 > /proc/sys/net/ipv6/conf/eth1/disable_ipv6; ip addr add 2001:db8:2::1/64 dev eth2 nodad"},
+		state: `
+interfaces:
+- {name: eth1, type: ethernet, state: up, ipv6: {enabled: true, dhcp: false, autoconf: false}}
+- {name: eth2, type: ethernet, state: up, ipv6: {enabled: true, dhcp: false, autoconf: false, address: []}}
+- {name: eth3, type: ethernet, state: up, mtu: 1400, ipv6: {enabled: true, dhcp: false, autoconf: false, address: [{ip: 'fe80::ff:fe00:103', prefix-length: 64}]}}
+- {name: vx0, type: vxlan, state: up, vxlan: {base-iface: eth3, id: 9, remote: 192.0.2.9}, ipv6: {enabled: true, dhcp: false, autoconf: false}}
+`,
+		seen: map[string][]string{
+			"ip -6 -o addr show eth1": {"fe80::ff:fe00:101"}, "ip -6 -o addr show eth2; echo end": {"fe80::ff:fe00:102/64 scope link"},
+			"ip -6 -o addr show eth3": {"fe80::ff:fe00:103"}, "ip -6 -o addr show vx0": {"fe80::"},
+		},
+	},
+	{
 		name: "what is there and is taken away is put back", kinds: []string{"macvlan", "macvtap", "ipvlan", "vxlan", "vlan", "bond"},
 		before: []string{
 			"ip link add mv0 link eth1 type macvlan mode passthru; ip link add mt0 link eth2 type macvtap mode bridge; ip link add iv0 link eth3 type ipvlan mode l3s; ip link add vx0 type vxlan id 9 local 192.0.2.1 remote 192.0.2.9 dev eth3 dstport 4789 ttl 9 ageing 77",
