@@ -39,6 +39,8 @@ type Plan struct {
 	withIPv6 []string
 	// linkLocals are the link-local addresses that these have once the steps are done.
 	linkLocals []linkLocal
+	// withLoopback tells that the state has the loopback, dropLoopbackRoute that it has no route in the table main.
+	withLoopback, dropLoopbackRoute bool
 }
 
 // planner makes one plan.
@@ -91,6 +93,7 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 		if e.hasIPv6() {
 			plan.withIPv6 = append(plan.withIPv6, e.name)
 		}
+		plan.withLoopback = plan.withLoopback || e.name == "lo" && e.state() == "up"
 	}
 	plan.Rest, err = p.rest()
 	return plan, err

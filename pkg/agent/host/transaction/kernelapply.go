@@ -36,7 +36,7 @@ func (r workerRequest) applyByKernel() error {
 	if _, err = nmstate.ApplyNetState(r.Flags, plan.Rest, r.RollbackAfter); err != nil {
 		return err
 	}
-	if err := plan.PutLinkLocalsBack(); err != nil {
+	if err := plan.Tidy(); err != nil {
 		return unprepared(nmstate.PluginFailure, err)
 	}
 	if unheld, err := r.unheldRoutes(plan); err != nil || len(unheld) == 0 {

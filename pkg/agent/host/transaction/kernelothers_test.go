@@ -111,6 +111,12 @@ interfaces:
 		},
 	},
 	{
+		name:  "more addresses of the loopback",
+		state: "{interfaces: [{name: lo, type: loopback, state: up, ipv4: {enabled: true, address: [{ip: 127.0.0.1, prefix-length: 8}, {ip: 198.51.100.9, prefix-length: 32}]}}]}",
+		seen:  map[string][]string{"ip addr show lo": {"inet 198.51.100.9/32"}},
+		gone:  "{interfaces: [{name: lo, type: loopback, state: absent}]}",
+	},
+	{
 		name: "what is there and is taken away is put back", kinds: []string{"macvlan", "macvtap", "ipvlan", "vxlan", "vlan", "bond"},
 		before: []string{
 			"ip link add mv0 link eth1 type macvlan mode passthru; ip link add mt0 link eth2 type macvtap mode bridge; ip link add iv0 link eth3 type ipvlan mode l3s; ip link add vx0 type vxlan id 9 local 192.0.2.1 remote 192.0.2.9 dev eth3 dstport 4789 ttl 9 ageing 77",
