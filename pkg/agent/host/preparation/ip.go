@@ -56,6 +56,28 @@ func (p *planner) setSysctls(e *entry) error {
 	return nil
 }
 
+// underIPv6 returns the link over which a VXLAN sends IPv6, "" if it sends none, or over any link. The kernel makes such a VXLAN
+// only while the link has IPv6.
+func (p *planner) underIPv6(e *entry) string {
+	for _, field := range []string{"local", "remote"} {
+		if ip, err := netip.ParseAddr(tree.StringAt(e.section(), field)); e.kind == "vxlan" && err == nil && ip.Is6() {
+			return p.name(tree.StringAt(e.section(), "base-iface"))
+		}
+	}
+	return ""
+}
+
+// withoutIPv6 says why the kernel has refused a link, if it is because the link below has no IPv6.
+func withoutIPv6(under string, err error) error {
+	if under == "" || !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	if off, _ := os.ReadFile(sysctlPath("ipv6", under, "disable_ipv6")); strings.TrimSpace(string(off)) != "1" {
+		return err
+	}
+	return fmt.Errorf("%w: IPv6 is switched off on its base interface: give %s ipv6 with enabled: true", err, under)
+}
+
 // hasNoIPv6 tells whether a link that stays as it is has no IPv6 address although it has a carrier, as bonds' ports and VRFs: what
 // is shown as disabled, and sent back, changes nothing.
 func (p *planner) hasNoIPv6(e *entry) bool {
@@ -72,8 +94,12 @@ func (p *planner) sysctl(e *entry, family, name string, on bool) {
 	if on {
 		value = "1"
 	}
-	path := filepath.Join("/proc/sys/net", family, "conf", e.name, name)
+	path := sysctlPath(family, e.name, name)
 	p.step(fmt.Sprintf("set %s of %s: %s", name, e.name, value), func() error { return writeSysctl(path, value) })
+}
+
+func sysctlPath(family, link, name string) string {
+	return filepath.Join("/proc/sys/net", family, "conf", link, name)
 }
 
 // writeSysctl writes a value where it is another one. A kernel without IPv6 has no such file, and nothing to switch off.
@@ -95,11 +121,7 @@ func (p *planner) setAddresses(e *entry) error {
 		if ip["enabled"] != true {
 			continue
 		}
-		for _, item := range tree.List(ip, "address") {
-			fields := tree.Object(item)
-			if tree.IsDynamic(fields) || tree.IsForeign(fields) || isLinkLocal(tree.StringAt(fields, "ip")) {
-				continue
-			}
+		for _, fields := range static(ip) {
 			text := tree.StringAt(fields, "ip") + "/" + tree.Text(fields["prefix-length"])
 			if e.is != nil && !p.again[e.name] && hasAddress(tree.Object(e.current[family]), fields) {
 				continue

@@ -119,7 +119,11 @@ func (p *planner) make(e *entry) error {
 	if len(fixed) > 0 {
 		text += " " + described(fixed)
 	}
-	p.step(text, func() error { return makeLink(e.name, e.kernelKind(), base, peer, fixed, mac) })
+	under := p.underIPv6(e)
+	if other := p.byName[under]; other != nil && other.hasIPv6() {
+		p.sysctl(other, "ipv6", "disable_ipv6", false)
+	}
+	p.step(text, func() error { return withoutIPv6(under, makeLink(e.name, e.kernelKind(), base, peer, fixed, mac)) })
 	if e.kind == "vrf" {
 		p.step("have routes looked up by VRF", lookUpByVRF)
 	}

@@ -96,6 +96,16 @@ interfaces:
 		seen:   map[string][]string{"ip -d link show vx0": {"local 192.0.2.1", "dev eth3"}, "ip addr show vx0": {"198.51.100.1/24"}},
 	},
 	{
+		name: "VXLAN over IPv6, which is switched on for it", kinds: []string{"vxlan"},
+		before: []string{"echo 1 > /proc/sys/net/ipv6/conf/eth3/disable_ipv6"},
+		state: `
+interfaces:
+- {name: eth3, type: ethernet, state: up, ipv6: {enabled: true, dhcp: false, autoconf: false}}
+- {name: vx0, type: vxlan, state: up, vxlan: {base-iface: eth3, id: 9, remote: '2001:db8::9'}}
+`,
+		seen: map[string][]string{"ip -d link show vx0": {"vxlan id 9 remote 2001:db8::9 dev eth3"}},
+	},
+	{
 		name: "no IPv6 address but the kernel's", kinds: []string{"vxlan"},
 		before: []string{"echo 1 > /proc/sys/net/ipv6/conf/eth1/disable_ipv6; ip addr add 2001:db8:2::1/64 dev eth2 nodad"},
 		state: `
