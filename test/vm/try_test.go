@@ -371,7 +371,7 @@ func (t *trial) absent(ctx context.Context) error {
 		return t.change(table.StepAbsent, err)
 	}
 	t.applied = false
-	err := t.unchanged(ctx, t.before, true, "profiles")
+	err := t.unchanged(ctx, t.batch.Left(t.before, t.backend), true, "profiles")
 	t.asBefore = err == nil
 	return t.check(table.StepAbsent, err)
 }

@@ -100,6 +100,16 @@ func (b Batch) Changes() int {
 // Away returns the state that takes all cases away.
 func (b Batch) Away() State { return away(b) }
 
+// Left returns the facts that are to be once the cases are taken away.
+func (b Batch) Left(before Facts, backend v1alpha1.Backend) Facts {
+	for _, c := range b {
+		if link := c.Gone[backend]; link != "" {
+			before = before.withoutLink(link)
+		}
+	}
+	return before
+}
+
 // Bad returns what makes the change of the batch fail, usual if no case says otherwise.
 func (b Batch) Bad(usual State) State {
 	for _, c := range b {

@@ -69,6 +69,11 @@ type Case struct {
 	// Refused is, by backend, a regular expression of the words by which the case is refused before
 	// anything is touched. "*" is for all backends that are not named.
 	Refused map[v1alpha1.Backend]string `json:"refused,omitempty"`
+	// Late says that only a driver knows what it lacks: a dry run does not refuse the case, a change does, and is undone.
+	Late bool `json:"late,omitempty"`
+	// Gone is, by backend, a link that Before makes and that goes with the case: without NetworkManager what is absent is
+	// removed, whoever has made it.
+	Gone map[v1alpha1.Backend]string `json:"gone,omitempty"`
 	// Upstream is, by backend, a fault of nmstate or below that the case comes across.
 	Upstream map[v1alpha1.Backend]Upstream `json:"upstream,omitempty"`
 }

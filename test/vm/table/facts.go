@@ -198,6 +198,15 @@ func (f Facts) Difference(before Facts, remade bool, without ...string) []string
 	return result
 }
 
+// withoutLink returns the facts but those of a link.
+func (f Facts) withoutLink(name string) Facts {
+	left := Facts{}
+	for section, lines := range f {
+		left[section] = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.Contains(line, `"`+name+`"`) })
+	}
+	return left
+}
+
 func withoutActivation(section string, all []string) []string {
 	var lines []string
 	for _, line := range all {

@@ -21,6 +21,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
 const printed = `=== link
@@ -104,6 +106,32 @@ func TestDifference(t *testing.T) {
 	}
 	if got := (Facts{"dns": {"nameserver 192.0.2.53"}}).Difference(Facts{}, true); len(got) != 1 || got[0] != "+ dns: nameserver 192.0.2.53" {
 		t.Errorf("a section more: %q", got)
+	}
+}
+
+// TestLeft: a link that goes with its case is not looked for any more. It must not stay, nor go with another backend.
+func TestLeft(t *testing.T) {
+	before := parse(t, printed)
+	batch := Batch{{Gone: map[v1alpha1.Backend]string{v1alpha1.BackendKernel: "eth1"}}}
+	now := parse(t, `=== link
+[{"ifindex":1,"ifname":"lo","mtu":65536}]
+=== address
+[{"ifname":"lo"}]
+=== route
+[{"dst":"fe80::/64","dev":"lo"}]
+=== rule
+[{"priority":0,"src":"all","table":"local"}]
+=== sysctl
+/proc/sys/net/ipv4/conf/lo/forwarding:0
+`)
+	if got := now.Difference(batch.Left(before, v1alpha1.BackendKernel), true, "address", "route", "sysctl", "connections"); len(got) > 0 {
+		t.Errorf("the link is looked for: %q", got)
+	}
+	if got := before.Difference(batch.Left(before, v1alpha1.BackendKernel), true); len(got) == 0 {
+		t.Error("the link may stay")
+	}
+	if got := now.Difference(batch.Left(before, v1alpha1.BackendNetworkManager), true); len(got) == 0 {
+		t.Error("the link may go with another backend")
 	}
 }
 

@@ -44,7 +44,8 @@ on one that has neither. *Works* means that all of this was seen:
 | reboot | it is there again |
 | absent | it is taken away, and the node is as before |
 
-*Refused* means that the request is answered with these words and nothing is touched. *Upstream* means that nmstate, or what is below it,
+*Refused* means that the request is answered with these words and the node is as before: nothing is touched, unless only a driver knows that
+it lacks something. *Upstream* means that nmstate, or what is below it,
 fails in the same way without this project; how to see that is [below](#faults-upstream).
 `
 
