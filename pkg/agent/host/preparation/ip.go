@@ -19,11 +19,9 @@ package preparation
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -87,31 +85,6 @@ func (p *planner) hasNoIPv6(e *entry) bool {
 // lacksIPv6 tells whether a link that stays and is up has no IPv6 address.
 func (p *planner) lacksIPv6(e *entry) bool {
 	return e.is != nil && !p.again[e.name] && e.is.Is(unix.IFF_UP) && tree.Object(e.current["ipv6"])["enabled"] == false
-}
-
-func (p *planner) sysctl(e *entry, family, name string, on bool) {
-	value := "0"
-	if on {
-		value = "1"
-	}
-	path := sysctlPath(family, e.name, name)
-	p.step(fmt.Sprintf("set %s of %s: %s", name, e.name, value), func() error { return writeSysctl(path, value) })
-}
-
-func sysctlPath(family, link, name string) string {
-	return filepath.Join("/proc/sys/net", family, "conf", link, name)
-}
-
-// writeSysctl writes a value where it is another one. A kernel without IPv6 has no such file, and nothing to switch off.
-func writeSysctl(path, value string) error {
-	is, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) && value == "1" {
-		return nil
-	}
-	if err != nil || strings.TrimSpace(string(is)) == value {
-		return err
-	}
-	return os.WriteFile(path, []byte(value), 0o644)
 }
 
 // setAddresses adds the static addresses, which routes need. libnmstate takes away those that are not to be there.

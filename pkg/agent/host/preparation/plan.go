@@ -35,6 +35,8 @@ type Plan struct {
 	Rest []byte
 	// routes are the desired ones: libnmstate is not asked for them, see rest and UnheldRoutes.
 	routes routes
+	// sysctls are what some of the steps set.
+	sysctls []sysctl
 	// withIPv6 are the links that are to have IPv6.
 	withIPv6 []string
 	// linkLocals are the link-local addresses that these have once the steps are done.
@@ -46,7 +48,8 @@ type Plan struct {
 // planner makes one plan.
 type planner struct {
 	*network
-	steps []Step
+	steps   []Step
+	sysctls []sysctl
 	// again are the links that are made again, or go down and up: the kernel forgets what is on them.
 	again map[string]bool
 	// freed are the links that cease to be ports.
@@ -88,7 +91,7 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	p.setHostname()
 	p.lower(ordered)
 	p.awaitTrees(ordered)
-	plan := &Plan{Steps: p.steps, routes: p.routes}
+	plan := &Plan{Steps: p.steps, routes: p.routes, sysctls: p.sysctls}
 	for _, e := range ordered {
 		if e.hasIPv6() {
 			plan.withIPv6 = append(plan.withIPv6, e.name)

@@ -47,6 +47,11 @@ func (kernel) prepare(ctx context.Context, desired, current []byte) (*undo.Befor
 func (kernel) refusals(desired, current []byte) (field.ErrorList, error) {
 	root := field.NewPath("spec", "desiredState")
 	faults, err := preparation.Refusals(root, desired, current)
+	if err != nil {
+		return nil, err
+	}
+	sysctls, err := preparation.SysctlRefusals(root, desired, current)
+	faults = append(faults, sysctls...)
 	why := unix.Access(undo.ResolvConf, unix.W_OK)
 	if err != nil || !errors.Is(why, unix.EROFS) && !errors.Is(why, unix.EACCES) {
 		return faults, err
