@@ -187,25 +187,9 @@ func (p *planner) set(e *entry) error {
 		return err
 	}
 	if mac != nil && mac.String() != e.is.MAC.String() {
-		p.step(fmt.Sprintf("set the MAC address of %s: %s", e.name, mac), func() error { return setMAC(e.name, mac) })
+		p.step(fmt.Sprintf("set the MAC address of %s: %s", e.name, mac), func() error { return rtnetlink.SetMAC(e.name, mac) })
 	}
 	return p.setFilter(e)
-}
-
-// setMAC sets a MAC address. Some drivers take one only while the link is down.
-func setMAC(name string, mac net.HardwareAddr) error {
-	l, err := rtnetlink.LinkByName(name)
-	if err != nil {
-		return err
-	}
-	err = rtnetlink.Change{Index: l.Index, MAC: mac}.Do()
-	if !errors.Is(err, unix.EBUSY) || !l.Is(unix.IFF_UP) {
-		return err
-	}
-	if err := setFlag(name, unix.IFF_UP, false); err != nil {
-		return err
-	}
-	return errors.Join(rtnetlink.Change{Index: l.Index, MAC: mac}.Do(), setFlag(name, unix.IFF_UP, true))
 }
 
 // setMTU sets the MTU; the base's and the ports' come before.

@@ -216,7 +216,7 @@ func mendLink(name string, is, was link) error {
 	if is.MAC != was.MAC {
 		mac, err := net.ParseMAC(was.MAC)
 		if err == nil {
-			err = netlink.LinkSetHardwareAddr(l, mac)
+			err = rtnetlink.SetMAC(name, mac)
 		}
 		errs = append(errs, err)
 	}
