@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
 // maxForwardDelay is the longest forward delay that a bridge takes.
@@ -54,6 +55,19 @@ func hasForwarding(bridge int) (bool, error) {
 	return slices.ContainsFunc(links, func(l rtnetlink.Link) bool {
 		return l.Controller == bridge && bytes.Equal(l.PortData[nl.IFLA_BRPORT_STATE], []byte{forwarding})
 	}), err
+}
+
+// wouldRestartTree tells whether an interface is a port in a spanning tree, of which libnmstate has no address to take away.
+func (p *planner) wouldRestartTree(e *entry) bool {
+	bridge := p.portOf(e.name, "linux-bridge")
+	options := tree.Object(tree.Object(p.there[bridge]["bridge"])["options"])
+	stp, _ := boolean(section(options, "stp")["enabled"])
+	if b := p.byName[bridge]; b != nil {
+		if given := section(section(b.section(), "options"), "stp")["enabled"]; given != nil {
+			stp, _ = boolean(given)
+		}
+	}
+	return stp && len(static(tree.Object(e.current["ipv4"]))) == 0 && len(static(tree.Object(e.current["ipv6"]))) == 0
 }
 
 // awaitTree returns when a bridge has a carrier because of a port that forwards, has no spanning tree, or its ports should have been

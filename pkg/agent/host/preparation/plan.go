@@ -178,24 +178,28 @@ func (p *planner) ordered() []*entry {
 }
 
 // isPort tells whether a link is a port of a controller of some type once the state is applied.
-func (p *planner) isPort(name, kind string) bool {
+func (p *planner) isPort(name, kind string) bool { return p.portOf(name, kind) != "" }
+
+// portOf returns the controller of some type of which a link is a port once the state is applied, "" if there is none.
+func (p *planner) portOf(name, kind string) string {
 	for _, e := range p.entries {
 		ports, given := p.ports(e)
 		if e.kind == kind && e.state() == "up" && given && slices.Contains(ports, name) {
-			return true
+			return e.name
 		}
 	}
 	controller := p.controllerOf(name)
-	if controller == "" {
-		return false
-	}
+	is := tree.StringAt(p.there[controller], "type")
 	if e := p.byName[controller]; e != nil {
 		if _, given := p.ports(e); given || e.state() != "up" {
-			return false
+			return ""
 		}
-		return e.kind == kind
+		is = e.kind
 	}
-	return tree.StringAt(p.there[controller], "type") == kind
+	if is != kind {
+		return ""
+	}
+	return controller
 }
 
 // controllerOf returns the controller that a link's own entry gives it, or that it has.

@@ -49,6 +49,16 @@ interfaces:
 		gone: "{interfaces: [{name: br0, type: linux-bridge, state: absent}, {name: dummy0, type: dummy, state: absent}]}",
 	},
 	{
+		name: "bridge with STP over a link that the state has", kinds: []string{"bridge"},
+		state: `
+interfaces:
+- {name: eth1, type: ethernet, state: up, mtu: 1400}
+- {name: br0, type: linux-bridge, state: up, bridge: {options: {stp: {enabled: true, hello-time: 1, forward-delay: 4, max-age: 6}}, port: [{name: eth1}]}}
+`,
+		seen: map[string][]string{"ip -d link show br0": {"stp_state 1", "forward_delay 400"}, "bridge link show dev eth1": {"mtu 1400 master br0 state forwarding"}},
+		gone: "{interfaces: [{name: br0, type: linux-bridge, state: absent}, {name: eth1, type: ethernet, state: up, mtu: 1500}]}",
+	},
+	{
 		name: "bridge that filters VLANs", kinds: []string{"filtering"},
 		state: `
 interfaces:
