@@ -75,6 +75,9 @@ var portCases = []comparisonCase{
 		one("name: br0", "type: linux-bridge", "state: up", "bridge: {options: {mac-ageing-time: 200, stp: {enabled: false, hello-time: 2}}, port: []}"),
 		one("name: br0", "type: linux-bridge", "state: up", "bridge: {options: {mac-ageing-time: 300, stp: {enabled: true}}}")},
 
+	{"ageing time of a bridge whose spanning tree changes", bridge("options: {mac-ageing-time: 300}"), bridge("options: {mac-ageing-time: 32, stp: {enabled: true, forward-delay: 16}}"), ""},
+	{"ageing time of a bridge, another one", bridge("options: {mac-ageing-time: 300}"), bridge("options: {mac-ageing-time: 32, stp: {enabled: false, forward-delay: 16}}"), bridge("options: {mac-ageing-time: 300}")},
+
 	{"ports of a bond", bond("mode: 1, port: [eth2, eth1]"), bond("mode: active-backup, options: {miimon: 0}, port: [eth1, eth2], ports-config: [{name: eth1, priority: 0, queue-id: 0}, {name: eth2, priority: 0, queue-id: 0}]", port1, port2), ""},
 	{"port of a bond missing", bond("port: [eth1, eth2]"), bond("mode: active-backup, port: [eth1], ports-config: [{name: eth1}]", port1, "{name: eth2, type: ethernet, state: up}"), bond("port: [eth1, eth2]")},
 	{"queues of a bond", bond("ports-config: [{name: eth1, queue-id: 1}]"), bond("mode: active-backup, port: [eth1], ports-config: [{name: eth1, priority: 0, queue-id: 1}]", port1), ""},

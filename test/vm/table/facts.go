@@ -156,6 +156,10 @@ func quiet(value any, fields []string) {
 				delete(data, "perm_hwaddr")
 			}
 		}
+		// While a spanning tree changes, the kernel forgets addresses sooner (__br_set_topology_change()).
+		if data, ok := value["info_data"].(map[string]any); ok && data["stp_state"] == 1.0 {
+			delete(data, "ageing_time")
+		}
 		for _, inner := range value {
 			quiet(inner, fields)
 		}
