@@ -28,6 +28,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/witness"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
@@ -77,6 +78,9 @@ const (
 // detector finds out which backend there is.
 type detector struct {
 	choice BackendChoice
+
+	// signals are those of NetworkManager on the bus.
+	signals witness.Signals
 
 	mu     sync.Mutex
 	bus    *dbus.Conn
@@ -135,6 +139,16 @@ func saysNothing(err error) bool {
 		errors.As(err, &refusal) && refusal.Name == "org.freedesktop.DBus.Error.AccessDenied"
 }
 
+// Connect implements witness.Bus.
+func (d *detector) Connect(ctx context.Context) (*dbus.Conn, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.connect(ctx)
+}
+
+// Signals implements witness.Bus.
+func (d *detector) Signals() *witness.Signals { return &d.signals }
+
 // connect returns the connection to the bus, a new one if there is none that
 // works. The caller holds the lock.
 func (d *detector) connect(ctx context.Context) (*dbus.Conn, error) {
@@ -147,7 +161,10 @@ func (d *detector) connect(ctx context.Context) (*dbus.Conn, error) {
 	// The connection outlives ctx, which bounds only how long making it takes.
 	lasting, cancel := context.WithCancel(context.Background())
 	stop := context.AfterFunc(ctx, cancel)
-	bus, err := dbus.ConnectSystemBus(dbus.WithContext(lasting))
+	bus, err := dbus.ConnectSystemBus(dbus.WithContext(lasting), dbus.WithSignalHandler(&d.signals))
+	if err == nil {
+		err = bus.AddMatchSignalContext(ctx, dbus.WithMatchSender(undo.NetworkManagerName))
+	}
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -155,6 +172,7 @@ func (d *detector) connect(ctx context.Context) (*dbus.Conn, error) {
 		cancel()
 		return nil, fmt.Errorf("connecting to the system's D-Bus: %w", errors.Join(err, ctx.Err()))
 	}
+	d.signals.Renewed()
 	d.bus = bus
 	return bus, nil
 }

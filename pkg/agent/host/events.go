@@ -44,14 +44,6 @@ const (
 // kernel need not report that it is back.
 var rereads = wait.Backoff{Duration: time.Second, Factor: 2, Steps: 10, Cap: 30 * time.Second}
 
-// eventGroups are the rtnetlink(7) groups whose messages wake the agent up.
-var eventGroups = []uint{
-	unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
-	unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
-	// Forwarding; and the next hop objects that take their routes along when they go.
-	unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_NEXTHOP,
-}
-
 // listen puts something into events whenever the kernel reports a change, until
 // ctx ends and the socket is closed. What changed does not matter: all is read
 // anyway.

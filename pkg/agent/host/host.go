@@ -35,6 +35,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/witness"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/hostid"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
@@ -73,7 +74,7 @@ type Host struct {
 	// events has something in it when the kernel has reported a change of the network.
 	events   chan struct{}
 	detector detector
-	witness  *witness
+	witness  *witness.Witness
 	// dryRuns bounds the dry runs that have a worker at the same time.
 	dryRuns *semaphore.Weighted
 	// dryRunWait is how long a dry run waits for its turn.
@@ -124,22 +125,21 @@ func New(config Config) (*Host, error) {
 	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the agent's state folder: %w", err)
 	}
-	witness, err := newWitness()
-	if err != nil {
-		return nil, err
-	}
 	h := &Host{
 		config:     config,
 		store:      newStore(config.StateDir),
 		feed:       agent.NewFeed(),
 		detector:   detector{choice: config.Backend},
-		witness:    witness,
 		dryRuns:    semaphore.NewWeighted(maxDryRuns),
 		dryRunWait: dryRunWait,
 		showLimit:  showLimit,
 		events:     make(chan struct{}, 1),
 		leftovers:  make(chan struct{}, 1),
 		published:  make(chan struct{}, 1),
+	}
+	var err error
+	if h.witness, err = witness.New(&h.detector); err != nil {
+		return nil, err
 	}
 	h.rounds = agent.NewRounds(h.read)
 	h.view.nmstateVersion = nmstate.Version()
@@ -171,7 +171,7 @@ func New(config Config) (*Host, error) {
 // Run reads the network, and again whenever the kernel reports a change, until ctx
 // ends. It then waits for an apply that is under way.
 func (h *Host) Run(ctx context.Context) error {
-	socket, err := rtnetlink.Subscribe(eventGroups...)
+	socket, err := rtnetlink.Subscribe(rtnetlink.Groups()...)
 	if err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func (h *Host) Run(ctx context.Context) error {
 	h.drain()
 	h.runner.Close()
 	h.detector.close()
-	h.witness.close()
+	h.witness.Close()
 	return err
 }
 
@@ -296,7 +296,7 @@ func (h *Host) look(raw []byte, err error) error {
 	}
 	h.view.readError = ""
 	if err != nil {
-		h.witness.forget()
+		h.witness.Forget()
 		h.view.state = nil
 		h.view.readError = secret.Scrub("reading the network: "+err.Error(), h.desired())
 	}

@@ -18,8 +18,10 @@ package host
 
 import (
 	"bytes"
+	"context"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/witness"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
@@ -130,23 +132,29 @@ func (s *state) equal(other *state) bool {
 	return s != nil && other != nil && bytes.Equal(s.full, other.full)
 }
 
-// proved tells whether the network is proved to be as it was read last. With
-// NetworkManager it is not, as a rule: no witness covers its profiles.
+// proved tells whether the network was read, and is proved to be as it was then. If not, the caller must read it now. While a change is
+// being made with NetworkManager, its own reports prove nothing for long; see hasSeen.
 func (h *Host) proved(with backend) bool {
 	change := h.changing()
-	if with.name != v1alpha1.BackendKernel && change == nil {
-		h.witness.forget()
-		return false
+	sources := witness.WithoutManager
+	if with.name != v1alpha1.BackendKernel {
+		sources = witness.WithManager
 	}
-	unchanged := h.witness.unchanged()
+	ctx, cancel := context.WithTimeout(context.Background(), busTimeout)
+	defer cancel()
+	now := witness.Facts{}
+	if !with.silent {
+		now = h.witness.Look(ctx, sources)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	unchanged = unchanged && h.view.backend == with
-	if with.name != v1alpha1.BackendKernel {
-		unchanged = unchanged && h.hasSeen(change)
-	}
+	unchanged := h.view.state != nil && h.view.backend == with && (h.witness.Proves(now, sources) ||
+		change != nil && h.witness.Proves(now, witness.WithoutManager) && h.hasSeen(change))
 	if change != nil {
 		change.read = true
+	}
+	if !unchanged {
+		h.witness.Begin(now)
 	}
 	return unchanged
 }

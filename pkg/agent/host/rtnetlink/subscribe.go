@@ -41,3 +41,13 @@ func Subscribe(groups ...uint) (*nl.NetlinkSocket, error) {
 	}
 	return socket, nil
 }
+
+// Groups are the rtnetlink(7) groups that report changes of what nmstate shows.
+func Groups() []uint {
+	return []uint{
+		unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
+		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE,
+		// Forwarding; and the next hop objects that take their routes along when they go.
+		unix.RTNLGRP_IPV4_NETCONF, unix.RTNLGRP_NEXTHOP,
+	}
+}

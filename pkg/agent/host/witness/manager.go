@@ -1,0 +1,143 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package witness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
+)
+
+// Bus reaches NetworkManager.
+type Bus interface {
+	// Connect returns a lasting connection to the system's D-Bus that hands all of NetworkManager's signals to Signals. It is the
+	// same one as long as it works.
+	Connect(ctx context.Context) (*dbus.Conn, error)
+	Signals() *Signals
+}
+
+// Signals counts what NetworkManager reports. It implements dbus.SignalHandler: a connection calls it for each signal before it
+// hands a later reply over, and D-Bus keeps the order of what a sender sends ("Message Ordering" of the D-Bus Specification).
+// So after a reply of NetworkManager's all signals are counted that it sent before.
+type Signals struct{ count atomic.Uint64 }
+
+// silent are the interfaces whose signals tell of nothing that libnmstate shows: it takes addresses and routes from the kernel.
+// Some of these come all the time: statistics, leases that are renewed, access points that are seen.
+var silent = []string{
+	".Device.Statistics", ".Device.Wireless", ".AccessPoint", ".IP4Config", ".IP6Config", ".DHCP4Config", ".DHCP6Config",
+}
+
+// DeliverSignal implements dbus.SignalHandler.
+func (s *Signals) DeliverSignal(_, name string, signal *dbus.Signal) {
+	if name == "PropertiesChanged" && len(signal.Body) > 0 {
+		of, _ := signal.Body[0].(string)
+		for _, kind := range silent {
+			if of == undo.NetworkManagerName+kind {
+				return
+			}
+		}
+	}
+	s.count.Add(1)
+}
+
+// Renewed says that the connection is a new one: what was reported meanwhile is not known.
+func (s *Signals) Renewed() { s.count.Add(1) }
+
+// manager proves that NetworkManager is as it was: it has reported nothing since, it is the same process, and no device has
+// another profile applied, which NetworkManager does not report.
+type manager struct {
+	bus Bus
+	// applied are the devices that have a profile applied, as they were when counted signals had come.
+	applied []dbus.ObjectPath
+	counted uint64
+	owner   string
+}
+
+const (
+	deviceInterface = undo.NetworkManagerName + ".Device"
+	notActive       = undo.NetworkManagerName + ".Device.NotActive"
+)
+
+func (m *manager) observe(ctx context.Context) ([]byte, error) {
+	conn, err := m.bus.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signals := m.bus.Signals()
+	var owner string
+	if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetNameOwner", 0, undo.NetworkManagerName).Store(&owner); err != nil {
+		return nil, fmt.Errorf("asking who NetworkManager is: %w", err)
+	}
+	// A round trip: what it has reported before is counted afterwards.
+	var devices []dbus.ObjectPath
+	manager := conn.Object(owner, undo.NetworkManagerPath)
+	if err := manager.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, undo.NetworkManagerName, "AllDevices").Store(&devices); err != nil {
+		return nil, fmt.Errorf("asking NetworkManager for its devices: %w", err)
+	}
+	if now := signals.count.Load(); now == m.counted && owner == m.owner {
+		devices = m.applied
+	}
+	facts := &strings.Builder{}
+	fmt.Fprintf(facts, "%s %d", owner, signals.count.Load())
+	m.counted, m.owner = signals.count.Load(), owner
+	m.applied, err = versions(ctx, conn, owner, devices, facts)
+	if now := signals.count.Load(); err == nil && now != m.counted {
+		err = errors.New("NetworkManager is changing")
+	}
+	if err != nil {
+		m.counted, m.owner = 0, ""
+	}
+	return []byte(facts.String()), err
+}
+
+// versions asks devices, all at once, which version of which profile they have applied. It returns those that have one.
+func versions(ctx context.Context, conn *dbus.Conn, owner string, devices []dbus.ObjectPath, facts *strings.Builder) ([]dbus.ObjectPath, error) {
+	answers := make(chan *dbus.Call, len(devices))
+	for _, device := range devices {
+		conn.Object(owner, device).GoWithContext(ctx, deviceInterface+".GetAppliedConnection", 0, answers, uint32(0))
+	}
+	version := map[dbus.ObjectPath]uint64{}
+	for range devices {
+		call := <-answers
+		var refusal dbus.Error
+		if errors.As(call.Err, &refusal) && refusal.Name == notActive {
+			continue
+		}
+		var profile map[string]map[string]dbus.Variant
+		var number uint64
+		if err := call.Store(&profile, &number); err != nil {
+			return nil, fmt.Errorf("asking NetworkManager for the profile of %s: %w", call.Path, err)
+		}
+		version[call.Path] = number
+	}
+	var applied []dbus.ObjectPath
+	for _, device := range devices {
+		if number, has := version[device]; has {
+			applied = append(applied, device)
+			fmt.Fprintf(facts, " %s %d", device, number)
+		}
+	}
+	return applied, nil
+}
+
+func (m *manager) close() {}

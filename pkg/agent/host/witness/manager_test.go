@@ -1,0 +1,48 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package witness
+
+import (
+	"testing"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
+)
+
+// TestSignals: what libnmstate shows nothing of does not make an agent read.
+func TestSignals(t *testing.T) {
+	for _, test := range []struct {
+		name, of string
+		counts   bool
+	}{
+		{"PropertiesChanged", ".Device", true},
+		{"PropertiesChanged", ".Settings.Connection", true},
+		{"PropertiesChanged", "", true},
+		{"PropertiesChanged", ".Device.Statistics", false},
+		{"PropertiesChanged", ".DHCP4Config", false},
+		{"PropertiesChanged", ".IP6Config", false},
+		{"Updated", "", true},
+		{"StateChanged", "", true},
+	} {
+		s := &Signals{}
+		s.DeliverSignal("", test.name, &dbus.Signal{Body: []any{undo.NetworkManagerName + test.of, map[string]dbus.Variant{}}})
+		if got := s.count.Load() == 1; got != test.counts {
+			t.Errorf("%s of %q counts: %t", test.name, test.of, got)
+		}
+	}
+}
