@@ -50,12 +50,14 @@ var identity = []string{"ifindex", "link_index", "link_netnsid", "peer_ifindex"}
 var fallback = regexp.MustCompile(`"(tunl0|sit0|gre0|gretap0|erspan0|ip6tnl0|ip6gre0|ip_vti0|ip6_vti0|ovs-system)"`)
 
 // Activation can be left out of a comparison, as sections can: what comes about anew each time that NetworkManager activates a
-// profile. It chooses the metrics of the kernel's own routes; and a bond begins with the port that comes first.
+// profile. It chooses the metrics of the kernel's own routes; a bond begins with the port that comes first, and a bridge numbers
+// its ports as they come.
 const Activation = "activation"
 
 var (
 	ownMetric  = regexp.MustCompile(`"metric":\d+,(.*"protocol":"kernel")`)
 	activePort = regexp.MustCompile(`"active_slave":"[^"]*",?|,?"state":"(ACTIVE|BACKUP)"`)
+	portNumber = regexp.MustCompile(`"designated_port":\d+,|"id":"0x[0-9a-f]+",|"no":"0x[0-9a-f]+",`)
 )
 
 // vrfRule is the rule that the kernel makes with the first VRF. It stays, and must: the kernel does not make it a second time.
@@ -218,7 +220,7 @@ func withoutActivation(section string, all []string) []string {
 		case "route":
 			line = ownMetric.ReplaceAllString(line, "$1")
 		case "link":
-			line = activePort.ReplaceAllString(line, "")
+			line = portNumber.ReplaceAllString(activePort.ReplaceAllString(line, ""), "")
 		}
 		lines = append(lines, line)
 	}
