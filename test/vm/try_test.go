@@ -311,7 +311,8 @@ func (t *trial) idempotent(ctx context.Context, state table.State, same bool) er
 		}
 		return t.unchanged(ctx, facts, false)
 	}
-	without := []string{"profiles", "connections"}
+	// What keeps the state over a reboot may be written.
+	without := []string{"profiles", "connections", "names"}
 	if t.backend == v1alpha1.BackendNetworkManager {
 		without = append(without, table.Activation)
 	}

@@ -12,7 +12,8 @@ grep -rs . /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf /proc/sys/net/ipv4/ne
 echo '=== mptcp'; ip mptcp endpoint show 2>/dev/null
 echo '=== dns'; grep -v '^#' /etc/resolv.conf 2>/dev/null
 echo '=== hostname'; hostname; cat /etc/hostname 2>/dev/null
-echo '=== files'; ls /etc/NetworkManager/dispatcher.d/*/ /etc/systemd/network /run/systemd/network 2>/dev/null
+echo '=== scripts'; ls /etc/NetworkManager/dispatcher.d /etc/NetworkManager/dispatcher.d/*/ 2>/dev/null
+echo '=== names'; ls /etc/systemd/network /run/systemd/network 2>/dev/null # by which udev names links
 if pidof NetworkManager >/dev/null; then
 	echo '=== connections'; nmcli -t -f NAME,UUID,TYPE,DEVICE connection | grep -v ':loopback:lo$' | sort # NetworkManager makes lo's anew with each start
 	echo '=== devices'; nmcli -t -f DEVICE,TYPE,STATE,CONNECTION device | sort
