@@ -27,8 +27,9 @@ import (
 //     kernel, where libnmstate looks for what the state does not name;
 //   - IPv6 of a link that is to have no address but the kernel's is left out: libnmstate would remove that one, and then find IPv6
 //     off;
-//   - ports of a bridge with a spanning tree are left out: libnmstate sets a port that it is asked for down and up, and the tree, which
-//     begins anew, takes longer than its verification waits;
+//   - ports that have all that is wanted of them are left out: libnmstate would set them down and up, see holdsAlready;
+//   - other ports of a bridge with a spanning tree are left out as well: the tree, which then begins anew, takes longer than libnmstate's
+//     verification waits;
 //   - what is to be down is left out: without NetworkManager libnmstate sets it up, and verifies nothing;
 //   - hardware that is to be absent is left out: libnmstate tries to remove it;
 //   - routes are left out: libnmstate takes a route that is there, and that it shows with more fields than the state gives, for two
@@ -167,7 +168,7 @@ func (p *planner) isLeftOut(e *entry) bool {
 	l, is := p.links[e.name]
 	switch e.state() {
 	case "up":
-		return p.wouldRestartTree(e)
+		return p.holdsAlready(e) || p.wouldRestartTree(e)
 	case "down":
 		return is
 	case "absent":
