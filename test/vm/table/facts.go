@@ -50,13 +50,14 @@ var identity = []string{"ifindex", "link_index", "link_netnsid", "peer_ifindex"}
 var fallback = regexp.MustCompile(`"(tunl0|sit0|gre0|gretap0|erspan0|ip6tnl0|ip6gre0|ip_vti0|ip6_vti0|ovs-system)"`)
 
 // Activation can be left out of a comparison, as sections can: what comes about anew each time that NetworkManager activates a
-// profile. It chooses the metrics of the kernel's own routes; a bond begins with the port that comes first, and a bridge numbers
-// its ports as they come.
+// profile. It chooses the metrics of the kernel's own routes; a bond begins with the port that comes first, a bridge numbers its
+// ports as they come, and an internal port of Open vSwitch is another link.
 const Activation = "activation"
 
 var (
 	ownMetric  = regexp.MustCompile(`"metric":\d+,(.*"protocol":"kernel")`)
 	activePort = regexp.MustCompile(`"active_slave":"[^"]*",?|,?"state":"(ACTIVE|BACKUP)"`)
+	linkIndex  = regexp.MustCompile(`"ifindex":\d+,`)
 	portNumber = regexp.MustCompile(`"designated_port":\d+,|"id":"0x[0-9a-f]+",|"no":"0x[0-9a-f]+",`)
 )
 
@@ -221,6 +222,9 @@ func withoutActivation(section string, all []string) []string {
 			line = ownMetric.ReplaceAllString(line, "$1")
 		case "link":
 			line = portNumber.ReplaceAllString(activePort.ReplaceAllString(line, ""), "")
+			if strings.Contains(line, `"info_kind":"openvswitch"`) {
+				line = linkIndex.ReplaceAllString(line, "")
+			}
 		}
 		lines = append(lines, line)
 	}

@@ -163,7 +163,7 @@ func TestBlame(t *testing.T) {
 	}
 }
 
-// TestActivation: NetworkManager chooses the metrics of the kernel's routes again, a bond its port and a bridge its ports' numbers; all else is compared.
+// TestActivation: NetworkManager chooses the metrics of the kernel's routes again, and bonds, bridges and Open vSwitch begin anew; all else is compared.
 func TestActivation(t *testing.T) {
 	link := func(name, active, eth1, eth2, mtu string, number int) []string {
 		slave := `{"ifname":"%s","linkinfo":{"info_slave_data":{"prio":0,"state":"%s"},"info_slave_kind":"bond"}}`
@@ -171,6 +171,7 @@ func TestActivation(t *testing.T) {
 			fmt.Sprintf(`{"ifname":"%s","linkinfo":{"info_data":{"active_slave":"%s","mode":"active-backup"},"info_kind":"bond"},"mtu":%s}`, name, active, mtu),
 			fmt.Sprintf(slave, "eth1", eth1), fmt.Sprintf(slave, "eth2", eth2),
 			fmt.Sprintf(`{"ifname":"eth3","linkinfo":{"info_slave_data":{"cost":2,"designated_port":3276%[1]d,"id":"0x800%[1]d","no":"0x%[1]d","priority":32},"info_slave_kind":"bridge"}}`, number),
+			fmt.Sprintf(`{"ifindex":%d,"ifname":"ovs0","linkinfo":{"info_kind":"openvswitch"}}`, number),
 		}
 	}
 	before := Facts{
@@ -181,7 +182,7 @@ func TestActivation(t *testing.T) {
 		"route": {`{"dst":"a","metric":312,"prefsrc":"b","protocol":"kernel"}`, `{"dst":"c","metric":6,"protocol":"static"}`},
 		"link":  link("bond0", "eth1", "ACTIVE", "BACKUP", "1500", 1),
 	}
-	if got := now.Difference(before, false); len(got) != 12 {
+	if got := now.Difference(before, false); len(got) != 14 {
 		t.Errorf("%q", got)
 	}
 	want := []string{`- route: {"dst":"c","metric":5,"protocol":"static"}`, `+ route: {"dst":"c","metric":6,"protocol":"static"}`}
