@@ -57,10 +57,15 @@ func listen(ctx context.Context, socket *nl.NetlinkSocket, events chan<- struct{
 		if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) {
 			return fmt.Errorf("receiving the kernel's network events: %w", err)
 		}
-		select {
-		case events <- struct{}{}:
-		default:
-		}
+		put(events)
+	}
+}
+
+// put puts something into a channel that has room for one, unless something is there.
+func put(into chan<- struct{}) {
+	select {
+	case into <- struct{}{}:
+	default:
 	}
 }
 
@@ -77,6 +82,10 @@ func (h *Host) follow(ctx context.Context) error {
 		}
 		select {
 		case <-h.events:
+		case <-h.reports:
+			if h.applying() != nil {
+				continue // the kernel's events tell better when it is over
+			}
 		case <-again:
 		case <-ctx.Done():
 			return ctx.Err()

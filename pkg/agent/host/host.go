@@ -71,8 +71,9 @@ type Host struct {
 	store  *store
 	feed   *agent.Feed
 	rounds *agent.Rounds
-	// events has something in it when the kernel has reported a change of the network.
+	// events has something in it when the kernel has reported a change of the network, reports when NetworkManager has.
 	events   chan struct{}
+	reports  chan struct{}
 	detector detector
 	witness  *witness.Witness
 	// dryRuns bounds the dry runs that have a worker at the same time.
@@ -134,9 +135,11 @@ func New(config Config) (*Host, error) {
 		dryRunWait: dryRunWait,
 		showLimit:  showLimit,
 		events:     make(chan struct{}, 1),
+		reports:    make(chan struct{}, 1),
 		leftovers:  make(chan struct{}, 1),
 		published:  make(chan struct{}, 1),
 	}
+	h.detector.signals.Tell = func() { put(h.reports) }
 	var err error
 	if h.witness, err = witness.New(&h.detector); err != nil {
 		return nil, err
@@ -332,10 +335,7 @@ func (h *Host) publish() error {
 		next.Status.LastSuccessfulUpdateTime = h.readAt.DeepCopy()
 	}
 	h.feed.Publish(next)
-	select {
-	case h.published <- struct{}{}:
-	default:
-	}
+	put(h.published)
 	return nil
 }
 

@@ -28,6 +28,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
@@ -118,6 +119,43 @@ func TestManagedReadsAreNeverStale(t *testing.T) {
 	if made < changes/4 || proved < changes/4 {
 		t.Error("that is too little to tell anything")
 	}
+}
+
+// TestManagedWatch: watchers see what changes in NetworkManager alone, of which the kernel reports nothing. A read makes
+// NetworkManager report nothing, or there would be no end of reads.
+func TestManagedWatch(t *testing.T) {
+	h := newManagedHost(t, t.TempDir())
+	forgetProfiles(t)
+	t.Cleanup(func() { forgetProfiles(t) })
+	if _, err := h.Apply(t.Context(), desire(t, h, address(84))); err != nil {
+		t.Fatal(err)
+	}
+	untilAtRest(t, h)
+	endOfReads(t, h)
+	netns.Run(t, "nmcli", "connection", "modify", "eth1", "connection.id", "another")
+	awaitObject(t, h, func(obj *v1alpha1.NodeNetworkState) bool {
+		return strings.Contains(string(obj.Status.CurrentState.Raw), `"profile-name":"another"`)
+	})
+}
+
+// endOfReads waits until the agent reads no more by itself.
+func endOfReads(t *testing.T, h *Host) {
+	t.Helper()
+	for range 5 {
+		// Marked, what was read last shows whether it is still the one.
+		h.mu.Lock()
+		h.raw = append(slices.Clone(h.raw), ' ')
+		marked := len(h.raw)
+		h.mu.Unlock()
+		<-time.After(2 * time.Second) // what is to be seen is that nothing happens meanwhile
+		h.mu.Lock()
+		read := len(h.raw) != marked
+		h.mu.Unlock()
+		if !read {
+			return
+		}
+	}
+	t.Error("there is no end of reads")
 }
 
 // neverStale makes a barrier between two reads of its own. If these agree, a barrier that has proved that nothing has changed

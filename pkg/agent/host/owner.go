@@ -258,8 +258,5 @@ func (h *Host) hasLeftover() {
 	if h.view.leftover == "" {
 		return
 	}
-	select {
-	case h.leftovers <- struct{}{}:
-	default:
-	}
+	put(h.leftovers)
 }

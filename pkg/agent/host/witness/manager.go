@@ -39,7 +39,12 @@ type Bus interface {
 // Signals counts what NetworkManager reports. It implements dbus.SignalHandler: a connection calls it for each signal before it
 // hands a later reply over, and D-Bus keeps the order of what a sender sends ("Message Ordering" of the D-Bus Specification).
 // So after a reply of NetworkManager's all signals are counted that it sent before.
-type Signals struct{ count atomic.Uint64 }
+type Signals struct {
+	// Tell, if there is one, is called for each signal that counts. It must return at once.
+	Tell func()
+
+	count atomic.Uint64
+}
 
 // silent are the interfaces whose signals tell of nothing that libnmstate shows: it takes addresses and routes from the kernel.
 // Some of these come all the time: statistics, leases that are renewed, access points that are seen.
@@ -58,6 +63,9 @@ func (s *Signals) DeliverSignal(_, name string, signal *dbus.Signal) {
 		}
 	}
 	s.count.Add(1)
+	if s.Tell != nil {
+		s.Tell()
+	}
 }
 
 // Renewed says that the connection is a new one: what was reported meanwhile is not known.
