@@ -59,7 +59,8 @@ func (s *suite) outageSpecs() {
 		freeze := func() *v1alpha1.NodeNetworkState {
 			GinkgoHelper()
 			obj := s.available(ctx, node)
-			s.must(ctx, node, "pkill -STOP -x node-agent")
+			// Until the thread that the kernel has chosen for the signal runs, all others go on.
+			s.must(ctx, node, "pkill -STOP -x node-agent; cd /proc/$(pgrep -x node-agent)/task; until ! grep -L '^State:.T' */status | grep -q .; do sleep 0.01; done")
 			return obj
 		}
 		thaw := func(ctx context.Context) { s.must(ctx, node, "pkill -CONT -x node-agent") }
