@@ -51,12 +51,13 @@ var fallback = regexp.MustCompile(`"(tunl0|sit0|gre0|gretap0|erspan0|ip6tnl0|ip6
 
 // Activation can be left out of a comparison, as sections can: what comes about anew each time that NetworkManager activates a
 // profile. It chooses the metrics of the kernel's own routes; a bond begins with the port that comes first, a bridge numbers its
-// ports as they come, and an internal port of Open vSwitch is another link.
+// ports as they come, an internal port of Open vSwitch is another link, and its MAC address is noted in the database.
 const Activation = "activation"
 
 var (
 	ownMetric  = regexp.MustCompile(`"metric":\d+,(.*"protocol":"kernel")`)
 	activePort = regexp.MustCompile(`"active_slave":"[^"]*",?|,?"state":"(ACTIVE|BACKUP)"`)
+	hardware   = regexp.MustCompile(`hwaddr="[^"]*"(, )?`)
 	linkIndex  = regexp.MustCompile(`"ifindex":\d+,`)
 	portNumber = regexp.MustCompile(`"designated_port":\d+,|"id":"0x[0-9a-f]+",|"no":"0x[0-9a-f]+",`)
 )
@@ -225,6 +226,8 @@ func withoutActivation(section string, all []string) []string {
 			if strings.Contains(line, `"info_kind":"openvswitch"`) {
 				line = linkIndex.ReplaceAllString(line, "")
 			}
+		case "ovs":
+			line = hardware.ReplaceAllString(line, "")
 		}
 		lines = append(lines, line)
 	}

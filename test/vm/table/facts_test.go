@@ -182,7 +182,8 @@ func TestActivation(t *testing.T) {
 		"route": {`{"dst":"a","metric":312,"prefsrc":"b","protocol":"kernel"}`, `{"dst":"c","metric":6,"protocol":"static"}`},
 		"link":  link("bond0", "eth1", "ACTIVE", "BACKUP", "1500", 1),
 	}
-	if got := now.Difference(before, false); len(got) != 14 {
+	before["ovs"], now["ovs"] = []string{"other_config: {}"}, []string{`other_config: {hwaddr="4E:AE:38:1D:D1:40"}`}
+	if got := now.Difference(before, false); len(got) != 16 {
 		t.Errorf("%q", got)
 	}
 	want := []string{`- route: {"dst":"c","metric":5,"protocol":"static"}`, `+ route: {"dst":"c","metric":6,"protocol":"static"}`}
