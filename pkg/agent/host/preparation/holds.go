@@ -51,12 +51,15 @@ func isWithin(wanted, there any) bool {
 		return true
 	case []any:
 		items := tree.Items(there)
+		if len(items) != len(wanted) {
+			return false
+		}
 		for i, item := range wanted {
-			if len(items) != len(wanted) || !isWithin(item, items[i]) {
+			if !isWithin(item, items[i]) {
 				return false
 			}
 		}
-		return len(items) == len(wanted)
+		return true
 	}
 	return tree.SameValue(wanted, there) || there == nil && isOff(wanted)
 }

@@ -21,8 +21,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -70,7 +68,7 @@ func withoutIPv6(under string, err error) error {
 	if under == "" || !errors.Is(err, unix.EPERM) {
 		return err
 	}
-	if off, _ := os.ReadFile(sysctlPath("ipv6", under, "disable_ipv6")); strings.TrimSpace(string(off)) != "1" {
+	if off, _ := readSysctl(sysctlPath("ipv6", under, "disable_ipv6")); off != "1" {
 		return err
 	}
 	return fmt.Errorf("%w: IPv6 is switched off on its base interface: give %s ipv6 with enabled: true", err, under)
@@ -95,7 +93,7 @@ func (p *planner) setAddresses(e *entry) error {
 			continue
 		}
 		for _, fields := range static(ip) {
-			text := tree.StringAt(fields, "ip") + "/" + tree.Text(fields["prefix-length"])
+			text := tree.CIDR(fields)
 			if e.is != nil && !p.again[e.name] && hasAddress(tree.Object(e.current[family]), fields) {
 				continue
 			}
@@ -131,7 +129,7 @@ func (p *planner) removeIPv6(e *entry) error {
 		if tree.IsForeign(fields) || isLinkLocal(tree.StringAt(fields, "ip")) {
 			continue
 		}
-		text := tree.StringAt(fields, "ip") + "/" + tree.Text(fields["prefix-length"])
+		text := tree.CIDR(fields)
 		one, err := netlink.ParseAddr(text)
 		if err != nil {
 			return fmt.Errorf("ipv6: %w", err)

@@ -51,13 +51,18 @@ func sysctlPath(family, link, name string) string {
 	return filepath.Join("/proc/sys/net", family, "conf", link, name)
 }
 
+func readSysctl(path string) (string, error) {
+	value, err := os.ReadFile(path)
+	return strings.TrimSpace(string(value)), err
+}
+
 // writeSysctl writes a value where it is another one. A kernel without IPv6 has no such file, and nothing to switch off.
 func writeSysctl(path, value string) error {
-	is, err := os.ReadFile(path)
+	is, err := readSysctl(path)
 	if errors.Is(err, fs.ErrNotExist) && value == "1" {
 		return nil
 	}
-	if err != nil || strings.TrimSpace(string(is)) == value {
+	if err != nil || is == value {
 		return err
 	}
 	return os.WriteFile(path, []byte(value), 0o644)
@@ -69,8 +74,8 @@ func (s sysctl) holds() bool {
 	if s.e.is == nil {
 		link = "default"
 	}
-	is, err := os.ReadFile(sysctlPath(s.family, link, s.name))
-	return errors.Is(err, fs.ErrNotExist) || strings.TrimSpace(string(is)) == s.wanted
+	is, err := readSysctl(sysctlPath(s.family, link, s.name))
+	return errors.Is(err, fs.ErrNotExist) || is == s.wanted
 }
 
 // SysctlRefusals names what of a desired state only a file below /proc/sys takes, where the agent can write none: in a container

@@ -40,6 +40,11 @@ func IsDynamic(address map[string]any) bool {
 	return given && value != Forever
 }
 
+// CIDR returns an address with the length of its prefix.
+func CIDR(address map[string]any) string {
+	return StringAt(address, "ip") + "/" + Text(address["prefix-length"])
+}
+
 // IsForeign tells whether another program has marked the address as its own.
 func IsForeign(address map[string]any) bool {
 	return strings.HasPrefix(StringAt(address, Protocol), "0x")

@@ -203,7 +203,7 @@ func staticsOf(section any) (statics []netlink.Addr, ok bool) {
 		if tree.IsDynamic(address) || tree.IsForeign(address) {
 			continue
 		}
-		one, err := netlink.ParseAddr(cidr(address))
+		one, err := netlink.ParseAddr(tree.CIDR(address))
 		if err != nil {
 			return nil, false
 		}
@@ -228,11 +228,6 @@ func lastOf(network *net.IPNet) net.IP {
 		last[i] |= ^network.Mask[i]
 	}
 	return last
-}
-
-// cidr is an address of a state with the length of its prefix.
-func cidr(address map[string]any) string {
-	return tree.StringAt(address, "ip") + "/" + tree.Text(address["prefix-length"])
 }
 
 // Set makes the addresses that it sets those that are wanted.

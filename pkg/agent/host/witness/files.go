@@ -21,6 +21,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -47,17 +48,25 @@ func (files) observe(context.Context) ([]byte, error) {
 	}
 	facts.Write(name.Nodename[:])
 	paths, _ := filepath.Glob(scripts) // the pattern is good
-	for _, path := range append(paths, undo.ResolvConf, undo.HostnameFile) {
-		content, err := slurp(path)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-		fmt.Fprintf(facts, "%s %t %d\n%s", path, err == nil, len(content), content)
+	if err := contents(facts, append(paths, undo.ResolvConf, undo.HostnameFile)); err != nil {
+		return nil, err
 	}
 	return facts.Sum(nil), nil
 }
 
 func (files) close() {}
+
+// contents writes what is in files, and which of them are not there.
+func contents(facts io.Writer, paths []string) error {
+	for _, path := range paths {
+		content, err := slurp(path)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		fmt.Fprintf(facts, "%s %t %d\n%s", path, err == nil, len(content), content)
+	}
+	return nil
+}
 
 // slurp is os.ReadFile for small files, without the system calls by which that
 // prepares to wait for what never makes it wait.

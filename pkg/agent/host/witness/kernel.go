@@ -24,7 +24,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -116,14 +115,7 @@ func (k *kernel) observe(context.Context) ([]byte, error) {
 		k.counted = k.events
 	}
 	facts := sha256.New()
-	for _, path := range append(slices.Clone(k.sriov), mptcpSysctl) {
-		content, err := slurp(path)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-		fmt.Fprintf(facts, "%s %t %d\n%s", path, err == nil, len(content), content)
-	}
-	if err := k.ask(facts); err != nil {
+	if err := errors.Join(contents(facts, k.sriov), contents(facts, []string{mptcpSysctl}), k.ask(facts)); err != nil {
 		return nil, err
 	}
 	return fmt.Appendf(nil, "%d %x", k.events, facts.Sum(nil)), nil

@@ -42,7 +42,7 @@ func TestWitness(t *testing.T) {
 	netns.Run(t, "ip", "link", "add", "w0", "up", "type", "veth", "peer", "name", "w1")
 	netns.Run(t, "ip", "link", "set", "w1", "up")
 	netns.Run(t, "ip", "link", "add", "br0", "type", "bridge")
-	w := newWatch(t, WithoutManager, nil)
+	w := newWatch(t)
 	ip := func(args string) func(*testing.T) {
 		return func(t *testing.T) { netns.Run(t, "ip", strings.Fields(args)...) }
 	}
@@ -145,7 +145,7 @@ func switchOffload(t *testing.T, w *watch, link, feature string) {
 // TestWitnessOverflow: events that did not fit count as events.
 func TestWitnessOverflow(t *testing.T) {
 	t.Cleanup(func() { netns.Run(t, "ip", "addr", "flush", "dev", "lo", "to", "198.18.9.0/24") })
-	w := newWatch(t, WithoutManager, nil)
+	w := newWatch(t)
 	settle(t, w)
 	if err := unix.SetsockoptInt(w.kernel().socket.GetFd(), unix.SOL_SOCKET, unix.SO_RCVBUF, 1); err != nil {
 		t.Fatal(err)

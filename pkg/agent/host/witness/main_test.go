@@ -24,26 +24,25 @@ import (
 
 func TestMain(m *testing.M) { netns.Main(m) }
 
-// watch is a witness that begins anew whenever something has changed, as its caller does who reads then.
+// watch is a witness of a node without NetworkManager that begins anew whenever something has changed, as its caller does who reads then.
 type watch struct {
 	*Witness
-	of []Source
-	t  *testing.T
+	t *testing.T
 }
 
-func newWatch(t *testing.T, of []Source, bus Bus) *watch {
+func newWatch(t *testing.T) *watch {
 	t.Helper()
-	w, err := New(bus)
+	w, err := New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.Close)
-	return &watch{Witness: w, of: of, t: t}
+	return &watch{Witness: w, t: t}
 }
 
 func (w *watch) unchanged() bool {
-	now := w.Look(w.t.Context(), w.of)
-	if w.Proves(now, w.of) {
+	now := w.Look(w.t.Context(), WithoutManager)
+	if w.Proves(now, WithoutManager) {
 		return true
 	}
 	w.Begin(now)

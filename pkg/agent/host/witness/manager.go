@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -49,17 +50,17 @@ type Signals struct {
 // silent are the interfaces whose signals tell of nothing that libnmstate shows: it takes addresses and routes from the kernel.
 // Some of these come all the time: statistics, leases that are renewed, access points that are seen.
 var silent = []string{
-	".Device.Statistics", ".Device.Wireless", ".AccessPoint", ".IP4Config", ".IP6Config", ".DHCP4Config", ".DHCP6Config",
+	deviceInterface + ".Statistics", deviceInterface + ".Wireless",
+	undo.NetworkManagerName + ".AccessPoint", undo.NetworkManagerName + ".IP4Config", undo.NetworkManagerName + ".IP6Config",
+	undo.NetworkManagerName + ".DHCP4Config", undo.NetworkManagerName + ".DHCP6Config",
 }
 
 // DeliverSignal implements dbus.SignalHandler.
 func (s *Signals) DeliverSignal(_, name string, signal *dbus.Signal) {
 	if name == "PropertiesChanged" && len(signal.Body) > 0 {
 		of, _ := signal.Body[0].(string)
-		for _, kind := range silent {
-			if of == undo.NetworkManagerName+kind {
-				return
-			}
+		if slices.Contains(silent, of) {
+			return
 		}
 	}
 	s.count.Add(1)
@@ -83,7 +84,7 @@ type manager struct {
 
 const (
 	deviceInterface = undo.NetworkManagerName + ".Device"
-	notActive       = undo.NetworkManagerName + ".Device.NotActive"
+	notActive       = deviceInterface + ".NotActive"
 )
 
 func (m *manager) observe(ctx context.Context) ([]byte, error) {

@@ -92,10 +92,10 @@ func (w *Witness) Close() {
 func (w *Witness) Look(ctx context.Context, of []Source) (now Facts) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed {
+		return now
+	}
 	for _, source := range of {
-		if w.closed {
-			return Facts{}
-		}
 		if facts, err := w.parts[source].observe(ctx); err == nil {
 			now[source] = facts
 		}
