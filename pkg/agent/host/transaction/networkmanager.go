@@ -95,7 +95,7 @@ func (networkManager) prepare(ctx context.Context, desired, current []byte) (*un
 func (networkManager) refusals(_, _ []byte) (field.ErrorList, error) { return nil, nil }
 
 func (m networkManager) apply(ctx context.Context, w *worker, p *plan, desired []byte) (checkpoint string, err error) {
-	if desired, err = leaveProtocols(desired, p.Current); err != nil {
+	if desired, err = spellVLANs(desired, p.Current); err != nil {
 		return noCheckpoint, err
 	}
 	reply, err := w.do(workerRequest{Op: opApply, Flags: m.flags() | nmstate.NoCommit, State: desired, RollbackAfter: rollbackAfter})

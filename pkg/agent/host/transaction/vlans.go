@@ -17,15 +17,15 @@ limitations under the License.
 package transaction
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
-// leaveProtocols takes the protocol of each VLAN that has it already out of a state: nmstate takes it for another one than the
-// profile's if that names none, and has NetworkManager make the VLAN again, with a gap (is_vlan_changed() of nmstate). So what is
-// shown could not be sent back.
-func leaveProtocols(desired, current []byte) ([]byte, error) {
+// spellVLANs writes the VLANs of a state as nmstate shows them where it takes another spelling for another value.
+func spellVLANs(desired, current []byte) ([]byte, error) {
 	wanted, err := tree.Decode(desired)
 	if err != nil {
 		return nil, err
@@ -34,23 +34,84 @@ func leaveProtocols(desired, current []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	left, joined := leaveProtocols(wanted, there), joinTrunks(wanted)
+	if !left && !joined {
+		return desired, nil
+	}
+	return tree.Encode(wanted)
+}
+
+// leaveProtocols takes the protocol of each VLAN that has it already out of a state: nmstate takes it for another one than the
+// profile's if that names none, and has NetworkManager make the VLAN again, with a gap (is_vlan_changed() of nmstate). So what is
+// shown could not be sent back. It tells whether there was one.
+func leaveProtocols(wanted, there map[string]any) (changed bool) {
 	has := map[string]string{}
 	for _, item := range tree.List(there, "interfaces") {
 		if iface := tree.Object(item); iface["type"] == "vlan" {
 			has[tree.StringAt(iface, "name")] = tree.StringAt(tree.Object(iface["vlan"]), "protocol")
 		}
 	}
-	left := false
 	for _, item := range tree.List(wanted, "interfaces") {
 		iface := tree.Object(item)
 		vlan := tree.Object(iface["vlan"])
 		if protocol := tree.StringAt(vlan, "protocol"); protocol != "" && strings.EqualFold(protocol, has[tree.StringAt(iface, "name")]) {
 			delete(vlan, "protocol")
-			left = true
+			changed = true
 		}
 	}
-	if !left {
-		return desired, nil
+	return changed
+}
+
+// joinTrunks sorts and joins the tags of the trunk ports of each bridge of Open vSwitch: nmstate joins those that are there
+// (compress_vlan_trunk_tags()), compares them with those of the state one by one, and takes tags 1 and 2 for others than the
+// tags from 1 to 2. It tells whether there were some.
+func joinTrunks(wanted map[string]any) (changed bool) {
+	for _, item := range tree.List(wanted, "interfaces") {
+		iface := tree.Object(item)
+		if iface["type"] != "ovs-bridge" {
+			continue
+		}
+		for _, port := range tree.List(tree.Object(iface["bridge"]), "port") {
+			vlan := tree.Object(tree.Object(port)["vlan"])
+			if joined, ok := joinTags(tree.List(vlan, "trunk-tags")); ok {
+				vlan["trunk-tags"] = joined
+				changed = true
+			}
+		}
 	}
-	return tree.Encode(wanted)
+	return changed
+}
+
+// joinTags returns the same tags in as few ranges as there can be, in their order. It leaves what nmstate refuses.
+func joinTags(list []any) (joined []any, ok bool) {
+	var tags []int
+	for _, item := range list {
+		first, last := tree.Object(item)["id"], tree.Object(item)["id"]
+		if span := tree.Object(tree.Object(item)["id-range"]); span != nil {
+			first, last = span["min"], span["max"]
+		}
+		lowest, err := strconv.ParseUint(tree.Text(first), 10, 12)
+		highest, err2 := strconv.ParseUint(tree.Text(last), 10, 12)
+		if err != nil || err2 != nil || lowest > highest {
+			return nil, false
+		}
+		for tag := lowest; tag <= highest; tag++ {
+			tags = append(tags, int(tag))
+		}
+	}
+	slices.Sort(tags)
+	if len(slices.Compact(slices.Clone(tags))) < len(tags) {
+		return nil, false
+	}
+	for i := 0; i < len(tags); {
+		lowest := tags[i]
+		for i++; i < len(tags) && tags[i] == tags[i-1]+1; i++ {
+		}
+		if highest := tags[i-1]; highest > lowest {
+			joined = append(joined, map[string]any{"id-range": map[string]any{"min": lowest, "max": highest}})
+		} else {
+			joined = append(joined, map[string]any{"id": lowest})
+		}
+	}
+	return joined, len(tags) > 0
 }

@@ -18,17 +18,23 @@ package transaction
 
 import "testing"
 
-// TestLeaveProtocols: only the protocol that a VLAN has already is left to its profile.
-func TestLeaveProtocols(t *testing.T) {
+// TestSpellVLANs: only the protocol that a VLAN has already is left to its profile, and only trunks of Open vSwitch are joined.
+func TestSpellVLANs(t *testing.T) {
 	const current = `{"interfaces":[{"name":"eth1","type":"ethernet"},{"name":"eth1.7","type":"vlan","vlan":{"base-iface":"eth1","id":7,"protocol":"802.1q"}}]}`
 	for desired, want := range map[string]string{
 		`{"interfaces":[{"name":"eth1.7","type":"vlan","vlan":{"base-iface":"eth1","id":7,"protocol":"802.1q"}}]}`:  `{"interfaces":[{"name":"eth1.7","type":"vlan","vlan":{"base-iface":"eth1","id":7}}]}`,
 		`{"interfaces":[{"name":"eth1.7","type":"vlan","vlan":{"base-iface":"eth1","id":7,"protocol":"802.1ad"}}]}`: "",
 		`{"interfaces":[{"name":"eth1.8","type":"vlan","vlan":{"base-iface":"eth1","id":8,"protocol":"802.1q"}}]}`:  "",
 		`{"interfaces":[{"name":"eth1.7","type":"vlan","state":"absent"}]}`:                                         "",
+		trunks("ovs-bridge", `{"id":5},{"id":1},{"id":"2"},{"id-range":{"max":4095,"min":4094}}`):                   trunks("ovs-bridge", `{"id-range":{"max":2,"min":1}},{"id":5},{"id-range":{"max":4095,"min":4094}}`),
+		trunks("ovs-bridge", `{"id":1},{"id-range":{"max":3,"min":1}}`):                                             "", // nmstate refuses tags that are there twice,
+		trunks("ovs-bridge", `{"id":4096}`):                    "", // and tags that there are not
+		trunks("ovs-bridge", `{"id-range":{"max":1,"min":2}}`): "",
+		trunks("ovs-bridge", ``):                               "",
+		trunks("linux-bridge", `{"id":1},{"id":2}`):            "",
 		`{}`: "",
 	} {
-		got, err := leaveProtocols([]byte(desired), []byte(current))
+		got, err := spellVLANs([]byte(desired), []byte(current))
 		if want == "" {
 			want = desired
 		}
@@ -36,4 +42,8 @@ func TestLeaveProtocols(t *testing.T) {
 			t.Errorf("%s becomes %s, %v", desired, got, err)
 		}
 	}
+}
+
+func trunks(kind, tags string) string {
+	return `{"interfaces":[{"bridge":{"port":[{"name":"eth1","vlan":{"mode":"trunk","trunk-tags":[` + tags + `]}}]},"name":"br1","type":"` + kind + `"}]}`
 }
