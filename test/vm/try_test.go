@@ -21,7 +21,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -166,44 +165,6 @@ func (t *trial) steps(ctx context.Context) (err error) {
 	return nil
 }
 
-// lacks says what the case needs and the node has not, "" if it has all.
-func (t *trial) lacks(ctx context.Context, c *table.Case) string {
-	if c.Needs.Run == "" || c.RefusedBy(t.backend) != "" && c.Before == "" {
-		return ""
-	}
-	if _, err := t.exec(ctx, c.Needs.Run); err != nil {
-		GinkgoWriter.Printf("%s lacks %s: %v\n", t.name, c.Needs.What, err)
-		return c.Needs.What
-	}
-	return ""
-}
-
-// prepareCase does what must be before the case; stop, which is never nil, undoes it.
-func (t *trial) prepareCase(ctx context.Context, c *table.Case) (stop func(), err error) {
-	var undo []func()
-	stop = func() {
-		for _, one := range slices.Backward(undo) {
-			one()
-		}
-	}
-	if c.Hub != "" {
-		end, err := t.neighbour(ctx, t.name, c.Hub)
-		if err != nil {
-			return stop, err
-		}
-		undo = append(undo, end)
-	}
-	if c.Before != "" {
-		undo = append(undo, func() {
-			if _, err := t.exec(ctx, c.After); err != nil {
-				GinkgoWriter.Printf("after %s: %v\n", c.Title(), err)
-			}
-		})
-		_, err = t.exec(ctx, c.Before)
-	}
-	return stop, err
-}
-
 // dryRunStep: a dry run says that something would change, and changes nothing.
 func (t *trial) dryRunStep(ctx context.Context) error {
 	state, _ := t.batch.State(0)
@@ -342,6 +303,7 @@ func (t *trial) rebootStep(ctx context.Context) error {
 	if err := t.change(table.StepReboot, t.reboot(ctx)); err != nil {
 		return err
 	}
+	t.afterBoot(ctx)
 	t.seen(ctx, table.StepReboot, t.batch.Changes())
 	return nil
 }

@@ -62,6 +62,8 @@ type Case struct {
 	Before string `json:"before,omitempty"`
 	After  string `json:"after,omitempty"`
 	Hub    string `json:"hub,omitempty"`
+	// AfterBoot is a shell command that makes again what Before made and a reboot took away.
+	AfterBoot string `json:"afterBoot,omitempty"`
 	// Needs is what a node must have for the case, if not all have it: else the case is not tried.
 	Needs Need `json:"needs,omitzero"`
 	// Volatile says why the case is not there after a reboot, or has nothing that could be.
