@@ -55,10 +55,13 @@ demo-down: ## Take the demo away, without a trace.
 .PHONY: vm-image
 vm-image: setup ## Make what virtual machines run, from Debian's packages: kernel, NetworkManager, Open vSwitch, QEMU.
 	@hack/vm/image.sh
+
+.PHONY: nmstatectl
+nmstatectl: setup
 	@hack/libnmstate/nmstatectl.sh
 
 .PHONY: vm-up
-vm-up: build demo-kubectl vm-image ## Run two nodes as virtual machines, and an API server; print how to use them.
+vm-up: build demo-kubectl vm-image nmstatectl ## Run two nodes as virtual machines, and an API server; print how to use them.
 	@hack/vm/up.sh
 
 .PHONY: vm-check
@@ -108,13 +111,20 @@ undeploy: kubectl ## Remove what deploy has installed from the cluster of the cu
 # What make test runs a cluster of its own with, so that another one may be up meanwhile.
 TEST_CLUSTER := CLUSTER_DIR=$(OUTPUT)/test-cluster CLUSTER_PORT=17543 NODES_PREFIX=nnt-
 
-# What takes longest to build, the one with cargo, which mostly has one core to do, the other with go.
+# What it runs virtual machines with, which are for one architecture alone.
+TEST_VM_SET := VM_DIR=$(OUTPUT)/test-vm DEMO_PORT=17643 NODES_PREFIX=nntv-
+HAS_VM := $(filter x86_64,$(shell uname -m))
+
+# What takes longest to build: with cargo, which mostly has one core to do, with go, and with Debian's packages.
 .PHONY: test-builds
 test-builds:
-	@$(MAKE) --no-print-directory -j2 libnmstate cluster-components
+	@$(MAKE) --no-print-directory -j2 libnmstate cluster-components $(if $(HAS_VM),vm-image)
 
 .PHONY: test
 test: test-builds verify test-unit test-integration test-e2e test-skew test-release ## Run all tests; this is what CI runs.
+ifneq ($(HAS_VM),)
+	$(MAKE) test-vm-sample $(TEST_VM_SET) && result=0 || result=$$?; $(MAKE) vm-down $(TEST_VM_SET) && exit $$result
+endif
 	$(MAKE) test-cluster $(TEST_CLUSTER) && result=0 || result=$$?; $(MAKE) cluster-down $(TEST_CLUSTER) && exit $$result
 
 .PHONY: test-unit
@@ -158,7 +168,7 @@ test-vm: vm-up ## Try each kind of configuration on virtual machines; writes doc
 	$(TEST_VM) -timeout 24h -ginkgo.timeout=24h -ginkgo.v -matrix=docs/interface-matrix.md
 
 .PHONY: test-vm-sample
-test-vm-sample: vm-up ## Try a few of them: bond, VLAN, bridge with VLANs, Open vSwitch, VRF.
+test-vm-sample: build demo-kubectl vm-image ## Try a few of them: bond, VLAN, bridge with VLANs, Open vSwitch, VRF.
 	$(TEST_VM) -timeout 30m -ginkgo.v -sample -reboots=1
 
 .PHONY: test-clients
