@@ -19,7 +19,6 @@ package undo
 import (
 	"context"
 	"errors"
-	"reflect"
 	"strings"
 	"time"
 
@@ -148,10 +147,7 @@ func (b *Before) Differences(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return found, err
 	}
-	if b.was.scope.dns && !reflect.DeepEqual(manager.GlobalDNS, b.Manager.GlobalDNS) {
-		found = append(found, "NetworkManager's global DNS is different")
-	}
-	return append(found, b.Manager.differences(manager)...), nil
+	return append(found, b.managerDifferences(manager)...), nil
 }
 
 // AwaitRollback waits until NetworkManager has rolled the change back, by order or by
