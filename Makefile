@@ -171,6 +171,10 @@ test-vm: vm-up ## Try each kind of configuration on virtual machines; writes doc
 test-vm-sample: build demo-kubectl vm-image ## Try a few of them: bond, VLAN, bridge with VLANs, Open vSwitch, VRF.
 	$(TEST_VM) -timeout 30m -ginkgo.v -sample -reboots=1
 
+.PHONY: test-vm-faults
+test-vm-faults: vm-up ## Kill the agent and cut the power in the midst of changes of bonds, VLANs and Open vSwitch, 20 times each; takes hours.
+	$(TEST_VM) -v -timeout 24h -run TestFaults -faults=20
+
 .PHONY: test-clients
 test-clients: build kubectl ## Run the examples of docs/clients.md on nodes of their own.
 	$(GO_TEST) -count=1 -timeout 30m ./test/clients

@@ -41,28 +41,23 @@ const kill = `for p in /proc/[0-9]*; do
 	case %s in $is|both) kill -9 ${p#/proc/} ;; esac
 done; true`
 
-// faults are what fails, and how it is made to.
+// faults are what fails, and how it is made to, the nth time.
 var faults = []struct {
 	name string
-	make func(ctx context.Context, m *machine) error
+	make func(ctx context.Context, m *machine, n int) error
 }{
-	{"the agent is killed", killing("agent")},
-	{"the worker is killed", killing("worker")},
-	{"agent and worker are killed", killing("both")},
-	{"the power is cut", func(ctx context.Context, m *machine) error {
+	{"agent, worker or both are killed", func(ctx context.Context, m *machine, n int) error {
+		victims := []string{"agent", "worker", "both"}
+		_, err := m.exec(ctx, fmt.Sprintf(kill, victims[n%len(victims)]))
+		return err
+	}},
+	{"the power is cut", func(ctx context.Context, m *machine, _ int) error {
 		if _, err := m.run(ctx, "hack/vm/node.sh", "power-cut", m.name); err != nil {
 			return err
 		}
 		_, err := m.run(ctx, "hack/vm/node.sh", "up", m.name)
 		return err
 	}},
-}
-
-func killing(what string) func(context.Context, *machine) error {
-	return func(ctx context.Context, m *machine) error {
-		_, err := m.exec(ctx, fmt.Sprintf(kill, what))
-		return err
-	}
 }
 
 // disturbed are the changes in the midst of which something fails, and what takes them away.
@@ -118,9 +113,11 @@ func TestFaults(t *testing.T) {
 						t.Fatal(err)
 					}
 					after := rand.N(takes)
-					if err := m.disturb(t.Context(), state, after, fault.make); err != nil {
+					outcome, err := m.disturb(t.Context(), state, after, func(ctx context.Context) error { return fault.make(ctx, m, n) })
+					if err != nil {
 						t.Errorf("fault %d, %v after the change was sent: %v", n, after.Round(time.Millisecond), err)
 					}
+					t.Logf("fault %d, %v after the change was sent: %s", n, after.Round(time.Millisecond), outcome)
 				}
 			})
 		}
@@ -136,44 +133,52 @@ func parse(t *testing.T, text string) table.State {
 	return state
 }
 
-// disturb sends a change, makes something fail a while later, and checks what has come of both.
-func (m *machine) disturb(ctx context.Context, state table.State, after time.Duration, fail func(context.Context, *machine) error) error {
+// disturb sends a change, makes something fail a while later, and checks what has come of both. It returns the change's outcome.
+func (m *machine) disturb(ctx context.Context, state table.State, after time.Duration, fail func(context.Context) error) (v1alpha1.ApplyOutcome, error) {
 	before, err := m.facts(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	was, err := m.get(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	answered := make(chan error, 1)
 	go func() { answered <- m.apply(ctx, state) }()
 	select {
 	case <-time.After(after):
 	case <-ctx.Done():
-		return ctx.Err()
+		return "", ctx.Err()
 	}
-	if err := fail(ctx, m); err != nil {
-		return err
+	if err := fail(ctx); err != nil {
+		return "", err
 	}
 	answer := <-answered
 	obj, err := m.wait(ctx, "end what was under way", idle)
 	if err != nil {
-		return err
+		return "", err
 	}
 	last := obj.Status.LastApply // there was a change before
 	switch {
-	case last.ID == was.Status.LastApply.ID, last.Outcome == v1alpha1.ApplyRolledBack, last.Outcome == v1alpha1.ApplyRejected:
-		if strings.Contains(last.Message, "could not be put back") {
-			return fmt.Errorf("lastApply is %+v", last)
-		}
-		if !v1alpha1.SameState(obj.Spec.DesiredState, was.Spec.DesiredState) {
-			return fmt.Errorf("the change was not committed, and the spec is another one: %+v, answered %v", last, answer)
-		}
-		return m.unchanged(ctx, before, true)
+	case last.ID == was.Status.LastApply.ID:
+		return "NotBegun", m.notCommitted(ctx, before, was, obj, answer)
+	case last.Outcome == v1alpha1.ApplyRolledBack, last.Outcome == v1alpha1.ApplyRejected:
+		return last.Outcome, m.notCommitted(ctx, before, was, obj, answer)
 	case last.Outcome == v1alpha1.ApplyCommitted:
 		_, err := m.wait(ctx, "be in sync with what was committed", inSync)
-		return err
+		return last.Outcome, err
 	}
-	return fmt.Errorf("the change has ended as %+v, answered %v", last, answer)
+	return last.Outcome, fmt.Errorf("the change has ended as %+v, answered %v", last, answer)
+}
+
+// notCommitted checks that the node is as before, and that the object says so.
+func (m *machine) notCommitted(ctx context.Context, before table.Facts, was, is *v1alpha1.NodeNetworkState, answer error) error {
+	last := is.Status.LastApply
+	if strings.Contains(last.Message, "could not be put back") {
+		return fmt.Errorf("lastApply is %+v", last)
+	}
+	if !v1alpha1.SameState(is.Spec.DesiredState, was.Spec.DesiredState) {
+		return fmt.Errorf("the change was not committed, and the spec is another one: %+v, answered %v", last, answer)
+	}
+	return m.unchanged(ctx, before, true)
 }
