@@ -31,21 +31,39 @@ setup: ## Install what building and testing need and this machine lacks.
 libnmstate: setup ## Build libnmstate, unless the system has it (NMSTATE=bundled|system forces one).
 	@hack/libnmstate/build.sh
 
+.PHONY: apiserver
+apiserver: setup
+	@echo "building apiserver"
+	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $(BIN)/apiserver ./cmd/apiserver
+
+.PHONY: node-agent
+node-agent: libnmstate
+	@echo "building node-agent"
+	@go build -ldflags '$(LDFLAGS)' -o $(BIN)/node-agent ./cmd/node-agent
+
+# Cargo and go have one core each: libnmstate and what does not need it are built at the same time.
 .PHONY: build
-build: libnmstate ## Build apiserver and node-agent into _output/bin.
-	CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $(BIN)/apiserver ./cmd/apiserver
-	go build -ldflags '$(LDFLAGS)' -o $(BIN)/node-agent ./cmd/node-agent
+build: ## Build apiserver and node-agent into _output/bin.
+	@$(MAKE) --no-print-directory -j2 node-agent apiserver
 
 .PHONY: kubectl
 kubectl: setup
-	cd hack/kubectl && CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $(BIN)/kubectl .
+	@echo "building kubectl"
+	@cd hack/kubectl && CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $(BIN)/kubectl .
 
+# After apiserver, which is of the same packages: two compilers at a time would both compile them.
 .PHONY: demo-kubectl
-demo-kubectl:
-	@hack/kubectl/link.sh $(BIN) || $(MAKE) kubectl
+demo-kubectl: apiserver
+	@hack/kubectl/link.sh $(BIN) || $(MAKE) --no-print-directory kubectl
+
+# What nodes run NetworkManager from.
+.PHONY: node-packages
+node-packages: setup
+	@hack/nodes/packages.sh
 
 .PHONY: demo
-demo: build demo-kubectl ## Run three nodes, an API server and an agent on each node; print how to use them.
+demo: ## Run three nodes, an API server and an agent on each node; print how to use them.
+	@$(MAKE) --no-print-directory -j3 node-agent apiserver demo-kubectl node-packages
 	@hack/demo/up.sh
 
 .PHONY: demo-down
@@ -128,8 +146,7 @@ endif
 	$(MAKE) test-cluster $(TEST_CLUSTER) && result=0 || result=$$?; $(MAKE) cluster-down $(TEST_CLUSTER) && exit $$result
 
 .PHONY: test-unit
-test-unit: libnmstate ## Run the tests of the packages, with the race detector.
-	@hack/nodes/packages.sh
+test-unit: libnmstate node-packages ## Run the tests of the packages, with the race detector.
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-packages test-on-a-node
 
 # The tests on a node with NetworkManager mostly wait for it. They have a node and processes of their own, and run beside all others.
