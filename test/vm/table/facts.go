@@ -50,12 +50,12 @@ var identity = []string{"ifindex", "link_index", "link_netnsid", "peer_ifindex"}
 var fallback = regexp.MustCompile(`"(tunl0|sit0|gre0|gretap0|erspan0|ip6tnl0|ip6gre0|ip_vti0|ip6_vti0|ovs-system)"`)
 
 // Activation can be left out of a comparison, as sections can: what comes about anew each time that NetworkManager activates a
-// profile. It chooses the metrics of the kernel's own routes; a bond begins with the port that comes first, a bridge numbers its
+// profile. It chooses the metrics of the routes that nobody has written down; a bond begins with the port that comes first, a bridge numbers its
 // ports as they come, an internal port of Open vSwitch is another link, and its MAC address is noted in the database.
 const Activation = "activation"
 
 var (
-	ownMetric  = regexp.MustCompile(`"metric":\d+,(.*"protocol":"kernel")`)
+	ownMetric  = regexp.MustCompile(`"metric":\d+,(.*"protocol":"(?:kernel|dhcp|ra)")`)
 	activePort = regexp.MustCompile(`"active_slave":"[^"]*",?|,?"state":"(ACTIVE|BACKUP)"`)
 	hardware   = regexp.MustCompile(`hwaddr="[^"]*"(, )?`)
 	linkIndex  = regexp.MustCompile(`"ifindex":\d+,`)
