@@ -39,7 +39,7 @@ func (b *Before) readManagerNow(ctx context.Context) (*Manager, error) {
 
 // mendRounds is how often NetworkManager's part is mended at most: what NetworkManager does of its own accord meanwhile, such as
 // what it activates when it has just started, can undo what was mended.
-const mendRounds = 3
+const mendRounds = 2
 
 // mendManager makes NetworkManager's part what it was: the global DNS, the profiles, and
 // which of them is active where. After a rollback of a checkpoint there is nothing to do but

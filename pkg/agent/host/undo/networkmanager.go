@@ -210,6 +210,10 @@ func isChanging(state uint32) bool {
 // stepTime is how long a device of a slow node may take to be activated, but for what it waits for from outside.
 const stepTime = time.Minute
 
+// leaseTime is how long a device may wait for somebody outside. NetworkManager gives a DHCP server 45 s, and a router 30 s, if a
+// profile does not say otherwise (ipv4.dhcp-timeout, ipv6.ra-timeout).
+const leaseTime = 45 * time.Second
+
 // mayWait tells whether a device in that state of NetworkManager's may wait for somebody outside: a DHCP server, or a router.
 func mayWait(state uint32) bool {
 	const ipConfig, secondaries = 70, 90
@@ -218,8 +222,8 @@ func mayWait(state uint32) bool {
 
 // awaitDevices waits until NetworkManager has finished with the devices of the links in the scope, or until the
 // timeout. A rollback returns before it has finished, and removes addresses and routes later. A device that may wait
-// for somebody outside does not finish: it is waited for until nothing has changed for SettleTime, and not at all if it
-// waited before the change, too.
+// for somebody outside need not finish: it is waited for until nothing has changed for leaseTime, and not at all if it
+// waited before the change, too. What such a device has by a lease is not there before.
 func awaitDevices(ctx context.Context, in scope, before map[string]device) error {
 	ctx, cancel := context.WithTimeout(ctx, stepTime)
 	defer cancel()
@@ -245,7 +249,7 @@ func awaitDevices(ctx context.Context, in scope, before map[string]device) error
 			}
 			var enough <-chan time.Time
 			if !busy {
-				enough = time.After(time.Until(since.Add(SettleTime)))
+				enough = time.After(time.Until(since.Add(leaseTime)))
 			}
 			select {
 			case <-changes:
