@@ -231,3 +231,34 @@ func TestIPv6SwitchedOnHasItsLinkLocalAddress(t *testing.T) {
 		})
 	}
 }
+
+// TestIPv6OfAPortIsSwitchedOff: with the port that the state says so of, whether it stays one, becomes one, or is none afterwards.
+func TestIPv6OfAPortIsSwitchedOff(t *testing.T) {
+	const port = `{"name":"a1","type":"veth","state":"up","ipv4":{"enabled":false},"ipv6":{"enabled":false}}`
+	const bridge = `{"name":"br1","type":"linux-bridge","state":"up","bridge":{"port":[{"name":"a1"}]}}`
+	for name, state := range map[string]string{
+		"stays a port": port + `,` + bridge,
+		"alone":        port,
+		"is none":      port + `,{"name":"br1","type":"linux-bridge","state":"absent"}`,
+	} {
+		for _, before := range []string{"ip link set a1 master br1", "ip link set br1 up"} {
+			t.Run(name+", "+before, func(t *testing.T) {
+				h := newHost(t, t.TempDir())
+				pair(t, "1")
+				awaitLinkLocal(t, h)
+				netns.Run(t, "ip", "link", "add", "br1", "type", "bridge")
+				netns.Run(t, "sh", "-c", before)
+				if _, err := h.Barrier(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				obj, err := h.Apply(t.Context(), desire(t, h, `{"interfaces":[`+state+`]}`))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if off := netns.Run(t, "cat", "/proc/sys/net/ipv6/conf/a1/disable_ipv6"); strings.TrimSpace(off) != "1" {
+					t.Errorf("disable_ipv6 is %s, and the difference %s", off, obj.Status.Difference)
+				}
+			})
+		}
+	}
+}

@@ -167,8 +167,9 @@ func (k *Keeper) take(title, field string, entry, is map[string]any, isPort bool
 	current, _ := is[field].(map[string]any)
 	if state := entry["state"]; state != nil && state != "up" || section["enabled"] == false && current["enabled"] == true {
 		k.off[title] = true
-		if isPort && section["enabled"] == false && !k.before.scope.managed {
-			// libnmstate alone leaves the addresses of what becomes a port, and then finds them.
+		if isPort && field == "ipv4" && section["enabled"] == false && !k.before.scope.managed {
+			// libnmstate alone leaves the addresses of what becomes a port, and then finds them. Those of IPv6 go when the
+			// preparation switches IPv6 off.
 			was := k.before.addresses[title]
 			k.wanted[title] = addresses{link: was.link, family: was.family}
 			delete(entry, field)
