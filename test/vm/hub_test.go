@@ -34,10 +34,11 @@ func (s scripts) neighbour(ctx context.Context, node, what string) (stop func(),
 	return nil, fmt.Errorf("there is no neighbour %q", what)
 }
 
-// dhcp gives leases: on data1 of both families, on data2 of IPv4, with router advertisements.
+// dhcp gives leases: on data1 of both families, on data2 of IPv4, with router advertisements. A node forgets a router that does
+// not say that it is one when it is asked for its address (RFC 4861, 7.2.5): the hub has to forward.
 func (s scripts) dhcp(ctx context.Context) (func(), error) {
 	_, err := s.hub(ctx, `for n in 1 2; do
-		ip addr replace 198.18.20$n.1/24 dev data$n && ip -6 addr replace 2001:db8:20$n::1/64 dev data$n nodad || exit 1
+		ip addr replace 198.18.20$n.1/24 dev data$n && ip -6 addr replace 2001:db8:20$n::1/64 dev data$n nodad && sysctl -qw net.ipv6.conf.data$n.forwarding=1 || exit 1
 	done`)
 	if err != nil {
 		return nil, err
