@@ -37,8 +37,8 @@ type trial struct {
 	results map[*table.Case]*table.Result
 	before  table.Facts
 	applied bool
-	// asBefore tells that the last look has found the node as before.
-	asBefore bool
+	// asBefore tells that the last look has found the node as before, and rebooted that it was rebooted.
+	asBefore, rebooted bool
 }
 
 // errSplit says that a step failed for which no single case answers: the halves of the batch are tried.
@@ -303,6 +303,7 @@ func (t *trial) rebootStep(ctx context.Context) error {
 	if err := t.change(table.StepReboot, t.reboot(ctx)); err != nil {
 		return err
 	}
+	t.rebooted = true
 	t.afterBoot(ctx)
 	t.seen(ctx, table.StepReboot, t.batch.Changes())
 	return nil
@@ -334,7 +335,11 @@ func (t *trial) absent(ctx context.Context) error {
 		return t.change(table.StepAbsent, err)
 	}
 	t.applied = false
-	err := t.unchanged(ctx, t.batch.Left(t.before, t.backend), true, "profiles")
+	without := []string{"profiles"}
+	if t.rebooted && t.backend == v1alpha1.BackendNetworkManager {
+		without = append(without, "names", table.Activation) // all profiles were activated anew
+	}
+	err := t.unchanged(ctx, t.batch.Left(t.before, t.backend), true, without...)
 	t.asBefore = err == nil
 	return t.check(table.StepAbsent, err)
 }
