@@ -41,17 +41,21 @@ const kill = `for p in /proc/[0-9]*; do
 	case %s in $is|both) kill -9 ${p#/proc/} ;; esac
 done; true`
 
-// faults are what fails, and how it is made to, the nth time.
-var faults = []struct {
+// fault is what fails, and how it is made to, the nth time.
+type fault struct {
 	name string
-	make func(ctx context.Context, m *machine, n int) error
-}{
-	{"agent, worker or both are killed", func(ctx context.Context, m *machine, n int) error {
+	// boots tells that the node boots: NetworkManager then activates all profiles anew.
+	boots bool
+	make  func(ctx context.Context, m *machine, n int) error
+}
+
+var faults = []fault{
+	{"agent, worker or both are killed", false, func(ctx context.Context, m *machine, n int) error {
 		victims := []string{"agent", "worker", "both"}
 		_, err := m.exec(ctx, fmt.Sprintf(kill, victims[n%len(victims)]))
 		return err
 	}},
-	{"the power is cut", func(ctx context.Context, m *machine, _ int) error {
+	{"the power is cut", true, func(ctx context.Context, m *machine, _ int) error {
 		if _, err := m.run(ctx, "hack/vm/node.sh", "power-cut", m.name); err != nil {
 			return err
 		}
@@ -113,7 +117,7 @@ func TestFaults(t *testing.T) {
 						t.Fatal(err)
 					}
 					after := rand.N(takes)
-					outcome, err := m.disturb(t.Context(), state, after, func(ctx context.Context) error { return fault.make(ctx, m, n) })
+					outcome, err := m.disturb(t.Context(), state, after, fault, n)
 					if err != nil {
 						t.Errorf("fault %d, %v after the change was sent: %v", n, after.Round(time.Millisecond), err)
 					}
@@ -133,8 +137,8 @@ func parse(t *testing.T, text string) table.State {
 	return state
 }
 
-// disturb sends a change, makes something fail a while later, and checks what has come of both. It returns the change's outcome.
-func (m *machine) disturb(ctx context.Context, state table.State, after time.Duration, fail func(context.Context) error) (v1alpha1.ApplyOutcome, error) {
+// disturb sends a change, makes a fault the nth time a while later, and checks what has come of both. It returns the change's outcome.
+func (m *machine) disturb(ctx context.Context, state table.State, after time.Duration, fault fault, n int) (v1alpha1.ApplyOutcome, error) {
 	before, err := m.facts(ctx)
 	if err != nil {
 		return "", err
@@ -150,7 +154,7 @@ func (m *machine) disturb(ctx context.Context, state table.State, after time.Dur
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	if err := fail(ctx); err != nil {
+	if err := fault.make(ctx, m, n); err != nil {
 		return "", err
 	}
 	answer := <-answered
@@ -161,9 +165,9 @@ func (m *machine) disturb(ctx context.Context, state table.State, after time.Dur
 	last := obj.Status.LastApply // there was a change before
 	switch {
 	case last.ID == was.Status.LastApply.ID:
-		return "NotBegun", m.notCommitted(ctx, before, was, obj, answer)
+		return "NotBegun", m.notCommitted(ctx, before, was, obj, answer, fault)
 	case last.Outcome == v1alpha1.ApplyRolledBack, last.Outcome == v1alpha1.ApplyRejected:
-		return last.Outcome, m.notCommitted(ctx, before, was, obj, answer)
+		return last.Outcome, m.notCommitted(ctx, before, was, obj, answer, fault)
 	case last.Outcome == v1alpha1.ApplyCommitted:
 		_, err := m.wait(ctx, "be in sync with what was committed", inSync)
 		return last.Outcome, err
@@ -172,13 +176,16 @@ func (m *machine) disturb(ctx context.Context, state table.State, after time.Dur
 }
 
 // notCommitted checks that the node is as before, and that the object says so.
-func (m *machine) notCommitted(ctx context.Context, before table.Facts, was, is *v1alpha1.NodeNetworkState, answer error) error {
+func (m *machine) notCommitted(ctx context.Context, before table.Facts, was, is *v1alpha1.NodeNetworkState, answer error, fault fault) error {
 	last := is.Status.LastApply
 	if strings.Contains(last.Message, "could not be put back") {
 		return fmt.Errorf("lastApply is %+v", last)
 	}
 	if !v1alpha1.SameState(is.Spec.DesiredState, was.Spec.DesiredState) {
 		return fmt.Errorf("the change was not committed, and the spec is another one: %+v, answered %v", last, answer)
+	}
+	if fault.boots {
+		return m.unchanged(ctx, before, true, table.Activation)
 	}
 	return m.unchanged(ctx, before, true)
 }

@@ -19,6 +19,7 @@ if pidof NetworkManager >/dev/null; then
 	echo '=== devices'; nmcli -t -f DEVICE,TYPE,STATE,CONNECTION device | sort
 	echo '=== profiles'
 	for file in /etc/NetworkManager/system-connections/* /run/NetworkManager/system-connections/*; do
+		case $file in /run/*/lo.nmconnection) continue ;; esac
 		[ -f "$file" ] && sed "s|^|$file: |" "$file"
 	done
 fi
