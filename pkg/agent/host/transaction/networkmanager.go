@@ -113,6 +113,7 @@ func (m networkManager) apply(ctx context.Context, w *worker, p *plan, desired [
 		return noCheckpoint, failure(v1alpha1.ReasonCheckpointLost, "NetworkManager has lost its checkpoint %s: it was started again, or the checkpoint's time was over",
 			reply.Checkpoint)
 	}
+	undo.Flush(true)
 	return now.Owner + reply.Checkpoint, nil
 }
 
@@ -165,6 +166,7 @@ func (m networkManager) call(ctx context.Context, owner string, paths []dbus.Obj
 // undo rolls back to the checkpoint. nmstate has done it already if the apply failed. Then
 // it puts back what checkpoints don't cover, and, if NetworkManager does not answer, what the kernel has.
 func (m networkManager) undo(ctx context.Context, p *plan, checkpoint string) undone {
+	defer undo.Flush(true)
 	if err := p.Before.TakeScriptsBack(ctx); err != nil {
 		klog.FromContext(ctx).Error(errors.New(p.scrub(err.Error())), "Taking dispatch scripts back", "change", p.Story.ID)
 	}
@@ -214,6 +216,7 @@ func (m networkManager) restore(ctx context.Context, p *plan) (leftover string) 
 
 // rebooted: NetworkManager's checkpoints are gone, and its profiles are on the disk.
 func (m networkManager) rebooted(ctx context.Context, p *plan) undone {
+	defer undo.Flush(true)
 	silent := m.ready(ctx, m.limits.Backend)
 	return undone{leftover: m.restore(ctx, p), unsettled: silent != nil}
 }
