@@ -96,13 +96,15 @@ type Config struct {
 
 // Server is the API server.
 type Server struct {
-	generic  *genericapiserver.GenericAPIServer
-	gate     *gate
-	elector  Elector
-	log      *livestore.Log
-	fleet    *fleet.Fleet
-	listener net.Listener
-	tls      credentials.TransportCredentials
+	generic *genericapiserver.GenericAPIServer
+	gate    *gate
+	elector Elector
+	log     *livestore.Log
+	// encodings are those of the current objects in log.
+	encodings *nodenetworkstate.Encodings
+	fleet     *fleet.Fleet
+	listener  net.Listener
+	tls       credentials.TransportCredentials
 	// nodesKnown is closed once the nodes are known. A list before that would lack
 	// nodes, and clients would think that these were deleted.
 	nodesKnown <-chan struct{}
@@ -117,11 +119,12 @@ func New(config Config) (*Server, error) {
 	livestore.AnnounceWatchProgress()
 	setOpenAPI(&config.Generic.Config, config.Scheme)
 	s := &Server{
-		gate:     newGate(config.Codecs),
-		elector:  config.Elector,
-		log:      livestore.NewLog(clock.RealClock{}),
-		listener: config.AgentListener,
-		tls:      config.AgentTLS,
+		gate:      newGate(config.Codecs),
+		elector:   config.Elector,
+		log:       livestore.NewLog(clock.RealClock{}),
+		encodings: nodenetworkstate.NewEncodings(),
+		listener:  config.AgentListener,
+		tls:       config.AgentTLS,
 
 		callersKnown: config.CallersKnown,
 	}
@@ -134,7 +137,7 @@ func New(config Config) (*Server, error) {
 	if s.generic, err = config.Generic.Complete().New("nmstate-apiserver", genericapiserver.NewEmptyDelegate()); err != nil {
 		return nil, fmt.Errorf("making the generic server: %w", err)
 	}
-	sink := fleet.Sink(nodenetworkstate.NewSink(s.log))
+	sink := fleet.Sink(nodenetworkstate.NewSink(s.log, s.encodings))
 	if config.Observe != nil {
 		sink = config.Observe(sink)
 	}
@@ -191,11 +194,12 @@ func (s *Server) installResource(config Config) error {
 		Decorator:      livestore.NewDecorator(s.log, writer, s.watchCache.Store),
 		ResourcePrefix: nodenetworkstate.ResourcePrefix,
 	}
-	resource, err := nodenetworkstate.NewREST(config.Scheme, options, writer, s.log)
+	resource, err := nodenetworkstate.NewREST(config.Scheme, options, writer, s.log, s.encodings)
 	if err != nil {
 		return fmt.Errorf("making the resource: %w", err)
 	}
 	group := genericapiserver.NewDefaultAPIGroupInfo(nmstate.GroupName, config.Scheme, runtime.NewParameterCodec(config.Scheme), config.Codecs)
+	group.NegotiatedSerializer = nodenetworkstate.NewSerializer(group.NegotiatedSerializer, s.encodings)
 	const name = "nodenetworkstates"
 	group.VersionedResourcesStorageMap[v1alpha1.SchemeGroupVersion.Version] = map[string]rest.Storage{
 		name: resource,

@@ -63,7 +63,7 @@ func (f *oneNode) BarrierNode(ctx context.Context, _ string) error {
 func (f *oneNode) record(obj *v1alpha1.NodeNetworkState) {
 	named := obj.DeepCopy()
 	named.Name, named.UID = "node1", "uid"
-	NewSink(f.log).Set(named)
+	NewSink(f.log, NewEncodings()).Set(named)
 }
 
 func (f *oneNode) Apply(ctx context.Context, _ string, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
@@ -108,7 +108,7 @@ func newOneNode(t *testing.T) *REST {
 		StorageConfig:  storagebackend.NewDefaultConfig("/", codec).ForResource(v1alpha1.Resource("nodenetworkstates")),
 		Decorator:      livestore.NewDecorator(log, writer, func(*cacher.Cacher) {}),
 		ResourcePrefix: ResourcePrefix,
-	}, writer, log)
+	}, writer, log, NewEncodings())
 	if err != nil {
 		t.Fatal(err)
 	}

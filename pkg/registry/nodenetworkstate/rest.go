@@ -65,8 +65,8 @@ type REST struct {
 }
 
 // NewREST returns the storage of the resource. options connect the generic store to
-// the live store of writer and log.
-func NewREST(typer runtime.ObjectTyper, options generic.RESTOptionsGetter, writer *Writer, log *livestore.Log) (*REST, error) {
+// the live store of writer and log. encodings has what the Sink of that log records.
+func NewREST(typer runtime.ObjectTyper, options generic.RESTOptionsGetter, writer *Writer, log *livestore.Log, encodings *Encodings) (*REST, error) {
 	s := newStrategy(typer)
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return &v1alpha1.NodeNetworkState{} },
@@ -76,7 +76,7 @@ func NewREST(typer runtime.ObjectTyper, options generic.RESTOptionsGetter, write
 		SingularQualifiedResource: v1alpha1.Resource("nodenetworkstate"),
 		UpdateStrategy:            s,
 		ResetFieldsStrategy:       s,
-		TableConvertor:            table{},
+		TableConvertor:            table{encodings},
 		// The generic store insists on these; REST has neither verb.
 		CreateStrategy: noCreate{s},
 		DeleteStrategy: s,

@@ -24,23 +24,33 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/livestore"
 )
 
-// Sink records the nodes' objects in the live log.
-type Sink struct{ log *livestore.Log }
+// Sink records the nodes' objects in the live log, and what is kept of them in encodings.
+type Sink struct {
+	log       *livestore.Log
+	encodings *Encodings
+}
 
 var _ fleet.Sink = Sink{}
 
-// NewSink returns a Sink that records in log.
-func NewSink(log *livestore.Log) Sink { return Sink{log: log} }
+// NewSink returns a Sink that records in log and encodings.
+func NewSink(log *livestore.Log, encodings *Encodings) Sink {
+	return Sink{log: log, encodings: encodings}
+}
 
 // Set implements fleet.Sink.
 func (s Sink) Set(obj *v1alpha1.NodeNetworkState) {
-	if _, err := s.log.Set(Key(obj.Name), obj); err != nil {
+	recorded, err := s.log.Set(Key(obj.Name), obj)
+	if err != nil {
 		klog.Background().Error(err, "Recording an observed state", "node", obj.Name)
+		return
 	}
+	// The fleet tells of one node in order.
+	s.encodings.set(recorded.(*v1alpha1.NodeNetworkState))
 }
 
 // Delete implements fleet.Sink.
 func (s Sink) Delete(name string) {
+	s.encodings.delete(name)
 	if _, err := s.log.Delete(Key(name)); err != nil {
 		klog.Background().Error(err, "Recording that a node is gone", "node", name)
 	}

@@ -125,7 +125,7 @@ func TestWhatMayBeChanged(t *testing.T) {
 func TestTable(t *testing.T) {
 	list := &v1alpha1.NodeNetworkStateList{ListMeta: metav1.ListMeta{ResourceVersion: "9"}, Items: []v1alpha1.NodeNetworkState{*node(), {}}}
 	list.Items[0].CreationTimestamp = metav1.NewTime(time.Date(2026, 2, 3, 5, 5, 6, 0, time.FixedZone("", 3600)))
-	got, err := table{}.ConvertToTable(t.Context(), list, nil)
+	got, err := table{NewEncodings()}.ConvertToTable(t.Context(), list, nil)
 	if err != nil || got.ResourceVersion != "9" || len(got.Rows) != 2 {
 		t.Fatalf("%+v, %v", got, err)
 	}
@@ -153,7 +153,7 @@ func TestTableOfChanges(t *testing.T) {
 	} {
 		n := node()
 		n.Status.LastApply = &test.last
-		got, err := table{}.ConvertToTable(t.Context(), n, nil)
+		got, err := table{NewEncodings()}.ConvertToTable(t.Context(), n, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ import (
 )
 
 // table shows NodeNetworkStates as kubectl prints them.
-type table struct{}
+type table struct{ encodings *Encodings }
 
 var _ rest.TableConvertor = table{}
 
@@ -57,7 +57,7 @@ var columns = []metav1.TableColumnDefinition{
 }
 
 // ConvertToTable implements rest.TableConvertor.
-func (table) ConvertToTable(_ context.Context, object, options runtime.Object) (*metav1.Table, error) {
+func (c table) ConvertToTable(_ context.Context, object, options runtime.Object) (*metav1.Table, error) {
 	t := &metav1.Table{}
 	if o, ok := options.(*metav1.TableOptions); !ok || !o.NoHeaders {
 		t.ColumnDefinitions = columns
@@ -71,7 +71,7 @@ func (table) ConvertToTable(_ context.Context, object, options runtime.Object) (
 	}
 	if list, ok := object.(*v1alpha1.NodeNetworkStateList); ok {
 		for i := range list.Items {
-			t.Rows = append(t.Rows, row(&list.Items[i]))
+			t.Rows = append(t.Rows, row(&list.Items[i], c.encodings.networkOf(&list.Items[i])))
 		}
 		return t, nil
 	}
@@ -79,12 +79,11 @@ func (table) ConvertToTable(_ context.Context, object, options runtime.Object) (
 	if !ok {
 		return nil, fmt.Errorf("no table of a %T", object)
 	}
-	t.Rows = append(t.Rows, row(state))
+	t.Rows = append(t.Rows, row(state, c.encodings.networkOf(state)))
 	return t, nil
 }
 
-func row(n *v1alpha1.NodeNetworkState) metav1.TableRow {
-	net := parseNetwork(n.Status.CurrentState)
+func row(n *v1alpha1.NodeNetworkState, net network) metav1.TableRow {
 	return metav1.TableRow{
 		Object: runtime.RawExtension{Object: n},
 		Cells: []any{

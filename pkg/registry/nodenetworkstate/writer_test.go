@@ -57,7 +57,7 @@ func (f *fleetOfOne) Apply(_ context.Context, _ string, change agent.Change) (*v
 	}
 	applied := change.Object.DeepCopy()
 	applied.ResourceVersion = ""
-	NewSink(f.log).Set(applied)
+	NewSink(f.log, NewEncodings()).Set(applied)
 	return applied, nil
 }
 
@@ -81,7 +81,7 @@ func newFleetOfOne(errors ...error) (*fleetOfOne, *livestore.Store) {
 	f := &fleetOfOne{log: log, errors: errors}
 	before := node()
 	before.ResourceVersion = ""
-	NewSink(log).Set(before)
+	NewSink(log, NewEncodings()).Set(before)
 	log.Complete()
 	return f, livestore.NewStore(log, NewWriter(f, log), ResourcePrefix+"/", func() runtime.Object { return &v1alpha1.NodeNetworkState{} })
 }
