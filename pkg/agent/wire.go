@@ -38,6 +38,16 @@ const MaxMessageSize = 16 << 20
 // message is short: a few numbers, a fingerprint, the name of a user.
 const maxObject = MaxMessageSize - 64<<10
 
+const (
+	// StreamWindow is how many bytes one end of a stream takes before the other end has to wait. It
+	// is fixed: with a window that gRPC fits to the connection, each message costs a ping, its
+	// answer and an update of the window, and a barrier is two short messages.
+	StreamWindow = 1 << 20
+	// ReadBuffer is the size in bytes of the buffer that each end reads a connection into. What
+	// is said most of the time is short, and a long message is read past it; there is a connection for each node.
+	ReadBuffer = 2 << 10
+)
+
 // objectKind is the kind of the objects on the stream.
 const objectKind = "NodeNetworkState"
 

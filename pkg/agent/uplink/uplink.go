@@ -263,6 +263,9 @@ func (u *Uplink) dial(ends *ends) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(tls),
 		grpc.WithPerRPCCredentials(u.config.Credentials),
 		grpc.WithContextDialer(ends.dial),
+		grpc.WithStaticStreamWindowSize(agent.StreamWindow),
+		grpc.WithStaticConnWindowSize(agent.StreamWindow),
+		grpc.WithReadBufferSize(agent.ReadBuffer),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: u.config.KeepaliveTime, Timeout: u.config.KeepaliveTimeout, PermitWithoutStream: true,
 		}),
