@@ -22,8 +22,7 @@ import "sync"
 // caller that comes while it runs shares the next run: what a caller joins always
 // begins after it came.
 type Rounds struct {
-	run   func() (read bool, err error)
-	pause func()
+	run func() (read bool, err error)
 
 	mu sync.Mutex
 	// running tells whether a goroutine is at the rounds.
@@ -41,13 +40,7 @@ type Round struct {
 
 // NewRounds returns Rounds of the given function, which tells whether it really
 // had to read.
-func NewRounds(run func() (read bool, err error)) *Rounds { return NewPacedRounds(run, func() {}) }
-
-// NewPacedRounds is NewRounds, but each round begins only after pause has
-// returned. Callers that come during the pause share the round after it.
-func NewPacedRounds(run func() (read bool, err error), pause func()) *Rounds {
-	return &Rounds{run: run, pause: pause}
-}
+func NewRounds(run func() (read bool, err error)) *Rounds { return &Rounds{run: run} }
 
 // Join returns the round that begins next, at once if none is under way. It does
 // not wait.
@@ -67,7 +60,6 @@ func (r *Rounds) Join() *Round {
 // loop runs rounds for as long as there are callers.
 func (r *Rounds) loop() {
 	for {
-		r.pause()
 		r.mu.Lock()
 		round := r.next
 		r.next = nil

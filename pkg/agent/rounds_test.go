@@ -100,35 +100,3 @@ func TestRoundsStartAfterTheirCallersCame(t *testing.T) {
 	}
 	callers.Wait()
 }
-
-// TestCallersShareTheRoundThatIsPaused: its run begins after all of them came.
-func TestCallersShareTheRoundThatIsPaused(t *testing.T) {
-	paused, goOn := make(chan struct{}), make(chan struct{})
-	runs := 0
-	rounds := NewPacedRounds(func() (bool, error) {
-		runs++
-		return true, nil
-	}, func() {
-		paused <- struct{}{}
-		<-goOn
-	})
-	for want := 1; want <= 2; want++ {
-		first := rounds.Join()
-		<-paused
-		for range 100 {
-			if rounds.Join() != first {
-				t.Fatal("callers that come during the pause do not share the round after it")
-			}
-		}
-		select {
-		case <-first.Done():
-			t.Fatal("the round has ended before the pause")
-		default:
-		}
-		goOn <- struct{}{}
-		<-first.Done()
-		if runs != want {
-			t.Errorf("%d rounds were run, not %d", runs, want)
-		}
-	}
-}

@@ -24,8 +24,6 @@ import (
 	"time"
 
 	"k8s.io/apiserver/pkg/warning"
-
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 )
 
 // ErrStopped is returned by a barrier when the server shuts down first.
@@ -62,8 +60,10 @@ func (f *Fleet) pass(ctx context.Context, patience time.Duration, members []*mem
 		passages[i].join()
 	}
 	missed := map[standing][]string{}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
 	for _, p := range passages {
-		found, err := p.wait(ctx)
+		found, err := p.wait(ctx, timer)
 		if err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ type passage struct {
 	patience time.Duration
 	// session and round are what is waited for; no round means none to wait for.
 	session *session
-	round   *agent.Round
+	round   *round
 }
 
 // join joins the barriers of the session that speaks for the node, unless that
@@ -116,60 +116,60 @@ func (p *passage) join() (limit time.Time, moved <-chan struct{}, removed bool) 
 	if m.session != p.session {
 		p.session, p.round = m.session, nil
 		if p.session != nil {
-			p.round = p.session.rounds.Join()
+			p.round = p.session.join()
 		}
 	}
 	return m.limit(p), m.moved, m.removed
 }
 
-// wait returns how the node stands after the barrier: live if it was passed. The
-// error is ctx's.
-func (p *passage) wait(ctx context.Context) (standing, error) {
+// wait returns how the node stands after the barrier: live if it was passed. It uses
+// the timer. The error is ctx's.
+func (p *passage) wait(ctx context.Context, timer *time.Timer) (standing, error) {
 	for {
 		limit, moved, removed := p.join()
-		var done <-chan struct{}
+		var done, ended <-chan struct{}
 		if p.round != nil {
-			done = p.round.Done()
+			done, ended = p.round.done, p.session.ended
 			select {
 			case <-done:
-				if found, again := p.ended(); !again {
-					return found, nil
-				}
-				continue
+				return p.passed(), nil
 			default:
 			}
 		}
 		if removed {
 			return live, nil
 		}
-		timer := time.NewTimer(time.Until(limit))
+		timer.Reset(time.Until(limit))
 		select {
 		case <-done:
 		case <-moved:
+		case <-ended:
+			p.end()
 		case <-ctx.Done():
-			timer.Stop()
 			return unreachable, ctx.Err()
 		case <-timer.C:
 			if found, late := p.member.late(p); late {
 				return found, nil
 			}
 		}
-		timer.Stop()
 	}
 }
 
-// ended returns how the node stands after the round has ended. If the round ended
-// with its session, the passage has to wait again, for the next session.
-func (p *passage) ended() (found standing, again bool) {
-	_, err := p.round.Result()
-	switch {
-	case err == nil:
-		return live, false
-	case errors.Is(err, errEnded):
-		p.round = nil
-		return unreachable, true
+// passed returns how the node stands after the agent has answered.
+func (p *passage) passed() standing {
+	if p.round.err == nil {
+		return live
+	}
+	p.member.failed(p.session)
+	return unreachable
+}
+
+// end forgets the round, whose session has ended, unless the agent has answered before: the
+// passage has to wait for the next session.
+func (p *passage) end() {
+	select {
+	case <-p.round.done:
 	default:
-		p.member.failed(p.session)
-		return unreachable, false
+		p.round = nil
 	}
 }

@@ -121,7 +121,7 @@ func TestBarrierIsSharedByManyReaders(t *testing.T) {
 			p := &passage{member: s.member("node01"), begin: time.Now(), patience: timeout}
 			p.join()
 			begun.Done()
-			if found, err := p.wait(context.Background()); found != live || err != nil {
+			if found, err := p.wait(context.Background(), time.NewTimer(timeout)); found != live || err != nil {
 				t.Errorf("a barrier that was passed: %v, %v", found, err)
 			}
 		})

@@ -19,7 +19,6 @@ package fleet
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -55,19 +54,20 @@ type session struct {
 	// the message is being sent.
 	out chan *agentpb.ServerMessage
 	// rounds are the barriers.
-	rounds *agent.Rounds
-	// asked is when the barrier that is under way began, zero if none is; heard is
-	// when the agent sent something last. silent says that it was asked and has sent
-	// nothing since. The member's lock guards them.
-	asked, heard time.Time
-	silent       bool
+	rounds
+	// heard is when the agent sent something last. silent says that it was asked and has
+	// sent nothing since. The member's lock guards them.
+	heard  time.Time
+	silent bool
 	// ended is closed when the session ends, cause then says why.
 	ended chan struct{}
 
-	mu      sync.Mutex
-	cause   error
-	lastID  uint64
-	pending map[uint64]*pending
+	mu     sync.Mutex
+	cause  error
+	lastID uint64
+	// barrierID is the id of the barrier that was sent and not answered, 0 if there is none.
+	barrierID uint64
+	pending   map[uint64]*pending
 }
 
 // pending is a request that has no reply yet.
@@ -89,7 +89,7 @@ func newSession(m *member, stream agentpb.Fleet_ConnectServer, logger klog.Logge
 		ended:   make(chan struct{}),
 		pending: map[uint64]*pending{},
 	}
-	s.rounds = agent.NewPacedRounds(s.barrier, s.pause)
+	s.rounds = newRounds(s)
 	return s
 }
 
@@ -111,6 +111,10 @@ func (s *session) send() {
 			// An error of Send means that the agent does not get the message.
 			if err := s.stream.Send(message); err != nil {
 				s.unsent(message.GetRequest().GetId())
+				s.end(err)
+			}
+		case <-s.due:
+			if err := s.sendBarrier(); err != nil {
 				s.end(err)
 			}
 		case <-s.ended:
@@ -177,9 +181,15 @@ func (s *session) receive() error {
 	}
 }
 
-// answered passes a reply to the caller of ask, if it still waits.
+// answered passes a reply to the callers of the barrier, or to that of ask if it still waits.
 func (s *session) answered(reply *agentpb.Reply) {
 	s.mu.Lock()
+	if s.barrierID != 0 && reply.GetId() == s.barrierID {
+		s.barrierID = 0
+		s.mu.Unlock()
+		s.passed(reply)
+		return
+	}
 	defer s.mu.Unlock()
 	p := s.pending[reply.GetId()]
 	if p == nil {
@@ -254,67 +264,9 @@ func (s *session) forget(id uint64) {
 	delete(s.pending, id)
 }
 
-// barrier is one round of a barrier. It ends with the agent's answer, however
-// late that is, or with the session.
-func (s *session) barrier() (read bool, err error) {
-	begin := time.Now()
-	s.member.asking(s, begin)
-	defer s.member.asking(s, time.Time{})
-	ctx, end := context.WithCancel(context.Background())
-	defer end()
-	interval := s.member.fleet.config.BarrierTimeout / 2
-	first := time.AfterFunc(interval, func() { s.attend(ctx, interval) })
-	defer first.Stop()
-	reply, err := s.ask(ctx, &agentpb.Request{Request: &agentpb.Request_Barrier{Barrier: &agentpb.Barrier{}}})
-	if err != nil {
-		return false, err
-	}
-	if reply.GetRead() {
-		s.member.charge()
-	}
-	if err := agent.ErrorFromWire(reply.GetError()); err != nil {
-		return reply.GetRead(), fmt.Errorf("barrier on node %s: %w", s.member.name, err)
-	}
-	s.member.fleet.metrics.barrier.Observe(time.Since(begin).Seconds())
-	s.member.proved(s)
-	return reply.GetRead(), nil
-}
-
-// attend pings the agent, again and again, while a barrier is under way that takes
-// long: an agent that reads answers pings, one that hangs does not. ctx is the
-// barrier's.
-func (s *session) attend(ctx context.Context, interval time.Duration) {
-	for {
-		if err := s.ping(ctx); err != nil {
-			return
-		}
-		s.member.alive(s)
-		select {
-		case <-time.After(interval):
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // ping returns once the agent has said that it is alive. The error is ask's.
 func (s *session) ping(ctx context.Context) error {
 	// An agent of an older version answers with an error. That is an answer.
 	_, err := s.ask(ctx, &agentpb.Request{Request: &agentpb.Request_Ping{Ping: &agentpb.Ping{}}})
 	return err
-}
-
-// pause holds the next barrier back while the node has read as often as it may.
-func (s *session) pause() {
-	delay := s.member.readDelay()
-	if delay == 0 {
-		return
-	}
-	s.member.fleet.metrics.readsDelayed.Inc()
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-s.ended:
-	}
 }

@@ -56,13 +56,6 @@ func cost(message *agentpb.AgentMessage) int {
 	return min(max(proto.Size(message), least), agent.MaxMessageSize)
 }
 
-// asking records when the session's barrier began, the zero time that it has ended.
-func (m *member) asking(s *session, begin time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s.asked = begin
-}
-
 // heard records that the session's agent has sent something.
 func (m *member) heard(s *session) {
 	m.mu.Lock()
@@ -135,11 +128,8 @@ func (m *member) late(p *passage) (found standing, late bool) {
 	return m.standing, true
 }
 
-// proved records that the object that the session sent last is true now.
+// proved records that the object that the session sent last is true now. The caller holds the lock.
 func (m *member) proved(s *session) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	s.asked = time.Time{}
 	if m.session != s || m.standing == live {
 		return
 	}

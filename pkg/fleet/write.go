@@ -233,7 +233,7 @@ func (m *member) speaker(pinged *session, at time.Time) (*session, error) {
 	defer m.mu.Unlock()
 	if pinged != nil && !pinged.heard.After(at) {
 		// Its answer to a barrier, however late, makes the node reachable again.
-		pinged.rounds.Join()
+		pinged.join()
 		pinged.silent = true
 		m.lost(pinged, "The agent does not answer")
 	}
