@@ -41,6 +41,17 @@ func (f *Fleet) Barrier(ctx context.Context, selected func(Node) bool) error {
 	return f.pass(ctx, f.config.Reads.ListTimeout, f.selected(selected))
 }
 
+// BarrierPage is Barrier for the first of the selected nodes, by name, and at most so many. It
+// returns the name of the last one, or "" if these were all.
+func (f *Fleet) BarrierPage(ctx context.Context, selected func(Node) bool, most int) (last string, err error) {
+	members := f.selected(selected)
+	if len(members) > most {
+		members = members[:most]
+		last = members[most-1].name
+	}
+	return last, f.pass(ctx, f.config.Reads.ListTimeout, members)
+}
+
 // BarrierNode is Barrier for one node, if there is such a node. It waits up to
 // Reads.Timeout for an agent that reads.
 func (f *Fleet) BarrierNode(ctx context.Context, name string) error {

@@ -50,6 +50,10 @@ func (f *oneNode) Barrier(ctx context.Context, _ func(fleet.Node) bool) error {
 	return f.BarrierNode(ctx, "")
 }
 
+func (f *oneNode) BarrierPage(ctx context.Context, _ func(fleet.Node) bool, _ int) (string, error) {
+	return "", f.BarrierNode(ctx, "")
+}
+
 func (f *oneNode) BarrierNode(ctx context.Context, _ string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -103,6 +107,12 @@ func newOneNode(t *testing.T) *REST {
 		t.Fatal(err)
 	}
 	log.Complete()
+	return newResource(t, scheme, writer, log)
+}
+
+// newResource returns the resource of what log has, which writer stands behind.
+func newResource(t *testing.T, scheme *runtime.Scheme, writer *Writer, log *livestore.Log) *REST {
+	t.Helper()
 	codec := serializer.NewCodecFactory(scheme).LegacyCodec(v1alpha1.SchemeGroupVersion)
 	resource, err := NewREST(scheme, generic.RESTOptions{
 		StorageConfig:  storagebackend.NewDefaultConfig("/", codec).ForResource(v1alpha1.Resource("nodenetworkstates")),

@@ -140,7 +140,12 @@ func (r *REST) List(ctx context.Context, options *internalversion.ListOptions) (
 	if err := r.log.CheckRevision(options.ResourceVersion); err != nil {
 		return nil, err
 	}
-	return r.store.List(scoped(ctx, options), options)
+	ctx = scoped(ctx, options)
+	// What a selector of other fields leaves is known after the barrier alone.
+	if options.Limit > 0 && options.ResourceVersion == "" && (options.FieldSelector == nil || options.FieldSelector.Empty()) {
+		return r.listPage(ctx, options)
+	}
+	return r.store.List(ctx, options)
 }
 
 // Watch implements rest.Watcher. Without a resourceVersion it starts with the

@@ -43,6 +43,9 @@ type Fleet interface {
 	// Barrier has all that changed on the selected nodes before the call recorded.
 	// Nodes that cannot be asked are recorded as such; they fail nothing.
 	Barrier(ctx context.Context, selected func(fleet.Node) bool) error
+	// BarrierPage is Barrier for the first of the selected nodes, by name, and at most so many. It
+	// returns the name of the last one, or "" if these were all.
+	BarrierPage(ctx context.Context, selected func(fleet.Node) bool, most int) (last string, err error)
 	// BarrierNode is Barrier for one node, if there is such a node.
 	BarrierNode(ctx context.Context, name string) error
 	// These are the methods of the node's agent.
@@ -79,6 +82,8 @@ func Key(node string) string { return ResourcePrefix + "/" + node }
 type scope struct {
 	labels labels.Selector
 	name   string
+	// page is the page of the list that is asked for; nil if it has no pages.
+	page *page
 }
 
 type scopeKey struct{}
@@ -94,7 +99,7 @@ func withScope(ctx context.Context, label labels.Selector, field fields.Selector
 
 // selects returns whether a node is in the scope.
 func (s scope) selects(node fleet.Node) bool {
-	if s.name != "" && s.name != node.Name {
+	if s.name != "" && s.name != node.Name || s.page != nil && node.Name < s.page.from {
 		return false
 	}
 	return s.labels == nil || s.labels.Matches(labels.Set(node.Labels))
@@ -105,7 +110,11 @@ func (w *Writer) Barrier(ctx context.Context, key string, recursive bool) error 
 	var err error
 	if recursive {
 		s, _ := ctx.Value(scopeKey{}).(scope)
-		err = w.fleet.Barrier(ctx, s.selects)
+		if s.page != nil {
+			s.page.last, err = w.fleet.BarrierPage(ctx, s.selects, s.page.most)
+		} else {
+			err = w.fleet.Barrier(ctx, s.selects)
+		}
 	} else {
 		err = w.fleet.BarrierNode(ctx, strings.TrimPrefix(key, ResourcePrefix+"/"))
 	}

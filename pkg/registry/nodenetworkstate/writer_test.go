@@ -47,6 +47,9 @@ type fleetOfOne struct {
 
 func (f *fleetOfOne) Barrier(context.Context, func(fleet.Node) bool) error { return nil }
 func (f *fleetOfOne) BarrierNode(context.Context, string) error            { return nil }
+func (f *fleetOfOne) BarrierPage(context.Context, func(fleet.Node) bool, int) (string, error) {
+	return "", nil
+}
 
 func (f *fleetOfOne) Apply(_ context.Context, _ string, change agent.Change) (*v1alpha1.NodeNetworkState, error) {
 	f.asked = append(f.asked, change)
