@@ -46,6 +46,9 @@ const (
 	// ReadBuffer is the size in bytes of the buffer that each end reads a connection into. What
 	// is said most of the time is short, and a long message is read past it; there is a connection for each node.
 	ReadBuffer = 2 << 10
+	// WriteBuffer is how many bytes an agent writes to its connection at once. The other end keeps, for
+	// as long as the connection lasts, a buffer of the size of the largest TLS record that came, and a write is a record.
+	WriteBuffer = 4 << 10
 )
 
 // objectKind is the kind of the objects on the stream.

@@ -266,6 +266,7 @@ func (u *Uplink) dial(ends *ends) (*grpc.ClientConn, error) {
 		grpc.WithStaticStreamWindowSize(agent.StreamWindow),
 		grpc.WithStaticConnWindowSize(agent.StreamWindow),
 		grpc.WithReadBufferSize(agent.ReadBuffer),
+		grpc.WithWriteBufferSize(agent.WriteBuffer),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: u.config.KeepaliveTime, Timeout: u.config.KeepaliveTimeout, PermitWithoutStream: true,
 		}),
