@@ -43,7 +43,10 @@ type page struct {
 // of each change that any page lacks, and again of some that it has.
 func (r *REST) listPage(ctx context.Context, options *internalversion.ListOptions) (runtime.Object, error) {
 	begun := int64(0)
-	p := &page{most: int(min(options.Limit, math.MaxInt32))}
+	p := &page{most: math.MaxInt32} // A last page may have no limit.
+	if options.Limit > 0 {
+		p.most = int(min(options.Limit, math.MaxInt32))
+	}
 	if options.Continue != "" {
 		key, revision, err := storage.DecodeContinue(options.Continue, ResourcePrefix+"/")
 		if err != nil {
@@ -73,7 +76,7 @@ func (r *REST) listPage(ctx context.Context, options *internalversion.ListOption
 		list := found.(*v1alpha1.NodeNetworkStateList)
 		if n := len(list.Items); p.last != "" && n > 0 && list.Items[n-1].Name > p.last {
 			// A node has gone since the barrier, and another one has taken its place.
-			p.most += int(min(options.Limit, math.MaxInt32))
+			p.most += p.most
 			continue
 		}
 		return list, continueFrom(list, begun)

@@ -144,6 +144,8 @@ func TestPages(t *testing.T) {
 	second := nodes.wantPage(t, r, options, "n4", "n5", "n6")
 	options.Continue = second.Continue
 	third := nodes.wantPage(t, r, options, "n7")
+	options.Limit = 0
+	nodes.wantPage(t, r, options, "n7")
 	if third.Continue != "" || first.RemainingItemCount == nil || *first.RemainingItemCount != 4 {
 		t.Errorf("the last page continues at %q; after the first one %v remain", third.Continue, first.RemainingItemCount)
 	}
@@ -195,7 +197,11 @@ func TestPagesOfNoList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for token, is := range map[string]func(error) bool{"x": apierrors.IsBadRequest, other: apierrors.IsResourceExpired} {
+	future, err := storage.EncodeContinue(Key("n3"), ResourcePrefix+"/", 1<<60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for token, is := range map[string]func(error) bool{"x": apierrors.IsBadRequest, other: apierrors.IsResourceExpired, future: apierrors.IsResourceExpired} {
 		if _, err := r.List(genericapirequest.WithNamespace(t.Context(), metav1.NamespaceNone), &internalversion.ListOptions{Limit: 2, Continue: token}); !is(err) {
 			t.Errorf("%q: %v", token, err)
 		}

@@ -142,7 +142,7 @@ func (r *REST) List(ctx context.Context, options *internalversion.ListOptions) (
 	}
 	ctx = scoped(ctx, options)
 	// What a selector of other fields leaves is known after the barrier alone.
-	if options.Limit > 0 && options.ResourceVersion == "" && (options.FieldSelector == nil || options.FieldSelector.Empty()) {
+	if (options.Limit > 0 || options.Continue != "") && options.ResourceVersion == "" && (options.FieldSelector == nil || options.FieldSelector.Empty()) {
 		return r.listPage(ctx, options)
 	}
 	return r.store.List(ctx, options)
