@@ -39,6 +39,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/fake"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
@@ -85,6 +86,7 @@ type site struct {
 	dir        string
 	agentsPort int
 	server     *os.Process
+	config     *rest.Config
 	rest       rest.Interface
 	nns        typed.NodeNetworkStateInterface
 }
@@ -105,13 +107,21 @@ func newSite(b *testing.B, flags ...string) *site {
 		b.Fatal(err)
 	}
 	config.QPS = -1
+	s.config = config
+	clients := clientsOf(b, config)
+	s.rest = clients.NmstateV1alpha1().RESTClient()
+	s.nns = clients.NmstateV1alpha1().NodeNetworkStates()
+	return s
+}
+
+// clientsOf returns clients with that configuration.
+func clientsOf(b *testing.B, config *rest.Config) versioned.Interface {
+	b.Helper()
 	clients, err := versioned.NewForConfig(config)
 	if err != nil {
 		b.Fatal(err)
 	}
-	s.rest = clients.NmstateV1alpha1().RESTClient()
-	s.nns = clients.NmstateV1alpha1().NodeNetworkStates()
-	return s
+	return clients
 }
 
 // agent starts the agent of this network as node "node".
@@ -262,12 +272,20 @@ func BenchmarkList(b *testing.B) {
 		nodes, len(times[0]), times[0].at(.5), times[0].at(.99), times[1].at(.5), ratio(times[0], times[1]), residentMB(b, s.server))
 }
 
-// fakes starts agents in memory, each with a state of so many bytes.
+// fakes starts agents in memory, each with a state of so many bytes, and returns when all are shown.
 func (s *site) fakes(b *testing.B, nodes, bytes int) []*fake.Agent {
+	b.Helper()
+	agents := s.startFakes(b, nodes, func(int) string { return stateOf(bytes, 0) })
+	s.await(b, nodes)
+	return agents
+}
+
+// startFakes starts agents in memory, each with a state of its own.
+func (s *site) startFakes(b *testing.B, nodes int, state func(node int) string) []*fake.Agent {
 	b.Helper()
 	poll(b, func(context.Context) bool { _, err := os.Stat(filepath.Join(s.dir, "join-token")); return err == nil })
 	var links sync.WaitGroup
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(klog.NewContext(context.Background(), klog.Logger{}))
 	b.Cleanup(func() { cancel(); links.Wait() })
 	agents := make([]*fake.Agent, nodes)
 	for i := range agents {
@@ -276,7 +294,7 @@ func (s *site) fakes(b *testing.B, nodes, bytes int) []*fake.Agent {
 			b.Fatal(err)
 		}
 		agents[i] = fake.New()
-		if err := agents[i].SetState(stateOf(bytes, 0)); err != nil {
+		if err := agents[i].SetState(state(i)); err != nil {
 			b.Fatal(err)
 		}
 		link := uplink.New(uplink.Config{
@@ -286,7 +304,6 @@ func (s *site) fakes(b *testing.B, nodes, bytes int) []*fake.Agent {
 		})
 		links.Go(func() { _ = link.Run(ctx) })
 	}
-	s.await(b, nodes)
 	return agents
 }
 
