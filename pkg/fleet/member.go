@@ -193,6 +193,9 @@ func (m *member) take(s *session, sent known) {
 		m.fleet.metrics.stateBytes.Add(float64(m.size))
 	}
 	m.fleet.metrics.stateBytes.Add(float64(sent.size - m.size))
+	if m.own != nil && m.own != sent.own {
+		shareStates(sent.own, m.own)
+	}
 	m.known = sent
 	m.setStanding(live, time.Now())
 	m.show()

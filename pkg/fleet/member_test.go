@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/time/rate"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/klog/v2"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -43,6 +44,34 @@ func TestNodeThatWasNeverSeen(t *testing.T) {
 	obj := s.sink.until(t, "node01", "unknown", unknown)
 	if obj.Labels["kubernetes.io/hostname"] != "node01" || obj.Status.CurrentState != nil {
 		t.Errorf("got %+v", obj)
+	}
+}
+
+// TestStatesAreHeldOnce: an agent sends the whole object when only a part of it has changed, and the memory has
+// what is the same once. What differs is what the agent says.
+func TestStatesAreHeldOnce(t *testing.T) {
+	m := newMember(New(Config{Sink: newSink()}), nodeNamed("node01"))
+	s := newSession(m, nil, klog.Background())
+	send := func(desired, current string, generation int64) *v1alpha1.NodeNetworkState {
+		own := &v1alpha1.NodeNetworkState{}
+		own.Generation = generation
+		own.Spec.DesiredState = v1alpha1.NewState([]byte(desired))
+		own.Status.CurrentState = v1alpha1.NewState([]byte(current))
+		m.object(s, known{own: own})
+		return m.own
+	}
+	first := send(`{"a":1}`, `{"b":1}`, 1)
+	second := send(`{"a":1}`, `{"b":2}`, 2)
+	if second.Spec.DesiredState != first.Spec.DesiredState {
+		t.Error("the desired state, which is the same, is in memory twice")
+	}
+	if string(second.Status.CurrentState.Raw) != `{"b":2}` || second.Generation != 2 || string(first.Status.CurrentState.Raw) != `{"b":1}` {
+		t.Errorf("%+v after %+v", second, first)
+	}
+	none := &v1alpha1.NodeNetworkState{}
+	m.object(s, known{own: none})
+	if m.own.Spec.DesiredState != nil || m.own.Status.CurrentState != nil {
+		t.Error("a state that is gone is there still")
 	}
 }
 

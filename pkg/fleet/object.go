@@ -17,6 +17,7 @@ limitations under the License.
 package fleet
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -52,6 +53,21 @@ func compose(node Node, own *v1alpha1.NodeNetworkState, before []metav1.Conditio
 		obj.Status.Conditions = carryTimes(own.Status.Conditions, before)
 	}
 	return obj
+}
+
+// shareStates has an object that nobody knows yet refer to the states of the one before it
+// where they are the same. An agent sends all of an object when a part has changed, such as the stage of a
+// change, and the objects before it are kept for watches.
+func shareStates(now, before *v1alpha1.NodeNetworkState) {
+	share(&now.Spec.DesiredState, before.Spec.DesiredState)
+	share(&now.Status.CurrentState, before.Status.CurrentState)
+	share(&now.Status.Difference, before.Status.Difference)
+}
+
+func share(now **v1alpha1.State, before *v1alpha1.State) {
+	if *now != nil && before != nil && bytes.Equal((*now).Raw, before.Raw) {
+		*now = before
+	}
 }
 
 // uidOf derives the uid of a node's object from the node's own.
