@@ -17,13 +17,16 @@ limitations under the License.
 package nodenetworkstate
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -330,4 +333,47 @@ func TestSinkKeepsTheCurrent(t *testing.T) {
 	if len(encodings.current) != 0 {
 		t.Error("a node that is gone is kept")
 	}
+}
+
+// TestReadersWhileNodesChange: a reader gets the encoding of the object that it shows, whatever is observed meanwhile.
+func TestReadersWhileNodesChange(t *testing.T) {
+	log := livestore.NewLog(clock.RealClock{})
+	log.Begin(1)
+	encodings := NewEncodings()
+	sink := NewSink(log, encodings)
+	change := func(n int) {
+		sink.Set(&v1alpha1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: "node1"},
+			Status: v1alpha1.NodeNetworkStateStatus{CurrentState: v1alpha1.NewState([]byte(long(fmt.Sprint("eth", n))))}})
+	}
+	change(0)
+	var readers sync.WaitGroup
+	done := make(chan struct{})
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				shown := log.Get(Key("node1")).(*v1alpha1.NodeNetworkState)
+				pieces, err := encodings.textOf(shown)
+				if err != nil {
+					t.Error(err)
+				}
+				want, err := json.Marshal(shown)
+				if err != nil || string(bytes.Join(pieces, nil)) != string(want) {
+					t.Errorf("%s, not %s", bytes.Join(pieces, nil), want)
+				}
+				if net := encodings.networkOf(shown); !strings.HasPrefix(net.defaultRoute, "192.0.2.254%eth") || !bytes.Contains(want, []byte(net.defaultRoute[len("192.0.2.254%"):])) {
+					t.Errorf("the route of %s is shown as %s", want, net.defaultRoute)
+				}
+			}
+		})
+	}
+	for n := range 500 {
+		change(n)
+	}
+	close(done)
+	readers.Wait()
 }
