@@ -138,6 +138,16 @@ func TestManagedWatch(t *testing.T) {
 	})
 }
 
+// TestManagedReadsOfManyLinks: a bus bounds how many questions wait for an answer, and there may be more links.
+func TestManagedReadsOfManyLinks(t *testing.T) {
+	h := newManagedHost(t, t.TempDir())
+	netns.Run(t, "sh", "-c", "for i in $(seq 65); do echo link add pod$i type veth peer name podc$i; done | ip -batch -")
+	t.Cleanup(func() {
+		netns.Run(t, "sh", "-c", "for i in $(seq 65); do echo link del pod$i; done | ip -batch -")
+	})
+	untilAtRest(t, h)
+}
+
 // endOfReads waits until the agent reads no more by itself.
 func endOfReads(t *testing.T, h *Host) {
 	t.Helper()

@@ -85,6 +85,8 @@ type manager struct {
 const (
 	deviceInterface = undo.NetworkManagerName + ".Device"
 	notActive       = deviceInterface + ".NotActive"
+	// pendingCalls is how many calls wait for a reply at the same time: a system bus of dbus-daemon refuses more than 128 of a connection.
+	pendingCalls = 64
 )
 
 func (m *manager) observe(ctx context.Context) ([]byte, error) {
@@ -119,15 +121,23 @@ func (m *manager) observe(ctx context.Context) ([]byte, error) {
 	return []byte(facts.String()), err
 }
 
-// versions asks devices, all at once, which version of which profile they have applied. It returns those that have one.
+// versions asks devices, many at once, which version of which profile they have applied. It returns those that have one.
 func versions(ctx context.Context, conn *dbus.Conn, owner string, devices []dbus.ObjectPath, facts *strings.Builder) ([]dbus.ObjectPath, error) {
 	answers := make(chan *dbus.Call, len(devices))
-	for _, device := range devices {
-		conn.Object(owner, device).GoWithContext(ctx, deviceInterface+".GetAppliedConnection", 0, answers, uint32(0))
+	asked := 0
+	ask := func() {
+		if asked < len(devices) {
+			conn.Object(owner, devices[asked]).GoWithContext(ctx, deviceInterface+".GetAppliedConnection", 0, answers, uint32(0))
+			asked++
+		}
+	}
+	for range pendingCalls {
+		ask()
 	}
 	version := map[dbus.ObjectPath]uint64{}
 	for range devices {
 		call := <-answers
+		ask()
 		var refusal dbus.Error
 		if errors.As(call.Err, &refusal) && refusal.Name == notActive {
 			continue
