@@ -38,6 +38,8 @@ const (
 	// server remembers is the state's size times the changes of the last 90 s.
 	sendBurst    = 4
 	sendInterval = time.Second
+	// A network that changes all the time costs a tenth of a core: there is no other read by itself for so many times what the last one took.
+	readRest = 10
 )
 
 // rereads are the pauses before the network is read again that could not be read: NetworkManager may have been away, and the
@@ -104,10 +106,26 @@ func (h *Host) follow(ctx context.Context) error {
 		case <-h.events:
 		default:
 		}
+		before := processorTime()
 		if err := h.round(ctx); err != nil {
 			return err
 		}
+		limit.SetLimit(paceAfter(processorTime() - before))
 	}
+}
+
+// paceAfter returns how often the network is read by itself while it changes all the time, when a read took so much of the processor.
+func paceAfter(read time.Duration) rate.Limit {
+	return rate.Every(max(sendInterval, readRest*read))
+}
+
+// processorTime is what this process has had of the processors, in user and system mode.
+func processorTime() time.Duration {
+	var usage unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
+		return 0 // there is no such error
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // isUnread tells whether the network could not be read the last time.
