@@ -158,6 +158,7 @@ test-packages:
 
 .PHONY: test-on-a-node
 test-on-a-node:
+	@hack/libnmstate/nmstatectl.sh
 	$(GO_TEST) -race -timeout 25m -run '$(ON_A_NODE)' ./pkg/agent/host
 
 .PHONY: test-integration

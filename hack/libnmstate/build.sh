@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Provides libnmstate to cgo: _output/libnmstate/ with libnmstate.a, nmstate.pc and, in include/, nmstate.h
-# and nmstate_revert.h, built from crates.io.
+# Provides libnmstate to cgo: _output/libnmstate/ with libnmstate.a, nmstate.pc and, in include/, nmstate.h,
+# nmstate_revert.h and nmstate_answers.h, built from crates.io with the patches in patches/, each of which says why.
 #
 # NMSTATE=system   use the system's library, fail if there is none
 # NMSTATE=bundled  build it, whatever the system has
@@ -15,24 +15,41 @@ system_library() {
 	env -u PKG_CONFIG_PATH pkg-config --atleast-version="$minimum" nmstate
 }
 
+# folder prints where cargo has the sources of a crate.
+folder() {
+	jq -r --arg name "$1" '.packages[] | select(.name == $name).manifest_path' <<<"$crates" | xargs dirname
+}
+
+# patch_crate makes the patched sources of the crate nmstate. Cargo takes them in place of what is locked, which they must match.
+patch_crate() {
+	rm -rf "$out/nmstate"
+	mkdir -p "$out"
+	cp -r "$(folder nmstate)" "$out/nmstate"
+	local change
+	for change in patches/*.patch; do
+		patch --quiet --directory="$out/nmstate" --strip=1 --fuzz=0 <"$change"
+	done
+}
+
 build() {
 	cd "$here"
+	crates=$(cargo metadata --locked --format-version 1)
 	# The library is made of the sources of this crate, see lib.rs.
-	crate=$(cargo metadata --locked --format-version 1 | jq '.packages[] | select(.name == "nmstate-clib")')
-	source=$(jq -r .manifest_path <<<"$crate" | xargs dirname)
-	version=$(jq -r .version <<<"$crate")
-	NMSTATE_CLIB=$source CARGO_TARGET_DIR=$out/target cargo build --release --locked
+	source=$(folder nmstate-clib)
+	version=$(jq -r '.packages[] | select(.name == "nmstate-clib").version' <<<"$crates")
+	patch_crate
+	NMSTATE_CLIB=$source CARGO_TARGET_DIR=$out/target cargo build --release --locked --config "paths=[\"$out/nmstate\"]"
 	IFS=. read -r major minor micro <<<"$version"
 	mkdir -p "$out/include"
 	cp "$out/target/release/libkubernetes_nmstate.a" "$out/libnmstate.a"
 	sed -e "s/@_VERSION_MAJOR@/$major/" -e "s/@_VERSION_MINOR@/$minor/" -e "s/@_VERSION_MICRO@/$micro/" \
 		"$source/nmstate.h.in" >"$out/include/nmstate.h"
-	cp nmstate_revert.h "$out/include/"
+	cp nmstate_revert.h nmstate_answers.h "$out/include/"
 	cat >"$out/nmstate.pc" <<-PC
 		Name: nmstate
 		Description: declarative network API, linked statically
 		Version: $version
-		Cflags: -I$out/include -DNMSTATE_HAS_REVERT
+		Cflags: -I$out/include -DNMSTATE_HAS_REVERT -DNMSTATE_HAS_ANSWERS
 		Libs: $out/libnmstate.a -lm -ldl -lpthread -lgcc_s
 	PC
 }
@@ -57,7 +74,7 @@ bundled) ;;
 esac
 
 # The place counts too: nmstate.pc names it.
-stamp=$(cat "$here"/{Cargo.toml,Cargo.lock,lib.rs,gen_revert.rs,nmstate_revert.h,build.sh} <(echo "$out") | sha256sum)
+stamp=$(cat "$here"/{Cargo.toml,Cargo.lock,lib.rs,gen_revert.rs,nmstate_revert.h,answers.rs,nmstate_answers.h,build.sh,patches/*} <(echo "$out") | sha256sum)
 [[ -f $out/stamp && $(<"$out/stamp") == "$stamp" ]] && exit 0
 echo "libnmstate: building it from crates.io (3 to 6 minutes on two cores)"
 build

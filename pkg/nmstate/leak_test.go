@@ -59,6 +59,7 @@ var padding = `"description":"` + strings.Repeat("x", 4000) + `"`
 // calls are all functions as they can be called without NetworkManager, each so
 // that it succeeds and so that it fails.
 func calls(t *testing.T) map[string]func() error {
+	var answers Answers
 	current := retrieve(t)
 	state := []byte(`{` + padding + `,"interfaces":[{"name":"lo","type":"loopback","state":"up"}]}`)
 	policy := []byte(`{"desiredState":` + string(state) + `}`)
@@ -70,6 +71,8 @@ func calls(t *testing.T) map[string]func() error {
 	all := map[string]func() error{
 		"RetrieveNetState":             func() error { return result(RetrieveNetState(KernelOnly)) },
 		"RetrieveNetState/fails":       func() error { return result(RetrieveNetState(0)) },
+		"Answers":                      func() error { return result(answers.RetrieveNetState(KernelOnly, false)) },
+		"Answers/fails":                func() error { return result(answers.RetrieveNetState(0, true)) },
 		"ApplyNetState":                func() error { return onlyLog(ApplyNetState(KernelOnly, state, 0)) },
 		"ApplyNetState/fails":          func() error { return onlyLog(ApplyNetState(KernelOnly, bad, 0)) },
 		"ApplyNetState/refused/fails":  func() error { return onlyLog(ApplyNetState(KernelOnly, refused, 0)) },

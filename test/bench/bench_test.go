@@ -54,7 +54,16 @@ import (
 const bin = "../../_output/bin/"
 
 // The benchmarks run in one network of their own, which is the node.
-func TestMain(m *testing.M) { netns.Main(m) }
+func TestMain(m *testing.M) {
+	if folder := os.Getenv(onNode); folder != "" {
+		if err := os.Chdir(folder); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(m.Run())
+	}
+	netns.Main(m)
+}
 
 // start starts a program that ends with the benchmark, and returns its process.
 func start(b *testing.B, name string, args ...string) *os.Process {
@@ -127,9 +136,15 @@ func clientsOf(b *testing.B, config *rest.Config) versioned.Interface {
 // agent starts the agent of this network as node "node".
 func (s *site) agent(b *testing.B) *os.Process {
 	b.Helper()
+	return s.agentWith(b, "kernel")
+}
+
+// agentWith is agent with a backend.
+func (s *site) agentWith(b *testing.B, backend string) *os.Process {
+	b.Helper()
 	agent := start(b, bin+"node-agent", "--node-name", "node", "--server", fmt.Sprintf("127.0.0.1:%d", s.agentsPort),
 		"--ca-file", filepath.Join(s.dir, "ca.crt"), "--join-token-file", filepath.Join(s.dir, "join-token"),
-		"--state-dir", filepath.Join(s.dir, "agent"), "--backend", "kernel")
+		"--state-dir", filepath.Join(s.dir, "agent"), "--backend", backend)
 	s.await(b, 1)
 	return agent
 }

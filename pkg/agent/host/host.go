@@ -76,6 +76,8 @@ type Host struct {
 	reports  chan struct{}
 	detector detector
 	witness  *witness.Witness
+	// answers are NetworkManager's of the last read; a round at a time uses them.
+	answers nmstate.Answers
 	// dryRuns bounds the dry runs that have a worker at the same time.
 	dryRuns *semaphore.Weighted
 	// dryRunWait is how long a dry run waits for its turn.
@@ -205,6 +207,7 @@ func (h *Host) Run(ctx context.Context) error {
 	h.runner.Close()
 	h.detector.close()
 	h.witness.Close()
+	h.answers.Close()
 	return err
 }
 
@@ -256,7 +259,7 @@ func (h *Host) await(ctx context.Context, round *agent.Round) (read bool, err er
 	}
 }
 
-// read reads the network, unless it is proved unchanged, and publishes the object if it has changed. What was read and the
+// read reads the network, or what of it is not proved unchanged, and publishes the object if it has changed. What was read and the
 // difference that comes of it are seen by others at one moment: an agent that has booted else takes no difference yet for
 // none. A network that cannot be read is no error: the object says so.
 func (h *Host) read() (read bool, err error) {
@@ -265,11 +268,11 @@ func (h *Host) read() (read bool, err error) {
 	h.mu.Unlock()
 	readAt := now()
 	with := h.detector.detect()
-	proved := h.proved(with)
+	proved, answersHold := h.proved(with)
 	var raw []byte
 	var readErr error
 	if !proved {
-		raw, _, readErr = nmstate.RetrieveNetState(with.flags())
+		raw, _, readErr = h.answers.RetrieveNetState(with.flags(), answersHold)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -67,7 +67,8 @@ func TestOnANodeWithNetworkManager(t *testing.T) {
 		outside := []string{"-t", strconv.Itoa(os.Getppid()), "-m", "-n", "-u", filepath.Join(root, "hack/nodes", name)}
 		cmd := exec.Command("nsenter", append(outside, args...)...)
 		cmd.Env = append(os.Environ(), "NODES_DIR="+dir, "NODES_PREFIX="+prefix, "NODES_UNMANAGED=interface-name:pod*", onNode+"=yes",
-			busyboxPath+"="+filepath.Join(root, "_output/networkmanager/root/usr/bin/busybox"))
+			busyboxPath+"="+filepath.Join(root, "_output/networkmanager/root/usr/bin/busybox"),
+			nmstatectlPath+"="+filepath.Join(root, "_output/nmstatectl/bin/nmstatectl"))
 		return cmd.CombinedOutput()
 	}
 	must := func(name string, args ...string) {

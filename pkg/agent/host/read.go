@@ -132,9 +132,10 @@ func (s *state) equal(other *state) bool {
 	return s != nil && other != nil && bytes.Equal(s.full, other.full)
 }
 
-// proved tells whether the network was read, and is proved to be as it was then. If not, the caller must read it now. While a change is
-// being made with NetworkManager, its own reports prove nothing for long; see hasSeen.
-func (h *Host) proved(with backend) bool {
+// proved tells whether the network was read, and is proved to be as it was then. If not, the caller must read it now: without
+// NetworkManager's part if answersHold, what NetworkManager has told for the last read. While a change is being made with
+// NetworkManager, its own reports prove nothing for long; see hasSeen, which needs answers that are no older than what the kernel shows.
+func (h *Host) proved(with backend) (unchanged, answersHold bool) {
 	change := h.changing()
 	sources := witness.WithoutManager
 	if with.name != v1alpha1.BackendKernel {
@@ -148,15 +149,18 @@ func (h *Host) proved(with backend) bool {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	unchanged := h.view.state != nil && h.view.backend == with && (h.witness.Proves(now, sources) ||
+	wasRead := h.view.state != nil && h.view.backend == with
+	unchanged = wasRead && (h.witness.Proves(now, sources) ||
 		change != nil && h.witness.Proves(now, witness.WithoutManager) && h.hasSeen(change))
 	if change != nil {
 		change.read = true
 	}
-	if !unchanged {
-		h.witness.Begin(now)
+	if unchanged {
+		return true, true
 	}
-	return unchanged
+	answersHold = wasRead && change == nil && h.witness.Proves(now, []witness.Source{witness.Manager})
+	h.witness.Begin(now)
+	return false, answersHold
 }
 
 // changing returns the change that is being applied, or was applied and the network was not read since; nil if there is none.

@@ -142,10 +142,16 @@ func versions(ctx context.Context, conn *dbus.Conn, owner string, devices []dbus
 		if errors.As(call.Err, &refusal) && refusal.Name == notActive {
 			continue
 		}
-		var profile map[string]map[string]dbus.Variant
-		var number uint64
-		if err := call.Store(&profile, &number); err != nil {
-			return nil, fmt.Errorf("asking NetworkManager for the profile of %s: %w", call.Path, err)
+		if call.Err != nil {
+			return nil, fmt.Errorf("asking NetworkManager for the profile of %s: %w", call.Path, call.Err)
+		}
+		// The profile comes first. Storing it would take longer than all the rest.
+		if len(call.Body) != 2 {
+			return nil, fmt.Errorf("NetworkManager's answer for %s has %d parts, want 2", call.Path, len(call.Body))
+		}
+		number, is := call.Body[1].(uint64)
+		if !is {
+			return nil, fmt.Errorf("NetworkManager's answer for %s has no version of the profile", call.Path)
 		}
 		version[call.Path] = number
 	}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+use std::{ffi::CString, time::SystemTime};
+
+use libc::{c_char, c_int};
+use nmstate::{NetworkState, NmAnswers, NmstateError};
+
+use crate::{
+    NMSTATE_FAIL, NMSTATE_PASS, init_logger, query::NMSTATE_FLAG_KERNEL_ONLY,
+};
+
+/// See nmstate_answers.h. It is written as nmstate-clib's nmstate_net_state_retrieve is.
+#[allow(clippy::not_unsafe_ptr_arg_deref)]
+#[unsafe(no_mangle)]
+pub extern "C" fn nmstate_net_state_retrieve_with(
+    flags: u32,
+    answers: *mut *mut NmAnswers,
+    state: *mut *mut c_char,
+    log: *mut *mut c_char,
+    err_kind: *mut *mut c_char,
+    err_msg: *mut *mut c_char,
+) -> c_int {
+    assert!(!answers.is_null());
+    assert!(!state.is_null());
+    assert!(!log.is_null());
+    assert!(!err_kind.is_null());
+    assert!(!err_msg.is_null());
+
+    let mut kept = unsafe {
+        *log = std::ptr::null_mut();
+        *state = std::ptr::null_mut();
+        *err_kind = std::ptr::null_mut();
+        *err_msg = std::ptr::null_mut();
+        take(answers)
+    };
+    let logger = match init_logger() {
+        Ok(l) => l,
+        Err(e) => {
+            unsafe {
+                *err_msg = CString::new(format!("Failed to setup logger: {e}"))
+                    .unwrap()
+                    .into_raw();
+            }
+            return NMSTATE_FAIL;
+        }
+    };
+    let now = SystemTime::now();
+    let mut net_state = NetworkState::new();
+    net_state.set_kernel_only(flags & NMSTATE_FLAG_KERNEL_ONLY > 0);
+    let result = net_state.retrieve_with(&mut kept).and_then(|s| {
+        // The state itself may have secrets: it is no part of the message.
+        serde_json::to_string(s).map_err(|e| {
+            NmstateError::new(
+                nmstate::ErrorKind::Bug,
+                format!("Failed to convert the state to JSON: {e}"),
+            )
+        })
+    });
+    unsafe {
+        *log = CString::new(logger.drain(now)).unwrap().into_raw();
+    }
+    match result {
+        Ok(text) => unsafe {
+            if let Some(kept) = kept {
+                *answers = Box::into_raw(Box::new(kept));
+            }
+            *state = CString::new(text).unwrap().into_raw();
+            NMSTATE_PASS
+        },
+        Err(e) => unsafe {
+            *err_msg = CString::new(e.msg()).unwrap().into_raw();
+            *err_kind =
+                CString::new(format!("{}", e.kind())).unwrap().into_raw();
+            NMSTATE_FAIL
+        },
+    }
+}
+
+/// See nmstate_answers.h.
+#[allow(clippy::not_unsafe_ptr_arg_deref)]
+#[unsafe(no_mangle)]
+pub extern "C" fn nmstate_answers_free(mut answers: *mut NmAnswers) {
+    unsafe { take(&mut answers) };
+}
+
+unsafe fn take(answers: *mut *mut NmAnswers) -> Option<NmAnswers> {
+    unsafe {
+        let kept = std::mem::replace(&mut *answers, std::ptr::null_mut());
+        if kept.is_null() {
+            return None;
+        }
+        Some(*Box::from_raw(kept))
+    }
+}

@@ -1,0 +1,81 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package nmstate
+
+/*
+#cgo pkg-config: nmstate
+#include <nmstate.h>
+
+// Only the library that hack/libnmstate builds keeps answers; its nmstate.pc says so.
+#ifdef NMSTATE_HAS_ANSWERS
+#include <nmstate_answers.h>
+#define HAS_ANSWERS 1
+#else
+#define HAS_ANSWERS 0
+struct nmstate_answers;
+static int nmstate_net_state_retrieve_with(uint32_t flags, struct nmstate_answers **answers,
+					   char **state, char **log, char **err_kind, char **err_msg)
+{
+	return nmstate_net_state_retrieve(flags, state, log, err_kind, err_msg);
+}
+static void nmstate_answers_free(struct nmstate_answers *answers) {}
+#endif
+*/
+import "C"
+
+// Answers are what NetworkManager has answered when it was asked last, with the secrets of its profiles. The zero value holds
+// none. They are not for concurrent use.
+type Answers struct {
+	kept *C.struct_nmstate_answers
+}
+
+// RetrieveNetState is RetrieveNetState, as JSON. If hold tells that NetworkManager would answer as it has answered the last
+// call, it is not asked; all the rest is read anew. flags are 0 or KernelOnly.
+//
+// A system's libnmstate keeps no answers, see hack/libnmstate: with it, NetworkManager is asked each time.
+//
+//	int nmstate_net_state_retrieve_with(uint32_t flags,
+//	                                    struct nmstate_answers **answers,
+//	                                    char **state, char **log,
+//	                                    char **err_kind, char **err_msg);
+func (a *Answers) RetrieveNetState(flags Flags, hold bool) (state []byte, log string, err error) {
+	call := begin("nmstate_net_state_retrieve_with")
+	defer call.end()
+	if !hold {
+		a.free()
+	}
+	status := C.nmstate_net_state_retrieve_with(C.uint32_t(flags), &a.kept, &call.out, &call.log, &call.kind, &call.msg)
+	return call.result(status)
+}
+
+// CanKeepAnswers tells whether the library that this program was built with keeps answers. Then it has our patches.
+func CanKeepAnswers() bool { return C.HAS_ANSWERS != 0 }
+
+// Close frees them.
+//
+//	void nmstate_answers_free(struct nmstate_answers *answers);
+func (a *Answers) Close() {
+	oneCall.Lock()
+	defer oneCall.Unlock()
+	a.free()
+}
+
+// free frees them. The caller holds oneCall.
+func (a *Answers) free() {
+	C.nmstate_answers_free(a.kept)
+	a.kept = nil
+}

@@ -1,0 +1,160 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+	http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
+	"github.com/nmstate/kubernetes-nmstate/test/netns"
+)
+
+// onNode is, in the environment, the folder of the benchmarks where they run on a node that has a NetworkManager.
+const onNode = "NMSTATE_BENCH_NODE"
+
+// BenchmarkManagedGet is BenchmarkGet on a node with NetworkManager, all of whose interfaces have a profile. A change may be one
+// that NetworkManager has no part in, or one of a profile.
+func BenchmarkManagedGet(b *testing.B) {
+	if os.Getenv(onNode) == "" {
+		runOnNode(b, "^BenchmarkManagedGet$")
+		return
+	}
+	netns.Run(b, "ip", "netns", "add", "far")
+	made := 0
+	for _, interfaces := range []int{3, 50, 500} {
+		b.Run(fmt.Sprintf("interfaces=%d", interfaces), func(b *testing.B) {
+			manage(b, made+1, interfaces)
+			made = interfaces
+			compareManagedGets(b, interfaces)
+		})
+	}
+}
+
+// compareManagedGets compares GETs with nmstatectl and with the library.
+func compareManagedGets(b *testing.B, interfaces int) {
+	b.Helper()
+	s := newSite(b)
+	s.agentWith(b, "networkmanager")
+	get := func() error { _, err := s.nns.Get(b.Context(), "node", metav1.GetOptions{}); return err }
+	n := 0
+	outside := func() error {
+		n++
+		return exec.Command("ip", "addr", "replace", fmt.Sprintf("198.18.%d.%d/32", n/250, n%250+1), "dev", "mgmt0").Run()
+	}
+	profile := func() error {
+		n++
+		return exec.Command("nmcli", "connection", "modify", "p1", "ipv4.dns-priority", fmt.Sprint(n)).Run()
+	}
+	times := interleave(b, max(5, 300/interfaces),
+		func() error { return exec.Command(nmstatectl, "show").Run() },
+		func() error { return exec.Command(nmstatectl, "show", "--kernel").Run() },
+		func() error { _, _, err := nmstate.RetrieveNetState(0); return err },
+		get, get, outside, get, profile, get)
+	show, kernel, library, unchanged, afterOutside, afterProfile := times[0], times[1], times[2], times[4], times[6], times[8]
+	fmt.Printf("GET, NetworkManager, %d interfaces, %d samples: p50 %v; nmstatectl show %v, ratio %.3f; nmstatectl show --kernel %v; library %v, ratio %.2f\n",
+		interfaces, len(show), unchanged.at(.5), show.at(.5), ratio(unchanged, show), kernel.at(.5), library.at(.5), ratio(unchanged, library))
+	fmt.Printf("GET right after a change, NetworkManager, %d interfaces: of the kernel's p50 %v, of a profile's %v; nmstatectl show --kernel ratio %.2f and %.2f\n",
+		interfaces, afterOutside.at(.5), afterProfile.at(.5), ratio(afterOutside, kernel), ratio(afterProfile, kernel))
+	most := .1
+	if interfaces == 500 {
+		most = .05
+	}
+	target(ratio(unchanged, show) <= most, "GET p50 with NetworkManager at %d interfaces is %.3f of nmstatectl show (at most %v)", interfaces, ratio(unchanged, show), most)
+	limit := time.Duration(1.05*float64(library.at(.5))) + 5*time.Millisecond
+	target(afterProfile.at(.5) <= limit, "right after a change of a profile it is %v (at most 1.05 of the library call + 5 ms, %v)", afterProfile.at(.5), limit)
+	target(ratio(afterProfile, kernel) <= 3, "that is %.2f of nmstatectl show --kernel (at most 3)", ratio(afterProfile, kernel))
+}
+
+// manage makes links, to a network of their own, each with a profile, and waits until NetworkManager has activated these.
+func manage(b *testing.B, first, last int) {
+	b.Helper()
+	links, ends := &strings.Builder{}, &strings.Builder{}
+	for n := first; n <= last; n++ {
+		profile := fmt.Sprintf("[connection]\nid=p%[1]d\nuuid=00000000-0000-4000-8000-%012[1]d\ntype=ethernet\ninterface-name=l%[1]d\n"+
+			"[ipv4]\nmethod=manual\naddress1=10.%[2]d.%[3]d.1/24\n[ipv6]\nmethod=disabled\n", n, n/250, n%250)
+		if err := os.WriteFile(fmt.Sprintf("/etc/NetworkManager/system-connections/p%d.nmconnection", n), []byte(profile), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		fmt.Fprintf(links, "link add l%[1]d type veth peer name e%[1]d netns far\n", n)
+		fmt.Fprintf(ends, "link set e%d up\n", n)
+	}
+	netns.Run(b, "nmcli", "connection", "reload")
+	batch := func(lines string, args ...string) {
+		cmd := exec.Command("ip", append(args, "-batch", "-")...)
+		cmd.Stdin = strings.NewReader(lines)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+		}
+	}
+	batch(links.String())
+	batch(ends.String(), "-n", "far")
+	err := wait.PollUntilContextTimeout(b.Context(), time.Second, 15*time.Minute, true, func(ctx context.Context) (bool, error) {
+		devices, err := exec.CommandContext(ctx, "nmcli", "-t", "-f", "DEVICE,STATE", "device").Output()
+		return strings.Count(string(devices), ":connected\n") >= last, err
+	})
+	if err != nil {
+		b.Fatal("waiting for NetworkManager to activate the profiles: ", err)
+	}
+}
+
+// runOnNode runs benchmarks of this binary on a node with NetworkManager, a set of namespaces.
+func runOnNode(b *testing.B, which string) {
+	b.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		b.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir := b.TempDir()
+	script := func(name string, args ...string) error {
+		// Nodes are made from the machine's files and namespaces, not from those of the benchmarks.
+		outside := []string{"-t", fmt.Sprint(os.Getppid()), "-m", "-n", "-u", filepath.Join(root, "hack/nodes", name)}
+		cmd := exec.Command("nsenter", append(outside, args...)...)
+		cmd.Env = append(os.Environ(), "NODES_DIR="+dir, fmt.Sprintf("NODES_PREFIX=bench-%d-", os.Getpid()), onNode+"="+filepath.Join(root, "test/bench"))
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+		return cmd.Run()
+	}
+	b.Cleanup(func() {
+		if err := script("node.sh", "down", "nm"); err != nil {
+			b.Error(err)
+		}
+		if err := script("hub.sh", "down"); err != nil {
+			b.Error(err)
+		}
+	})
+	for _, step := range [][]string{{"hub.sh", "up"}, {"node.sh", "up", "nm", "1", "networkmanager"},
+		{"node.sh", "exec", "nm", self, "-test.run=^$", "-test.bench=" + which, "-test.benchtime=1x", "-test.timeout=50m"}} {
+		if err := script(step[0], step[1:]...); err != nil {
+			b.Fatalf("%v: %v", step, err)
+		}
+	}
+}
