@@ -88,6 +88,54 @@ func TestManagedReadIsWhatItIsWithoutPatches(t *testing.T) {
 	}
 }
 
+// TestManagedAnswersHold: NetworkManager is not asked again when only the kernel has changed, and is when it has changed itself.
+func TestManagedAnswersHold(t *testing.T) {
+	if os.Getenv(onNode) == "" {
+		t.Skip("TestOnANodeWithNetworkManager runs it on a node")
+	}
+	forgetProfiles(t)
+	netns.Run(t, "nmcli", "connection", "add", "type", "ethernet", "ifname", "eth1", "con-name", "we1",
+		"ipv4.method", "manual", "ipv4.addresses", "198.51.100.1/24", "ipv6.method", "disabled")
+	netns.Run(t, "nmcli", "connection", "up", "we1")
+	t.Cleanup(func() {
+		netns.Run(t, "ip", "addr", "flush", "dev", "eth1", "to", "203.0.113.0/24")
+		forgetProfiles(t)
+	})
+	// It does not run: nothing but the test makes it read.
+	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendNetworkManager, Confirmer: yes{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		h.runner.Close()
+		h.detector.close()
+		h.witness.Close()
+		h.answers.Close()
+	})
+	for _, step := range []struct {
+		command         string
+		unchanged, hold bool
+	}{
+		{"true", true, true},
+		{"ip addr add 203.0.113.1/32 dev eth1", false, true},
+		{"nmcli connection modify we1 ipv4.dns-priority 3", false, false},
+		{"ip route add 203.0.114.0/24 dev eth1", false, true},
+		{"nmcli device modify eth1 connection.lldp enable", false, false},
+	} {
+		for reads := true; reads; {
+			if reads, err = h.read(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		netns.Run(t, "sh", "-c", step.command)
+		unchanged, hold := h.proved(h.detector.detect())
+		h.witness.Forget() // nothing was read
+		if unchanged != step.unchanged || hold != step.hold {
+			t.Errorf("after %s the network is proved unchanged: %t, NetworkManager's answers hold: %t; want %t, %t", step.command, unchanged, hold, step.unchanged, step.hold)
+		}
+	}
+}
+
 // readAtRest reads the network without patches, until it is read twice as the same.
 func readAtRest(t *testing.T, after string) []byte {
 	t.Helper()

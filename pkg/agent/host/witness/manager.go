@@ -48,20 +48,43 @@ type Signals struct {
 }
 
 // silent are the interfaces whose signals tell of nothing that libnmstate shows: it takes addresses and routes from the kernel.
-// Some of these come all the time: statistics, leases that are renewed, access points that are seen.
+// Some of these come all the time: statistics, leases that are renewed, access points that are seen, a carrier that comes and goes.
 var silent = []string{
-	deviceInterface + ".Statistics", deviceInterface + ".Wireless",
+	deviceInterface + ".Statistics", deviceInterface + ".Wireless", deviceInterface + ".Wired",
 	undo.NetworkManagerName + ".AccessPoint", undo.NetworkManagerName + ".IP4Config", undo.NetworkManagerName + ".IP6Config",
 	undo.NetworkManagerName + ".DHCP4Config", undo.NetworkManagerName + ".DHCP6Config",
 }
 
+// silentOfDevices are such properties of devices: they come and go with the carrier, too.
+var silentOfDevices = []string{"InterfaceFlags", "Ip4Connectivity", "Ip6Connectivity"}
+
+// tellsNothing tells whether a signal is of changed properties, of which libnmstate shows nothing.
+func tellsNothing(name string, body []any) bool {
+	if name != "PropertiesChanged" || len(body) < 2 {
+		return false
+	}
+	of, _ := body[0].(string)
+	if of != deviceInterface {
+		return slices.Contains(silent, of)
+	}
+	changed, _ := body[1].(map[string]dbus.Variant)
+	if len(body) > 2 {
+		if invalid, _ := body[2].([]string); len(invalid) > 0 {
+			return false
+		}
+	}
+	for property := range changed {
+		if !slices.Contains(silentOfDevices, property) {
+			return false
+		}
+	}
+	return len(changed) > 0
+}
+
 // DeliverSignal implements dbus.SignalHandler.
 func (s *Signals) DeliverSignal(_, name string, signal *dbus.Signal) {
-	if name == "PropertiesChanged" && len(signal.Body) > 0 {
-		of, _ := signal.Body[0].(string)
-		if slices.Contains(silent, of) {
-			return
-		}
+	if tellsNothing(name, signal.Body) {
+		return
 	}
 	s.count.Add(1)
 	if s.Tell != nil {

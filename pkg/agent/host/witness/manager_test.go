@@ -27,20 +27,29 @@ import (
 // TestSignals: what libnmstate shows nothing of does not make an agent read.
 func TestSignals(t *testing.T) {
 	for _, test := range []struct {
-		name, of string
-		counts   bool
+		name, of   string
+		properties []string
+		counts     bool
 	}{
-		{"PropertiesChanged", ".Device", true},
-		{"PropertiesChanged", ".Settings.Connection", true},
-		{"PropertiesChanged", "", true},
-		{"PropertiesChanged", ".Device.Statistics", false},
-		{"PropertiesChanged", ".DHCP4Config", false},
-		{"PropertiesChanged", ".IP6Config", false},
-		{"Updated", "", true},
-		{"StateChanged", "", true},
+		{"PropertiesChanged", ".Device", nil, true},
+		{"PropertiesChanged", ".Device", []string{"State"}, true},
+		{"PropertiesChanged", ".Device", []string{"InterfaceFlags"}, false},
+		{"PropertiesChanged", ".Device", []string{"InterfaceFlags", "Ip4Connectivity", "StateReason"}, true},
+		{"PropertiesChanged", ".Device.Wired", []string{"Carrier"}, false},
+		{"PropertiesChanged", ".Settings.Connection", nil, true},
+		{"PropertiesChanged", "", nil, true},
+		{"PropertiesChanged", ".Device.Statistics", nil, false},
+		{"PropertiesChanged", ".DHCP4Config", nil, false},
+		{"PropertiesChanged", ".IP6Config", nil, false},
+		{"Updated", "", nil, true},
+		{"StateChanged", "", nil, true},
 	} {
 		s := &Signals{}
-		s.DeliverSignal("", test.name, &dbus.Signal{Body: []any{undo.NetworkManagerName + test.of, map[string]dbus.Variant{}}})
+		changed := map[string]dbus.Variant{}
+		for _, property := range test.properties {
+			changed[property] = dbus.MakeVariant(uint32(1))
+		}
+		s.DeliverSignal("", test.name, &dbus.Signal{Body: []any{undo.NetworkManagerName + test.of, changed}})
 		if got := s.count.Load() == 1; got != test.counts {
 			t.Errorf("%s of %q counts: %t", test.name, test.of, got)
 		}
