@@ -39,7 +39,7 @@ import (
 )
 
 const (
-	// many is the variable of the environment that says how many nodes BenchmarkLists has.
+	// many is the variable of the environment that says how many nodes BenchmarkLists and BenchmarkMemory have.
 	many = "BENCH_NODES"
 	// lists is how many times each LIST is measured.
 	lists = 20
@@ -49,22 +49,11 @@ const (
 )
 
 // BenchmarkLists measures the processor time that a LIST takes at the server, live and from the
-// cache, beside upstream's encoding of the same objects, and the memory of the server. Wall-clock
-// time says little here: the agents share the machine.
+// cache, beside upstream's encoding of the same objects. Wall-clock time says little here: the agents
+// share the machine.
 func BenchmarkLists(b *testing.B) {
-	nodes := 1000
-	if text := os.Getenv(many); text != "" {
-		var err error
-		if nodes, err = strconv.Atoi(text); err != nil {
-			b.Fatal(err)
-		}
-	}
 	s := newSite(b)
-	empty := residentMB(b, s.server)
-	begin := time.Now()
-	s.startFakes(b, nodes, realistic)
-	s.awaitObjects(b, nodes)
-	fmt.Printf("%d agents with states of %d bytes joined in %v\n", nodes, len(realistic(0)), time.Since(begin).Round(time.Second/10))
+	nodes := s.realisticFakes(b)
 	plain := s.uncompressed(b)
 	fromCache := metav1.ListOptions{ResourceVersion: "0"}
 	upstream := s.upstreamEncoding(b)
@@ -94,12 +83,31 @@ func BenchmarkLists(b *testing.B) {
 	perThousand := time.Duration(nodes) * time.Millisecond / 1000
 	target(measured["from the cache"] <= 40*perThousand, "a LIST of %d nodes from the cache takes %v of server CPU (at most %v)", nodes, measured["from the cache"], 40*perThousand)
 	target(measured["live"] <= 120*perThousand, "a live LIST of %d nodes takes %v of server CPU (at most %v)", nodes, measured["live"], 120*perThousand)
-	s.memory(b, nodes, empty)
 }
 
-// memory prints the memory of the server, for each node.
-func (s *site) memory(b *testing.B, nodes, empty int) {
+// realisticFakes starts agents with realistic states and returns how many, when all have sent theirs.
+func (s *site) realisticFakes(b *testing.B) int {
 	b.Helper()
+	nodes := 1000
+	if text := os.Getenv(many); text != "" {
+		var err error
+		if nodes, err = strconv.Atoi(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	begin := time.Now()
+	s.startFakes(b, nodes, realistic)
+	s.awaitObjects(b, nodes)
+	fmt.Printf("%d agents with states of %d bytes joined in %v\n", nodes, len(realistic(0)), time.Since(begin).Round(time.Second/10))
+	return nodes
+}
+
+// BenchmarkMemory measures the memory that the server has for each node, when all were read once.
+func BenchmarkMemory(b *testing.B) {
+	s := newSite(b)
+	empty := residentMB(b, s.server)
+	nodes := s.realisticFakes(b)
+	readAll(b, s.uncompressed(b), asJSON, metav1.ListOptions{ResourceVersion: "0"})
 	for range 3 { // Each collection halves the stacks that were needed once, and the second frees what pools have.
 		if _, err := s.rest.Get().AbsPath("/debug/pprof/heap").Param("gc", "1").DoRaw(b.Context()); err != nil {
 			b.Fatal(err)
