@@ -136,7 +136,7 @@ HAS_VM := $(filter x86_64,$(shell uname -m))
 # What takes longest to build: with cargo, which mostly has one core to do, with go, and with Debian's packages.
 .PHONY: test-builds
 test-builds:
-	@$(MAKE) --no-print-directory -j2 libnmstate cluster-components $(if $(HAS_VM),vm-image)
+	@$(MAKE) --no-print-directory -j2 libnmstate cluster-components nmstatectl $(if $(HAS_VM),vm-image)
 
 .PHONY: test
 test: test-builds verify test-unit test-integration test-e2e test-skew test-release ## Run all tests; this is what CI runs.
@@ -157,8 +157,7 @@ test-packages:
 	$(GO_TEST) -race -timeout 25m -skip '$(ON_A_NODE)' ./cmd/... ./pkg/... ./test/rules ./test/vm/table
 
 .PHONY: test-on-a-node
-test-on-a-node:
-	@hack/libnmstate/nmstatectl.sh
+test-on-a-node: nmstatectl
 	$(GO_TEST) -race -timeout 25m -run '$(ON_A_NODE)' ./pkg/agent/host
 
 .PHONY: test-integration
@@ -216,8 +215,7 @@ test-cluster-faults: cluster-sync ## Make all changes that cut a node off, in a 
 	cd test/e2e && $(GO_TEST) -count=1 -timeout 3h -form=cluster -whole -ginkgo.focus='cut off' -ginkgo.timeout=3h
 
 .PHONY: bench
-bench: build ## Measure against what a user would use instead; print ratios.
-	@hack/libnmstate/nmstatectl.sh
+bench: build nmstatectl ## Measure against what a user would use instead; print ratios.
 	$(GO_TEST) -count=1 -timeout 60m -run '^$$' -bench . ./test/bench/...
 
 # What images are called: $(IMAGE_REGISTRY)/$(IMAGE_REPO)/nmstate-apiserver:$(IMAGE_TAG).
