@@ -60,7 +60,8 @@ var others = []string{
 	"ip link del pod#",
 }
 
-// doneAtOnce are those whose effect is there when they end.
+// doneAtOnce are those whose effect is there when they end. The running hostname is not among them: NetworkManager sets it back to
+// the configured one, seconds later.
 var doneAtOnce = []string{
 	"nmcli connection add type ethernet ifname eth1 con-name we# autoconnect no ipv4.method manual ipv4.addresses 198.51.10#.1/24 ipv6.method disabled",
 	"nmcli connection modify we# ipv4.dns 192.0.2.#",
@@ -71,7 +72,6 @@ var doneAtOnce = []string{
 	"nmcli connection modify --temporary we# ipv4.dns-search n#.example.org",
 	"nmcli device modify eth1 connection.lldp #",
 	"nmcli connection reload",
-	"hostname name#",
 	"ip addr add 203.0.113.#/32 dev eth1",
 	"ip addr del 203.0.113.#/32 dev eth1",
 	"ip route add 203.0.#.0/24 dev eth1",
