@@ -64,10 +64,10 @@ type undone struct {
 	unsettled bool
 }
 
-// backends returns the two backends.
-func backends(limits Limits, holds func(desired, current []byte) (bool, error)) map[v1alpha1.Backend]backend {
+// backends returns the two backends. dir is where the agent keeps its own files.
+func backends(limits Limits, dir string, holds func(desired, current []byte) (bool, error)) map[v1alpha1.Backend]backend {
 	return map[v1alpha1.Backend]backend{
 		v1alpha1.BackendKernel:         kernel{},
-		v1alpha1.BackendNetworkManager: networkManager{limits: limits, holds: holds},
+		v1alpha1.BackendNetworkManager: networkManager{limits: limits, dir: dir, holds: holds},
 	}
 }

@@ -49,7 +49,7 @@ func (g guard) agentEnded() error {
 	p := j.at.Plan
 	klog.Background().Info("The agent has died: undoing its change", "change", p.Story.ID)
 	cause := failure(v1alpha1.ReasonAgentDied, "the agent ended before the change was confirmed, at %s", time.Now().UTC().Format(time.RFC3339))
-	how := backends(g.limits, nil)[p.Backend].undo(ctx, p, j.at.Checkpoint)
+	how := backends(g.limits, g.dir, nil)[p.Backend].undo(ctx, p, j.at.Checkpoint)
 	how.leftover = p.scrub(how.leftover)
 	story := withLeftover(p.uncovered(failed(*j.at.story(), cause)), how.leftover)
 	return j.append(entry{State: RolledBack, Story: &story, Leftover: clip(how.leftover), Unsettled: how.unsettled})

@@ -65,7 +65,7 @@ func (kernel) refusals(desired, current []byte) (field.ErrorList, error) {
 }
 
 func (k kernel) apply(_ context.Context, w *worker, _ *plan, desired []byte) (checkpoint string, err error) {
-	defer undo.Flush(false)
+	defer undo.Flush()
 	_, err = w.do(workerRequest{Op: opApply, Flags: k.flags(), State: desired})
 	return "", err
 }
@@ -75,7 +75,7 @@ func (kernel) extend(context.Context, string) error { return nil }
 func (kernel) commit(context.Context, string) error { return nil }
 
 func (k kernel) undo(ctx context.Context, p *plan, _ string) undone {
-	defer undo.Flush(false)
+	defer undo.Flush()
 	return undone{leftover: p.Before.Restore(ctx, func(ctx context.Context, state []byte) error {
 		return applyInWorker(ctx, k.flags(), state)
 	})}
@@ -86,6 +86,6 @@ func (kernel) resume(context.Context, *plan, string) (has bool, err error) { ret
 
 // rebooted: the kernel has forgotten the change. The files that nmstate has written have not.
 func (kernel) rebooted(ctx context.Context, p *plan) undone {
-	defer undo.Flush(false)
+	defer undo.Flush()
 	return undone{leftover: p.Before.RestoreFiles(ctx)}
 }

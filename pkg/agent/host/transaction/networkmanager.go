@@ -52,6 +52,7 @@ const (
 // which NetworkManager rolls back by itself unless it is committed in time.
 type networkManager struct {
 	limits Limits
+	dir    string
 	holds  func(desired, current []byte) (bool, error)
 }
 
@@ -113,7 +114,7 @@ func (m networkManager) apply(ctx context.Context, w *worker, p *plan, desired [
 		return noCheckpoint, failure(v1alpha1.ReasonCheckpointLost, "NetworkManager has lost its checkpoint %s: it was started again, or the checkpoint's time was over",
 			reply.Checkpoint)
 	}
-	undo.Flush(true)
+	undo.FlushManaged(m.dir)
 	return now.Owner + reply.Checkpoint, nil
 }
 
@@ -166,7 +167,7 @@ func (m networkManager) call(ctx context.Context, owner string, paths []dbus.Obj
 // undo rolls back to the checkpoint. nmstate has done it already if the apply failed. Then
 // it puts back what checkpoints don't cover, and, if NetworkManager does not answer, what the kernel has.
 func (m networkManager) undo(ctx context.Context, p *plan, checkpoint string) undone {
-	defer undo.Flush(true)
+	defer undo.FlushManaged(m.dir)
 	if err := p.Before.TakeScriptsBack(ctx); err != nil {
 		klog.FromContext(ctx).Error(errors.New(p.scrub(err.Error())), "Taking dispatch scripts back", "change", p.Story.ID)
 	}
@@ -216,7 +217,7 @@ func (m networkManager) restore(ctx context.Context, p *plan) (leftover string) 
 
 // rebooted: NetworkManager's checkpoints are gone, and its profiles are on the disk.
 func (m networkManager) rebooted(ctx context.Context, p *plan) undone {
-	defer undo.Flush(true)
+	defer undo.FlushManaged(m.dir)
 	silent := m.ready(ctx, m.limits.Backend)
 	return undone{leftover: m.restore(ctx, p), unsettled: silent != nil}
 }

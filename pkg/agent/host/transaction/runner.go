@@ -63,7 +63,7 @@ func Open(config Config) (r *Runner, pending bool, err error) {
 	r = &Runner{
 		config:   config,
 		lock:     lock{path: filepath.Join(config.Dir, lockName)},
-		backends: backends(config.Limits, config.Holds),
+		backends: backends(config.Limits, config.Dir, config.Holds),
 		history:  openHistory(config.Dir),
 	}
 	r.stopping, r.stop = context.WithCancel(context.Background())

@@ -26,14 +26,26 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Flush returns when what was written into the files of NetworkManager and nmstate is on the disk (fsync(2)). Neither waits
-// for that, so a power cut would take away for half a minute what the journal says has been. A process that does not see
-// NetworkManager's files, as in a container, has all that is written go to the disks (sync(2)).
-func Flush(managed bool) {
-	if _, err := os.Stat(profileFolders[0]); managed && err != nil {
-		unix.Sync()
+// FlushManaged is Flush with NetworkManager. A process that does not see NetworkManager's files, as in a container, has all
+// that was written to the file system of dir, a folder of the host's, go to the disk (syncfs(2)). sync(2) would wait for other disks and for
+// network file systems, too.
+func FlushManaged(dir string) {
+	if _, err := os.Stat(profileFolders[0]); err == nil {
+		Flush()
 		return
 	}
+	folder, err := os.Open(dir)
+	if err == nil {
+		err = errors.Join(unix.Syncfs(int(folder.Fd())), folder.Close())
+	}
+	if err != nil {
+		klog.Background().Error(err, "Having the disk take what was written", "path", dir)
+	}
+}
+
+// Flush returns when what was written into the files of NetworkManager and nmstate is on the disk (fsync(2)). Neither waits
+// for that, so a power cut would take away for half a minute what the journal says has been.
+func Flush() {
 	for _, path := range []string{profileFolders[0], scriptFiles, linkFiles, HostnameFile, ResolvConf} {
 		if err := flushTree(path); err != nil {
 			klog.Background().Error(err, "Having the disk take what was written", "path", path)
