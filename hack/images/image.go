@@ -50,7 +50,7 @@ var (
 		title:      "agent that reads and changes its node's network",
 		entrypoint: "/node-agent",
 		user:       "0:0",
-		limit:      30 << 20,
+		limit:      31 << 20,
 	}
 )
 
