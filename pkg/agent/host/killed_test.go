@@ -180,6 +180,7 @@ func (k *killing) killWhenTheAddressIsSet(t *testing.T) {
 // run makes the change. It fails the test unless the object tells what the node has, as soon as NetworkManager works.
 func (k *killing) run(t *testing.T) {
 	k.done = make(chan struct{})
+	k.startProfiles(t)
 	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendNetworkManager, Confirmer: yes{}, adjust: func(config *transaction.Config) {
 		if k.again == againLater {
 			config.Limits.Backend = 2 * time.Second
@@ -251,19 +252,25 @@ func (k *killing) run(t *testing.T) {
 	}
 }
 
+// startProfiles makes the profiles and addresses that a change alters. A NetworkManager that is killed forgets which profile is only in
+// memory, so that each test begins anew.
+func (k *killing) startProfiles(t *testing.T) {
+	t.Helper()
+	forgetProfiles(t)
+	t.Cleanup(func() {
+		forgetProfiles(t)
+		netns.Run(t, "sh", "-c", fmt.Sprintf("nmcli connection delete 'in memory'; ip link del mem7; ip link del new%d; true", k.n))
+	})
+	startProfiles(t)
+	netns.Run(t, "ip", "addr", "replace", "198.51.100.200/32", "dev", "eth1")
+	netns.Run(t, "ip", "route", "replace", "198.18.2.0/24", "via", "198.51.100.67", "dev", "eth1", "proto", "static")
+}
+
 // TestManagedKilledNetworkManager: it is killed at each step of a change, and started again at once, or later.
 func TestManagedKilledNetworkManager(t *testing.T) {
 	if os.Getenv(onNode) == "" {
 		t.Skip("TestOnANodeWithNetworkManager runs it on a node")
 	}
-	forgetProfiles(t)
-	t.Cleanup(func() {
-		forgetProfiles(t)
-		netns.Run(t, "sh", "-c", "nmcli connection delete 'in memory' || true")
-	})
-	startProfiles(t)
-	netns.Run(t, "ip", "addr", "add", "198.51.100.200/32", "dev", "eth1")
-	netns.Run(t, "ip", "route", "add", "198.18.2.0/24", "via", "198.51.100.67", "dev", "eth1", "proto", "static")
 	moments := []string{string(transaction.BeforePrepared), whenCheckpointIsOpen, whenTheAddressIsSet}
 	for _, moment := range committedMoments {
 		moments = append(moments, string(moment))

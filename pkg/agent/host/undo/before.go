@@ -19,6 +19,7 @@ package undo
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"time"
 
@@ -147,7 +148,10 @@ func (b *Before) Differences(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return found, err
 	}
-	return append(found, b.managerDifferences(manager)...), nil
+	if b.was.scope.dns && !reflect.DeepEqual(manager.GlobalDNS, b.Manager.GlobalDNS) {
+		found = append(found, "NetworkManager's global DNS is different")
+	}
+	return append(found, b.Manager.differences(manager)...), nil
 }
 
 // AwaitRollback waits until NetworkManager has rolled the change back, by order or by

@@ -37,31 +37,14 @@ func (b *Before) readManagerNow(ctx context.Context) (*Manager, error) {
 	return &now, err
 }
 
-// mendRounds is how often NetworkManager's part is mended at most: what NetworkManager does of its own accord meanwhile, such as
-// what it activates when it has just started, can undo what was mended.
-const mendRounds = 2
-
 // mendManager makes NetworkManager's part what it was: the global DNS, the profiles, and
 // which of them is active where. After a rollback of a checkpoint there is nothing to do but
-// the DNS; without a checkpoint, such as after a reboot, this is the rollback. It ends when mending achieves nothing more.
+// the DNS; without a checkpoint, such as after a reboot, this is the rollback.
 func (b *Before) mendManager(ctx context.Context) error {
-	var errs []error
-	var before []string
-	for range mendRounds {
-		now, err := b.readManagerNow(ctx)
-		if err != nil {
-			return errors.Join(append(errs, err)...)
-		}
-		left := b.managerDifferences(now)
-		if len(left) == 0 || slices.Equal(left, before) {
-			return errors.Join(errs...)
-		}
-		before, errs = left, []error{b.mendManagerOnce(ctx, now)}
+	now, err := b.readManagerNow(ctx)
+	if err != nil {
+		return err
 	}
-	return errors.Join(errs...)
-}
-
-func (b *Before) mendManagerOnce(ctx context.Context, now *Manager) error {
 	var errs []error
 	if b.was.scope.dns && !reflect.DeepEqual(now.GlobalDNS, b.Manager.GlobalDNS) {
 		errs = append(errs, b.Manager.RestoreDNS(ctx))
@@ -78,16 +61,7 @@ func (b *Before) mendManagerOnce(ctx context.Context, now *Manager) error {
 	return errors.Join(append(errs, awaitDevices(ctx, b.was.scope, b.Manager.devices))...)
 }
 
-// managerDifferences names what NetworkManager has otherwise than before.
-func (b *Before) managerDifferences(now *Manager) []string {
-	var found []string
-	if b.was.scope.dns && !reflect.DeepEqual(now.GlobalDNS, b.Manager.GlobalDNS) {
-		found = append(found, "NetworkManager's global DNS is different")
-	}
-	return append(found, b.Manager.differences(now)...)
-}
-
-// managerMend is one call of mendManagerOnce.
+// managerMend is one call of mendManager.
 type managerMend struct {
 	ctx      context.Context
 	bus      *dbus.Conn
