@@ -65,8 +65,9 @@ func (kernel) refusals(desired, current []byte) (field.ErrorList, error) {
 }
 
 func (k kernel) apply(_ context.Context, w *worker, _ *plan, desired []byte) (checkpoint string, err error) {
-	defer undo.Flush()
-	_, err = w.do(workerRequest{Op: opApply, Flags: k.flags(), State: desired})
+	if _, err = w.do(workerRequest{Op: opApply, Flags: k.flags(), State: desired}); err == nil {
+		undo.Flush()
+	}
 	return "", err
 }
 
