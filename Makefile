@@ -129,7 +129,7 @@ undeploy: kubectl ## Remove what deploy has installed from the cluster of the cu
 # What make test runs a cluster of its own with, so that another one may be up meanwhile.
 TEST_CLUSTER := CLUSTER_DIR=$(OUTPUT)/test-cluster CLUSTER_PORT=17543 NODES_PREFIX=nnt-
 
-# What it runs virtual machines with, which are for one architecture alone.
+# What make test runs virtual machines with. They are for one architecture alone.
 TEST_VM_SET := VM_DIR=$(OUTPUT)/test-vm DEMO_PORT=17643 NODES_PREFIX=nntv-
 HAS_VM := $(filter x86_64,$(shell uname -m))
 

@@ -43,7 +43,7 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 	if err := os.Rename(temporary.Name(), path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return Sync(filepath.Dir(path))
 }
 
 // Rename gives the file at from, which is on disk, the name to. The renaming is on disk
@@ -52,7 +52,7 @@ func Rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(to))
+	return Sync(filepath.Dir(to))
 }
 
 // Sweep removes the temporary files that a crash in the midst of Write has left
@@ -96,13 +96,13 @@ func targetOf(temporary string) (name string, isTemporary bool) {
 	return name[:dash], err == nil
 }
 
-// syncFolder puts the renaming on disk, which is the folder's content (fsync(2)).
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
+// Sync returns when the file or folder at path is on disk as it is. A folder's content are the names in it (fsync(2)).
+func Sync(path string) error {
+	file, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
+	if err := errors.Join(file.Sync(), file.Close()); err != nil {
 		return fmt.Errorf("syncing %s: %w", path, err)
 	}
 	return nil

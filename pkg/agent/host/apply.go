@@ -343,3 +343,12 @@ func (h *Host) stale() {
 func notWritable(err error) error {
 	return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonRecordNotWritable, Message: err.Error()}
 }
+
+// failed returns the *agent.Error that err wraps, or makes one of it.
+func failed(err error) error {
+	var known *agent.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return &agent.Error{Kind: agent.Failed, Message: err.Error()}
+}

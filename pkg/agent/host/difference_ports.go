@@ -108,10 +108,7 @@ func compareTags(_ *comparison, p property) (any, bool) {
 func tags(list any) map[int]bool {
 	found := map[int]bool{}
 	for _, item := range tree.Items(list) {
-		lowest, highest := tree.Object(item)["id"], tree.Object(item)["id"]
-		if span := tree.Object(tree.Object(item)["id-range"]); span != nil {
-			lowest, highest = span["min"], span["max"]
-		}
+		lowest, highest := tree.Tags(tree.Object(item))
 		first, err1 := strconv.Atoi(tree.Text(lowest))
 		last, err2 := strconv.Atoi(tree.Text(highest))
 		if err1 != nil || err2 != nil {

@@ -19,7 +19,6 @@ package host
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -390,13 +389,4 @@ func (h *Host) noteWritable(err error) {
 		h.view.notWritable = err.Error()
 		klog.Background().Error(err, "The agent cannot keep its record")
 	}
-}
-
-// failed returns the *agent.Error that err wraps, or makes one of it.
-func failed(err error) error {
-	var known *agent.Error
-	if errors.As(err, &known) {
-		return known
-	}
-	return &agent.Error{Kind: agent.Failed, Message: err.Error()}
 }

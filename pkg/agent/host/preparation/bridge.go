@@ -122,10 +122,7 @@ func vlanID(value any) (uint16, error) {
 }
 
 func tagRange(item map[string]any) (first, last uint16, err error) {
-	lowest, highest := item["id"], item["id"]
-	if span := tree.Object(item["id-range"]); span != nil {
-		lowest, highest = span["min"], span["max"]
-	}
+	lowest, highest := tree.Tags(item)
 	if first, err = vlanID(lowest); err == nil {
 		last, err = vlanID(highest)
 	}

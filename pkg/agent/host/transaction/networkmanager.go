@@ -52,8 +52,9 @@ const (
 // which NetworkManager rolls back by itself unless it is committed in time.
 type networkManager struct {
 	limits Limits
-	dir    string
-	holds  func(desired, current []byte) (bool, error)
+	// dir is where the agent keeps its own files.
+	dir   string
+	holds func(desired, current []byte) (bool, error)
 }
 
 func (networkManager) flags() nmstate.Flags { return 0 }

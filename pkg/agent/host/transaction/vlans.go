@@ -86,10 +86,7 @@ func joinTrunks(wanted map[string]any) (changed bool) {
 func joinTags(list []any) (joined []any, ok bool) {
 	var tags []int
 	for _, item := range list {
-		first, last := tree.Object(item)["id"], tree.Object(item)["id"]
-		if span := tree.Object(tree.Object(item)["id-range"]); span != nil {
-			first, last = span["min"], span["max"]
-		}
+		first, last := tree.Tags(tree.Object(item))
 		lowest, err := strconv.ParseUint(tree.Text(first), 10, 12)
 		highest, err2 := strconv.ParseUint(tree.Text(last), 10, 12)
 		if err != nil || err2 != nil || lowest > highest {

@@ -64,6 +64,14 @@ func InterfacesByName(state map[string]any) map[string]map[string]any {
 	return named
 }
 
+// Tags returns the first and the last tag of an entry of trunk-tags, as they are written: a single tag is both.
+func Tags(entry map[string]any) (first, last any) {
+	if span := Object(entry["id-range"]); span != nil {
+		return span["min"], span["max"]
+	}
+	return entry["id"], entry["id"]
+}
+
 // StringAt is a text at key, "" if there is none.
 func StringAt(fields map[string]any, key string) string {
 	value, _ := fields[key].(string)

@@ -24,6 +24,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/atomicfile"
 )
 
 // FlushManaged is Flush with NetworkManager. A process that does not see NetworkManager's files, as in a container, has all
@@ -68,12 +70,9 @@ func flushTree(root string) error {
 }
 
 func flush(path string) error {
-	file, err := os.Open(path)
+	err := atomicfile.Sync(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Sync(), file.Close())
+	return err
 }
