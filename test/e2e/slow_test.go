@@ -28,14 +28,21 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
-// slowReadSpecs make a real read take long: NetworkManager runs for some milliseconds
-// every 3 s. One that does not answer at all is not waited for.
+// slowReadSpecs make a real read take long: NetworkManager has much to tell, and runs for
+// some milliseconds every 3 s. One that does not answer at all is not waited for.
 func (s *suite) slowReadSpecs() {
 	It("a read takes long: a GET waits for it, a LIST shows the node as Reading after a while", Label(string(v1alpha1.BackendNetworkManager)),
 		NodeTimeout(3*time.Minute), func(ctx SpecContext) {
 			const node = "node02"
 			s.allAvailable(ctx)
 			before := s.measure(ctx)
+			DeferCleanup(func(ctx SpecContext) {
+				s.must(ctx, node, "for i in $(seq 60); do ip link delete much$i; done")
+			}, NodeTimeout(long))
+			s.must(ctx, node, "for i in $(seq 60); do ip link add much$i type veth peer name much$i-; done")
+			s.waitFor(ctx, node, "", long, func(obj *v1alpha1.NodeNetworkState) bool {
+				return isTrue(v1alpha1.ConditionAvailable)(obj) && shows(obj, "much60")
+			})
 			thaw := func(ctx context.Context) { s.must(ctx, node, "rm -f /run/crawl; pkill -CONT -x NetworkManager") }
 			DeferCleanup(func(ctx SpecContext) { thaw(ctx); s.available(ctx, node) }, NodeTimeout(long))
 			s.must(ctx, node, `touch /run/crawl; pid=$(pgrep -x NetworkManager); setsid sh -c "while [ -e /run/crawl ]; do `+
