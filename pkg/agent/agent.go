@@ -78,6 +78,11 @@ type Agent interface {
 
 	// History answers with the last changes, the newest first.
 	History(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory, error)
+
+	// Recall answers with the story of a change that was asked for not long ago, nil if the agent
+	// does not know the change: it was not begun. A change of annotations alone, which no history
+	// has, is known too.
+	Recall(ctx context.Context, id string) (*v1alpha1.LastApply, error)
 }
 
 // Plan is what a change would do.
@@ -194,10 +199,14 @@ const (
 	CapabilityConfirmation = "confirmation"
 	// CapabilityHistory: the agent keeps a history.
 	CapabilityHistory = "history"
+	// CapabilityRecall: the agent knows of each of the last changes what became of it.
+	CapabilityRecall = "recall"
 )
 
 // ReasonNotSupported is the reason of an error about something that an agent lacks the capability for.
 const ReasonNotSupported = "NotSupported"
 
 // Capabilities are what an agent of this version can do.
-func Capabilities() []string { return []string{CapabilityConfirmation, CapabilityHistory} }
+func Capabilities() []string {
+	return []string{CapabilityConfirmation, CapabilityHistory, CapabilityRecall}
+}

@@ -27,6 +27,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/conformance"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/fake"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
 
 // TestConformance runs the suite on an agent at the other end of a stream: TLS,
@@ -86,6 +87,18 @@ func (r *remote) Decide(ctx context.Context, decision agent.Decision) (*v1alpha1
 
 func (r *remote) History(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory, error) {
 	return r.fleet.History(ctx, "node01")
+}
+
+func (r *remote) Recall(ctx context.Context, id string) (*v1alpha1.LastApply, error) {
+	s, err := r.fleet.reach(ctx, "node01")
+	if err != nil {
+		return nil, err
+	}
+	history, err := s.history(ctx, &agentpb.HistoryRequest{Change: id})
+	if err != nil || len(history.Entries) == 0 {
+		return nil, err
+	}
+	return &history.Entries[0].LastApply, nil
 }
 
 func (r *remote) Apply(ctx context.Context, change agent.Change) (*v1alpha1.NodeNetworkState, error) {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
 )
 
 // lostMidway tells whether an error of ask says that the stream ended after the request
@@ -51,7 +52,7 @@ func (s *session) outcome(ctx context.Context, id string, decided *bool) (*v1alp
 			}
 		}
 		if next := m.successor(s); next != nil && !mine {
-			if ended, err := next.recalls(ctx, id, decided); ended {
+			if ended, err := next.recalls(ctx, id, s, decided); ended {
 				return m.servedLast(), err
 			}
 		}
@@ -68,23 +69,24 @@ func (s *session) outcome(ctx context.Context, id string, decided *bool) (*v1alp
 	}
 }
 
-// successor returns the stream of the agent that runs on the node since the one of that session has ended, once it has
-// ended what was under way; nil if there is none.
+// successor returns the stream that the node's agent has since that session has ended, once the agent has ended what was
+// under way; nil if there is none.
 func (m *member) successor(of *session) *session {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	next := m.session
-	if next == nil || next.speaker.instance == "" || next.speaker.instance == of.speaker.instance ||
+	if next == nil || next == of || next.speaker.instance == "" ||
 		apimeta.IsStatusConditionTrue(m.own.Status.Conditions, v1alpha1.ConditionProgressing) {
 		return nil
 	}
 	return next
 }
 
-// recalls asks an agent that runs since another one has ended whether it knows of a change that the other one was asked to
-// make. One that it does not know was not begun. ended tells whether the error says what became of the change.
-func (s *session) recalls(ctx context.Context, id string, decided *bool) (ended bool, err error) {
-	history, err := s.history(ctx)
+// recalls asks the agent, which has come back, for a change that it was asked to make over the stream before. ended tells
+// whether the error says what became of the change. An agent that was started since has not begun a change that it does not
+// know; the same agent may still begin it.
+func (s *session) recalls(ctx context.Context, id string, before *session, decided *bool) (ended bool, err error) {
+	history, err := s.history(ctx, &agentpb.HistoryRequest{Change: id})
 	if err != nil {
 		return false, nil
 	}
@@ -93,7 +95,13 @@ func (s *session) recalls(ctx context.Context, id string, decided *bool) (ended 
 			return judge(&entry.LastApply, decided)
 		}
 	}
-	return decided == nil, &agent.Error{Kind: agent.Unreachable, Message: fmt.Sprintf(
+	switch {
+	case decided != nil, s.speaker.instance == before.speaker.instance:
+		return false, nil
+	case !s.speaker.can(agent.CapabilityRecall):
+		return true, &agent.Error{Kind: agent.Lost, Message: lostMessage(s.member.name, id)}
+	}
+	return true, &agent.Error{Kind: agent.Unreachable, Message: fmt.Sprintf(
 		"the agent of node %s ended before it began the change; nothing was changed: try again", s.member.name)}
 }
 

@@ -173,35 +173,45 @@ func TestLostAgentThatTellsNothing(t *testing.T) {
 	})
 }
 
-// TestAnAgentThatEndsBeforeItBegins: the one that runs after it does not know of the change, which need not be waited for.
-func TestAnAgentThatEndsBeforeItBegins(t *testing.T) {
+// TestAnAgentThatIsBackIsAsked: its object does not tell what became of a change of annotations, nor of one that another
+// change followed. An agent that was started since has not begun a change that it does not know, and the change need not be
+// waited for.
+func TestAnAgentThatIsBackIsAsked(t *testing.T) {
+	another := func(h *agentpb.Hello) { h.Instance = "another" }
+	older := func(h *agentpb.Hello) { another(h); h.Capabilities = []string{agent.CapabilityHistory} }
+	same := func(*agentpb.Hello) {}
 	for name, test := range map[string]struct {
-		known v1alpha1.ApplyOutcome // in the history, "" if the change is not there
-		kind  agent.ErrorKind
-		words string
+		successor func(*agentpb.Hello)
+		known     v1alpha1.ApplyOutcome // as the agent answers, "" if it does not know the change
+		kind      agent.ErrorKind
+		words     string
 	}{
-		"not begun":                           {"", agent.Unreachable, "nothing was changed"},
-		"committed, and another change since": {known: v1alpha1.ApplyCommitted},
-		"undone, and another change since":    {v1alpha1.ApplyRolledBack, agent.Failed, "RolledBack"},
+		"not begun":                           {another, "", agent.Unreachable, "nothing was changed"},
+		"committed, and another change since": {successor: another, known: v1alpha1.ApplyCommitted},
+		"undone, and another change since":    {another, v1alpha1.ApplyRolledBack, agent.Failed, "RolledBack"},
+		"of annotations, by the same agent":   {successor: same, known: v1alpha1.ApplyCommitted},
+		"the same agent may begin it":         {same, "", agent.Lost, "lastApply"},
+		"an older agent may have made it":     {older, "", agent.Lost, "lastApply"},
+		"an older agent has it":               {successor: older, known: v1alpha1.ApplyCommitted},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := startServer(t, nil, "node01")
+			t.Parallel()
+			s := startServer(t, func(c *Config) { c.ApplyTimeout = 5 * time.Second }, "node01")
 			request, answers := s.lostDuring(func(ctx context.Context) (*v1alpha1.NodeNetworkState, error) {
 				return s.Apply(ctx, "node01", s.desire("node01", dummy))
 			})
+			id := request.GetApply().GetId()
 			successor := modern("node01")
-			successor.Instance = "another"
+			test.successor(successor)
 			again, _ := s.admittedAs(successor)
 			again.based(told(t, v1alpha1.LastApply{ID: "another", Outcome: v1alpha1.ApplyCommitted}), "second")
 			asked := again.request()
-			if asked.GetHistory() == nil {
+			if asked.GetHistory().GetChange() != id {
 				t.Fatalf("the agent was asked %v", asked)
 			}
 			history := &v1alpha1.NodeNetworkStateHistory{}
 			if test.known != "" {
-				history.Entries = []v1alpha1.HistoryEntry{{LastApply: v1alpha1.LastApply{
-					ID: request.GetApply().GetId(), StartTime: metav1.Now(), Outcome: test.known,
-				}}}
+				history.Entries = []v1alpha1.HistoryEntry{{LastApply: v1alpha1.LastApply{ID: id, Outcome: test.known}}}
 			}
 			text, err := agent.EncodeHistory(history)
 			if err != nil {

@@ -105,7 +105,7 @@ func (s *server) admittedAs(hello *agentpb.Hello) (*raw, *agentpb.Welcome) {
 
 // modern is the Hello of an agent of today.
 func modern(name string) *agentpb.Hello {
-	return &agentpb.Hello{Node: name, AgentVersion: "v9", Protocol: agent.Protocol, Capabilities: agent.Capabilities()}
+	return &agentpb.Hello{Node: name, AgentVersion: "v9", Protocol: agent.Protocol, Capabilities: agent.Capabilities(), Instance: "first"}
 }
 
 // based sends an object with a base.

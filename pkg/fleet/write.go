@@ -132,17 +132,17 @@ func (f *Fleet) History(ctx context.Context, name string) (*v1alpha1.NodeNetwork
 	s, err := f.reach(ctx, name)
 	var history *v1alpha1.NodeNetworkStateHistory
 	if err == nil {
-		history, err = s.history(ctx)
+		history, err = s.history(ctx, &agentpb.HistoryRequest{})
 	}
 	return history, f.explain(name, err, agent.Lost, fmt.Sprintf("the agent of node %s did not answer in time", name))
 }
 
-// history asks the agent for the last changes.
-func (s *session) history(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory, error) {
+// history asks the agent for the last changes, or for one.
+func (s *session) history(ctx context.Context, request *agentpb.HistoryRequest) (*v1alpha1.NodeNetworkStateHistory, error) {
 	if err := s.require(agent.CapabilityHistory, "the history of changes"); err != nil {
 		return nil, err
 	}
-	reply, err := s.request(ctx, &agentpb.Request{Request: &agentpb.Request_History{History: &agentpb.HistoryRequest{}}})
+	reply, err := s.request(ctx, &agentpb.Request{Request: &agentpb.Request_History{History: request}})
 	if err != nil {
 		return nil, err
 	}

@@ -304,7 +304,7 @@ func (l *ledger) write(ctx context.Context, a *account) error {
 		return errUnreachable
 	}
 	if number > done && a.denied {
-		l.complain("%s has write %d, which was said to be in conflict", a.node, number)
+		l.complain("%s has write %d, which was said not to be made", a.node, number)
 	}
 	next := number + 1
 	a.mu.Lock()

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
@@ -103,5 +104,43 @@ func historyUndoes(t *testing.T, h Harness) {
 	s.apply(s.desire(revert))
 	if after := s.barrier(); !sameMeaning(after.Status.CurrentState, before.Status.CurrentState) {
 		t.Errorf("the network is not as it was before the change that was undone:\n%s\n%s", state(before), state(after))
+	}
+}
+
+// recalls asks for changes of each kind by their ids.
+func recalls(t *testing.T, h Harness) {
+	s := start(t, h)
+	want := map[string]v1alpha1.ApplyOutcome{}
+	ask := func(outcome v1alpha1.ApplyOutcome, change agent.Change) {
+		t.Helper()
+		change.ID = uuid.NewString()
+		want[change.ID] = outcome
+		if _, err := s.Apply(s.context(), change); err == nil != (outcome == v1alpha1.ApplyCommitted) {
+			t.Fatalf("a change that is to be %q answered with %v", outcome, err)
+		}
+	}
+	note := func(text string) agent.Change {
+		return s.change(func(obj *v1alpha1.NodeNetworkState) { obj.Annotations = map[string]string{"example.com/note": text} })
+	}
+	ask(v1alpha1.ApplyCommitted, s.desire(h.DesiredState(0)))
+	ask(v1alpha1.ApplyCommitted, note("first"))
+	stale := note("stale")
+	ask(v1alpha1.ApplyCommitted, note("second"))
+	ask("", stale)
+	ask(v1alpha1.ApplyRejected, s.desire(h.InvalidState()))
+	ask(v1alpha1.ApplyCommitted, s.desire(nil))
+	waiting := s.await(h.DesiredState(1))
+	want[waiting.Status.LastApply.ID] = v1alpha1.ApplyInProgress
+	want[uuid.NewString()] = ""
+	for id, outcome := range want {
+		last, err := s.Recall(s.context(), id)
+		switch {
+		case err != nil:
+			t.Errorf("Recall: %v", err)
+		case outcome == "" && last != nil:
+			t.Errorf("a change that was not made is %+v", last)
+		case outcome != "" && (last == nil || last.ID != id || last.Outcome != outcome):
+			t.Errorf("a change that is %s is told as %+v", outcome, last)
+		}
 	}
 }

@@ -89,6 +89,7 @@ func (a *Agent) apply(change agent.Change) (*v1alpha1.NodeNetworkState, error) {
 	again := sameMetadata(before, after) && (a.network.missing(current) != nil || agent.ApplyFailed(before.lastApply))
 	if !specChanges && !again {
 		a.record = after
+		a.kept = append(a.kept, change.ID)
 		a.publish()
 		return a.feed.Last(), nil
 	}

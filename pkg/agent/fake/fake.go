@@ -69,6 +69,8 @@ type Agent struct {
 	warnings []string
 	// history has the last changes, the newest first.
 	history []v1alpha1.HistoryEntry
+	// kept are the ids of the changes of annotations alone.
+	kept []string
 }
 
 // record is the durable part of the object.

@@ -153,7 +153,7 @@ func (s *served) carryOut(ctx context.Context, request *agentpb.Request, reply *
 	case *agentpb.Request_Decide:
 		return s.agent.Decide(ctx, agent.DecodeDecision(kind.Decide))
 	case *agentpb.Request_History:
-		history, err := s.agent.History(ctx)
+		history, err := s.history(ctx, kind.History.GetChange())
 		if err == nil {
 			reply.History, err = agent.EncodeHistory(history)
 		}
@@ -176,6 +176,19 @@ func (s *served) carryOut(ctx context.Context, request *agentpb.Request, reply *
 	obj, err := s.agent.Apply(ctx, change)
 	logger.Info("Answered to the change", "err", err)
 	return obj, err
+}
+
+// history returns the last changes, or the one with that id alone.
+func (s *served) history(ctx context.Context, id string) (*v1alpha1.NodeNetworkStateHistory, error) {
+	if id == "" {
+		return s.agent.History(ctx)
+	}
+	history := &v1alpha1.NodeNetworkStateHistory{}
+	last, err := s.agent.Recall(ctx, id)
+	if last != nil {
+		history.Entries = []v1alpha1.HistoryEntry{{LastApply: *last}}
+	}
+	return history, err
 }
 
 // send sends a message. If the stream has ended, Send returns io.EOF, and receive gets the reason.

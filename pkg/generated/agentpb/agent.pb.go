@@ -785,7 +785,10 @@ func (x *Decision) GetUser() string {
 
 // HistoryRequest asks for the last changes.
 type HistoryRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of a change: it is asked for alone, also if it is not in the history, as with a change of
+	// annotations. An agent that lacks the capability for it answers with the history.
+	Change        string `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -818,6 +821,13 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
 	return file_agent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *HistoryRequest) GetChange() string {
+	if x != nil {
+		return x.Change
+	}
+	return ""
 }
 
 // Barrier asks for a Reply as soon as all that had changed on the node was sent.
@@ -1046,7 +1056,8 @@ type Reply struct {
 	Read bool `protobuf:"varint,4,opt,name=read,proto3" json:"read,omitempty"`
 	// Of a Validate: what the user should know about the change.
 	Warnings []string `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	// Of a HistoryRequest: a v1alpha1.NodeNetworkStateHistory as JSON.
+	// Of a HistoryRequest: a v1alpha1.NodeNetworkStateHistory as JSON; if it names a change, of that
+	// change alone, and without entries if the agent does not know the change.
 	History       []byte `protobuf:"bytes,6,opt,name=history,proto3" json:"history,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1240,8 +1251,9 @@ const file_agent_proto_rawDesc = "" +
 	"\bDecision\x12 \n" +
 	"\vtransaction\x18\x01 \x01(\tR\vtransaction\x12\x16\n" +
 	"\x06commit\x18\x02 \x01(\bR\x06commit\x12\x12\n" +
-	"\x04user\x18\x03 \x01(\tR\x04user\"\x10\n" +
-	"\x0eHistoryRequest\"\t\n" +
+	"\x04user\x18\x03 \x01(\tR\x04user\"(\n" +
+	"\x0eHistoryRequest\x12\x16\n" +
+	"\x06change\x18\x01 \x01(\tR\x06change\"\t\n" +
 	"\aBarrier\"\x06\n" +
 	"\x04Ping\"\xa0\x02\n" +
 	"\x06Change\x12\x16\n" +
