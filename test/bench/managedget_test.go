@@ -65,7 +65,7 @@ func compareManagedGets(b *testing.B, interfaces int) {
 	n := 0
 	outside := func() error {
 		n++
-		return exec.Command("ip", "addr", "replace", fmt.Sprintf("198.18.%d.%d/32", n/250, n%250+1), "dev", "mgmt0").Run()
+		return exec.Command("ip", "addr", "replace", fmt.Sprintf("198.18.%d.%d/32", n/250, n%250+1), "dev", "l1").Run()
 	}
 	profile := func() error {
 		n++

@@ -18,28 +18,31 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 )
 
 const (
 	// debounce is how long events are gathered before the network is read:
 	// they come in swarms.
 	debounce = 50 * time.Millisecond
+	// breath is how long events are left to gather on the socket: a link that flaps makes thousands a second.
+	breath = 2 * time.Millisecond
 	// lull is how long there must be no event until a swarm is taken for over, while a change is being applied.
 	lull = 10 * time.Millisecond
 	// After sendBurst reads in a row there is one a sendInterval: what the
 	// server remembers is the state's size times the changes of the last 90 s.
 	sendBurst    = 4
 	sendInterval = time.Second
-	// A network that changes all the time costs a tenth of a core: there is no other read by itself for so many times what the last one took.
-	readRest = 10
+	// A network that changes all the time costs a tenth of a core: there is no other read by itself for so many times the processor
+	// time that the last one took. To send what was read, and to hear of changes, takes half as much again.
+	readRest = 16
 )
 
 // rereads are the pauses before the network is read again that could not be read: NetworkManager may have been away, and the
@@ -47,19 +50,22 @@ const (
 var rereads = wait.Backoff{Duration: time.Second, Factor: 2, Steps: 10, Cap: 30 * time.Second}
 
 // listen puts something into events whenever the kernel reports a change, until
-// ctx ends and the socket is closed. What changed does not matter: all is read
+// ctx ends and reports is closed. What changed does not matter: all is read
 // anyway.
-func listen(ctx context.Context, socket *nl.NetlinkSocket, events chan<- struct{}) error {
+func listen(ctx context.Context, reports *rtnetlink.Events, events chan<- struct{}) error {
 	for {
-		_, _, err := socket.Receive()
+		err := reports.Wait()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		// ENOBUFS: events were lost, so there were some.
-		if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) {
+		if err != nil {
 			return fmt.Errorf("receiving the kernel's network events: %w", err)
 		}
 		put(events)
+		select {
+		case <-time.After(breath):
+		case <-ctx.Done():
+		}
 	}
 }
 

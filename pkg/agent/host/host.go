@@ -175,17 +175,17 @@ func New(config Config) (*Host, error) {
 // Run reads the network, and again whenever the kernel reports a change, until ctx
 // ends. It then waits for an apply that is under way.
 func (h *Host) Run(ctx context.Context) error {
-	socket, err := rtnetlink.Subscribe(rtnetlink.Groups()...)
+	reports, err := rtnetlink.Follow(rtnetlink.Groups()...)
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		<-ctx.Done()
-		socket.Close()
+		reports.Close()
 		return ctx.Err()
 	})
-	group.Go(func() error { return listen(ctx, socket, h.events) })
+	group.Go(func() error { return listen(ctx, reports, h.events) })
 	group.Go(func() error {
 		if h.pending {
 			if err := h.recover(ctx); err != nil {
