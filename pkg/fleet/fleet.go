@@ -57,7 +57,8 @@ type Config struct {
 	Outside Outside
 
 	// BarrierTimeout is how long an agent may be silent that is asked for a barrier;
-	// after that it is unreachable. Default 2 s.
+	// after that it is unreachable. Default 2 s. Where others answer late it has up to
+	// three times as long.
 	BarrierTimeout time.Duration
 	// BarrierGrace is how long a barrier waits for an agent that is known to be
 	// unreachable or late. Default 20 ms.
@@ -93,6 +94,7 @@ type Fleet struct {
 	// nodes. stopping is closed with it.
 	stopped  atomic.Bool
 	stopping chan struct{}
+	strain   strain
 
 	mu      sync.RWMutex
 	members map[string]*member

@@ -60,7 +60,18 @@ func cost(message *agentpb.AgentMessage) int {
 func (m *member) heard(s *session) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !s.asked.IsZero() {
+		m.fleet.strain.heard(time.Since(s.lastHeard(s.asked)), m.fleet.config.BarrierTimeout)
+	}
 	s.heard, s.silent = time.Now(), false
+}
+
+// lastHeard returns when something came from the agent, at the earliest the given time. The caller holds the member's lock.
+func (s *session) lastHeard(asked time.Time) time.Time {
+	if s.heard.After(asked) {
+		return s.heard
+	}
+	return asked
 }
 
 // alive records that the session's agent has answered a ping while it is at a
@@ -77,10 +88,7 @@ func (m *member) alive(s *session) {
 // silentAt returns when the agent counts as silent that is asked since the given
 // time, if nothing comes from it before. The caller holds the member's lock.
 func (s *session) silentAt(asked time.Time) time.Time {
-	if s.heard.After(asked) {
-		asked = s.heard
-	}
-	return asked.Add(s.member.fleet.config.BarrierTimeout)
+	return s.member.fleet.strain.until(s.lastHeard(asked), s.member.fleet.config.BarrierTimeout)
 }
 
 // limit returns until when a passage waits for the node: until the agent is
