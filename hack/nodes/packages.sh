@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Puts NetworkManager and D-Bus into _output/networkmanager/root without installing them: on a host with an init system
 # the package would start and manage the host's own interfaces. Nodes mount it over their /usr. busybox has the DHCP server
-# of the tests.
+# of the tests, Open vSwitch the server of its database.
 set -euo pipefail
 out=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/_output/networkmanager
 packages=(
@@ -10,6 +10,7 @@ packages=(
 	libglib2.0-0 libffi8 libpcre2-8-0 libreadline8 libduktape207 libpsl5 libcurl3-gnutls libjansson4 libnl-3-200 libnl-route-3-200
 	libudev1 libaudit1 libselinux1
 	dbus-bin dbus-daemon dbus-system-bus-common libdbus-1-3 libapparmor1 libexpat1 libsystemd0 libcap-ng0
+	openvswitch-common openvswitch-switch libbpf1 libxdp1 libelf1 libnuma1 libunbound8 libevent-2.1-7 libnghttp2-14 libprotobuf-c1
 	busybox-static
 )
 
@@ -36,7 +37,7 @@ for folder in bin sbin lib; do
 	cp -a "$out/root/$folder/." "$out/root/usr/$folder/"
 	rm -rf "${out:?}/root/$folder"
 done
-for program in usr/sbin/NetworkManager usr/bin/dbus-daemon usr/bin/dbus-send; do
+for program in usr/sbin/NetworkManager usr/bin/dbus-daemon usr/bin/dbus-send usr/sbin/ovsdb-server; do
 	if LD_LIBRARY_PATH=$out/root/usr/lib/$(uname -m)-linux-gnu ldd "$out/root/$program" | grep 'not found'; then
 		echo "nodes: $program lacks the libraries above; add their packages to ${BASH_SOURCE[0]}" >&2
 		exit 1

@@ -140,9 +140,10 @@ func New(config Config) (*Host, error) {
 		leftovers:  make(chan struct{}, 1),
 		published:  make(chan struct{}, 1),
 	}
-	h.detector.signals.Tell = func() { put(h.reports) }
+	tell := func() { put(h.reports) }
+	h.detector.signals.Tell = tell
 	var err error
-	if h.witness, err = witness.New(&h.detector); err != nil {
+	if h.witness, err = witness.New(&h.detector, tell); err != nil {
 		return nil, err
 	}
 	h.rounds = agent.NewRounds(h.read)

@@ -30,12 +30,8 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 )
 
-const (
-	// scripts are the dispatch scripts that libnmstate shows.
-	scripts = "/etc/NetworkManager/dispatcher.d/nmstate-*"
-	// ovsSocket is there if libnmstate asks Open vSwitch's database, too.
-	ovsSocket = "/run/openvswitch/db.sock"
-)
+// scripts are the dispatch scripts that libnmstate shows.
+const scripts = "/etc/NetworkManager/dispatcher.d/nmstate-*"
 
 // files compares what is in files, and the hostname: nothing reports a change of them in time.
 type files struct{}
@@ -88,15 +84,3 @@ func slurp(path string) ([]byte, error) {
 		content = append(content, buffer[:n]...)
 	}
 }
-
-// database stands for Open vSwitch's database. Where there is none, it has not changed.
-type database struct{}
-
-func (database) observe(context.Context) ([]byte, error) {
-	if _, err := os.Stat(ovsSocket); err == nil {
-		return nil, errors.New("the database of Open vSwitch would have to be asked")
-	}
-	return []byte("none"), nil
-}
-
-func (database) close() {}

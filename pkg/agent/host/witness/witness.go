@@ -43,7 +43,7 @@ const (
 	Kernel Source = iota
 	// Files are those that libnmstate reads, of DNS, the hostname and dispatch scripts.
 	Files
-	// Database is Open vSwitch's. Nothing proves it yet: what is read is never proved where it is.
+	// Database is Open vSwitch's.
 	Database
 	// Manager is NetworkManager.
 	Manager
@@ -69,13 +69,14 @@ type Witness struct {
 	known Facts
 }
 
-// New returns a witness of the network namespace that it is called in. bus reaches NetworkManager.
-func New(bus Bus) (*Witness, error) {
+// New returns a witness of the network namespace that it is called in. bus reaches NetworkManager. tell is called whenever
+// Open vSwitch's database has changed; it must return at once.
+func New(bus Bus, tell func()) (*Witness, error) {
 	kernel, err := newKernel()
 	if err != nil {
 		return nil, err
 	}
-	return &Witness{parts: [sources]part{Kernel: kernel, Files: files{}, Database: database{}, Manager: &manager{bus: bus}}}, nil
+	return &Witness{parts: [sources]part{Kernel: kernel, Files: files{}, Database: &database{socket: ovsSocket, tell: tell}, Manager: &manager{bus: bus}}}, nil
 }
 
 // Close ends it: from then on it proves nothing.
