@@ -60,16 +60,6 @@ func (h *Host) History(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory, 
 	return &v1alpha1.NodeNetworkStateHistory{Entries: h.runner.History()}, ctx.Err()
 }
 
-// Recall implements agent.Agent.
-func (h *Host) Recall(ctx context.Context, id string) (*v1alpha1.LastApply, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if change := h.view.change; change != nil && change.story.ID == id {
-		return change.told(), ctx.Err()
-	}
-	return h.view.record.recall(id, h.runner.History()), ctx.Err()
-}
-
 // inBackground has work done that goes on when ctx ends, and returns the object as it is
 // when work answers. Only the first answer counts.
 func (h *Host) inBackground(ctx context.Context, work func(ctx context.Context, answer func(error))) (*v1alpha1.NodeNetworkState, error) {

@@ -27,7 +27,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -60,31 +59,6 @@ type record struct {
 	Kernel string `json:"kernel,omitempty"`
 	// Kept are the ids of the last changes of annotations and managed fields alone, the newest first.
 	Kept []string `json:"kept,omitempty"`
-}
-
-// maxKept is how many ids a record keeps.
-const maxKept = 20
-
-// remembering returns the record with the id of a change of annotations and managed fields alone.
-func (r record) remembering(id string) record {
-	r.Kept = append([]string{id}, r.Kept[:min(len(r.Kept), maxKept-1)]...)
-	return r
-}
-
-// recall returns the story of the change with that id, nil if it is in neither the record nor the history.
-func (r record) recall(id string, history []v1alpha1.HistoryEntry) *v1alpha1.LastApply {
-	if r.LastApply != nil && r.LastApply.ID == id {
-		return r.LastApply.DeepCopy()
-	}
-	for _, entry := range history {
-		if entry.ID == id {
-			return entry.LastApply.DeepCopy()
-		}
-	}
-	if slices.Contains(r.Kept, id) {
-		return &v1alpha1.LastApply{ID: id, Outcome: v1alpha1.ApplyCommitted}
-	}
-	return nil
 }
 
 // with returns the record as it is once obj's annotations, managed fields and

@@ -24,12 +24,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
-	"github.com/google/uuid"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
@@ -37,32 +35,6 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
-
-// TestRecallOfAnnotationsOutlivesTheAgent, which may be killed before it has answered.
-func TestRecallOfAnnotationsOutlivesTheAgent(t *testing.T) {
-	dir := t.TempDir()
-	var ids []string
-	t.Run("first", func(t *testing.T) {
-		h := newHost(t, dir)
-		for i := range maxKept + 1 {
-			change := desire(t, h, "")
-			change.Object.Spec = v1alpha1.NodeNetworkStateSpec{}
-			change.Object.Annotations = map[string]string{"number": strconv.Itoa(i)}
-			change.ID = uuid.NewString()
-			ids = append(ids, change.ID)
-			if _, err := h.Apply(t.Context(), change); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-	h := newHost(t, dir)
-	for i, id := range ids {
-		last, err := h.Recall(t.Context(), id)
-		if err != nil || (last != nil && last.Outcome == v1alpha1.ApplyCommitted) != (i > 0) {
-			t.Errorf("of %d changes, number %d is told as %+v, %v", len(ids), i, last, err)
-		}
-	}
-}
 
 func TestRecordOutlivesTheAgent(t *testing.T) {
 	dir := t.TempDir()
