@@ -236,3 +236,30 @@ func TestManagedRollbackLeavesLinksOfOthersAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestManagedRollbackPutsSettingsOfOthersBack: NetworkManager sets how IPv6 is configured on a link that it takes over from
+// others, the loopback among them, and leaves it so when its checkpoint is rolled back.
+func TestManagedRollbackPutsSettingsOfOthersBack(t *testing.T) {
+	h := newManagedHost(t, t.TempDir())
+	forgetProfiles(t)
+	t.Cleanup(func() { forgetProfiles(t) })
+	for _, args := range []string{"link add p0 type veth peer name p1", "link set p0 up", "link set p1 up", "addr add 198.51.101.7/24 dev p0"} {
+		netns.Run(t, "ip", strings.Fields(args)...)
+	}
+	t.Cleanup(func() { netns.Run(t, "ip", "link", "del", "p0") })
+	netns.Run(t, "timeout", "60", "sh", "-c", "until nmcli -t -f DEVICE,STATE device | grep -qxF 'p0:connected (externally)'; do sleep 0.1; done")
+	untilAtRest(t, h)
+	look := func() string {
+		return netns.Run(t, "sh", "-c", `cd /proc/sys/net; for link in lo p0; do grep -s . ipv4/conf/$link/* ipv6/conf/$link/*; ip route show table local dev $link; done`)
+	}
+	before := look()
+	_, err := h.Apply(t.Context(), desire(t, h, managedFailing(`
+		{"name":"lo","type":"loopback","state":"up","ipv4":{"enabled":true,"address":[{"ip":"127.0.0.1","prefix-length":8},{"ip":"198.18.73.1","prefix-length":32}]}},
+		{"name":"p0","type":"veth","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.101.8","prefix-length":24}]}}`)))
+	if err == nil || strings.Contains(err.Error(), "put back") {
+		t.Errorf("got %v", err)
+	}
+	if now := look(); now != before {
+		t.Errorf("the node is not as before:\n%s", changed(before, now))
+	}
+}

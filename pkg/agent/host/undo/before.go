@@ -68,12 +68,17 @@ func Note(ctx context.Context, in Request) (*Before, error) {
 		}
 	}
 	if within.managed = in.Managed; in.Managed {
-		if b.Manager, err = readManager(ctx, &within); err == nil {
-			b.outside, err = noteOutside(ctx, within, b.Manager.known)
+		if b.Manager, err = readManager(ctx, &within); err != nil {
+			return nil, err
 		}
+		uses, err := readUses(ctx)
 		if err != nil {
 			return nil, err
 		}
+		if b.outside, err = noteOutside(within, uses, b.Manager.known); err != nil {
+			return nil, err
+		}
+		within.foreign = foreignIn(within, uses)
 	}
 	b.was, err = takeWatchedSnapshot(within, in.Current)
 	if err != nil {

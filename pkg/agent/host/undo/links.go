@@ -40,8 +40,10 @@ type detail struct {
 	Under string `json:"under,omitempty"`
 	// VLANs are those of a bridge or of its port, with their flags.
 	VLANs map[uint16]uint16 `json:"vlans,omitempty"`
-	// Settings are the link's own settings of IPv4 and IPv6, by their paths below /proc/sys/net.
-	Settings map[string]string `json:"settings,omitempty"`
+	// Settings are the link's own settings of IPv4 and IPv6, by their paths below /proc/sys/net. SettingsOnly tells that
+	// nothing else is noted.
+	Settings     map[string]string `json:"settings,omitempty"`
+	SettingsOnly bool              `json:"settingsOnly,omitempty"`
 }
 
 // linkSettings are the settings of a link that are noted: those that somebody sets.
@@ -59,6 +61,7 @@ var linkSettings = map[string][]string{
 // noteDetails notes the details of the links in the scope.
 func (s *snapshot) noteDetails() error {
 	if s.scope.managed {
+		s.noteSettings()
 		return nil
 	}
 	links, err := rtnetlink.Links()
@@ -86,6 +89,35 @@ func (s *snapshot) noteDetails() error {
 		s.links[l.Name] = noted
 	}
 	return nil
+}
+
+// noteSettings notes the settings of the links that others have configured.
+func (s *snapshot) noteSettings() {
+	for name := range s.scope.foreign {
+		if noted, is := s.links[name]; is && noted.Owner != pods {
+			noted.Detail = &detail{Settings: settingsOf(name), SettingsOnly: true}
+			s.links[name] = noted
+		}
+	}
+}
+
+// foreignIn returns the links in the scope that others than NetworkManager have configured.
+func foreignIn(in scope, uses map[string]use) map[string]bool {
+	if !isWritable() {
+		return nil
+	}
+	found := map[string]bool{}
+	for name, use := range uses {
+		if in.has(name) && use.isOthers() {
+			found[name] = true
+		}
+	}
+	return found
+}
+
+// isWritable tells whether settings can be written: in a container without privileges they are read-only.
+func isWritable() bool {
+	return unix.Access("/proc/sys/net/ipv6/conf/default/accept_ra", unix.W_OK) == nil
 }
 
 // settingsOf reads the settings of a link. What cannot be read is not there.
@@ -183,6 +215,9 @@ func mendDetail(name string, was *detail) error {
 	if was == nil {
 		return nil
 	}
+	if was.SettingsOnly {
+		return mendSettings(name, was)
+	}
 	is, err := rtnetlink.LinkByName(name)
 	if err != nil {
 		return err
@@ -211,7 +246,12 @@ func mendDetail(name string, was *detail) error {
 	if err == nil && !maps.Equal(lists[is.Index], was.VLANs) && (is.Controller != 0 || is.Kind == "bridge") {
 		err = rtnetlink.SetVLANs(is.Index, is.Controller == 0, lists[is.Index], was.VLANs)
 	}
-	errs = append(errs, err)
+	return errors.Join(append(errs, err, mendSettings(name, was))...)
+}
+
+// mendSettings sets the settings of a link that are different.
+func mendSettings(name string, was *detail) error {
+	var errs []error
 	now := settingsOf(name)
 	for path, value := range was.Settings {
 		if _, is := now[path]; is && now[path] != value {

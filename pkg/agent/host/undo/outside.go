@@ -42,14 +42,10 @@ type outside struct {
 
 // noteOutside notes the links outside of the scope that NetworkManager may take over; nil if there are none. known are the UUIDs
 // of all profiles but those that NetworkManager has made up.
-func noteOutside(ctx context.Context, in scope, known []string) (*outside, error) {
-	uses, err := readUses(ctx)
-	if err != nil {
-		return nil, err
-	}
+func noteOutside(in scope, uses map[string]use, known []string) (*outside, error) {
 	links := map[string]bool{}
 	for name, use := range uses {
-		if !in.has(name) && use.isManaged && (use.profile == "" || use.isExternal) {
+		if !in.has(name) && use.isManaged && use.isOthers() {
 			links[name] = true
 		}
 	}
@@ -141,6 +137,9 @@ type use struct {
 	isAutomatic   bool
 	path          dbus.ObjectPath
 }
+
+// isOthers tells whether NetworkManager has configured nothing of the link.
+func (u use) isOthers() bool { return u.profile == "" || u.isExternal }
 
 // isMadeByRollback tells whether the profile is like those that NetworkManager makes up, but a real one.
 func (u use) isMadeByRollback(link string) bool {

@@ -43,6 +43,9 @@ type scope struct {
 	files []string
 	// managed tells that NetworkManager keeps DNS, and writes ResolvConf.
 	managed bool
+	// foreign are the links among them that others have configured where NetworkManager carries changes out: it sets
+	// settings of a link that it takes over, and does not put them back.
+	foreign map[string]bool
 }
 
 // everything returns the scope of a whole network.
