@@ -336,8 +336,11 @@ func (t *trial) absent(ctx context.Context) error {
 	}
 	t.applied = false
 	without := []string{"profiles"}
+	if t.backend == v1alpha1.BackendNetworkManager {
+		without = append(without, "names") // those that udev gives were sent back, and are kept since
+	}
 	if t.rebooted && t.backend == v1alpha1.BackendNetworkManager {
-		without = append(without, "names", table.Activation) // all profiles were activated anew
+		without = append(without, table.Activation) // all profiles were activated anew
 	}
 	err := t.unchanged(ctx, t.batch.Left(t.before, t.backend), true, without...)
 	t.asBefore = err == nil
