@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 failed=0
 fail() { echo "verify: $*" >&2; failed=1; }
 
-generated=(pkg/generated pkg/apis docs/api.md hack/openapi-violations.list)
+generated=(pkg/generated pkg/apis pkg/stateschema docs/api.md hack/openapi-violations.list)
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
 cp -r --parents "${generated[@]}" "$before"
@@ -14,6 +14,9 @@ hack/update-codegen.sh >"$before/log" 2>&1 || { cat "$before/log" >&2; fail "the
 for path in "${generated[@]}"; do
 	diff -r "$before/$path" "$path" >&2 || fail "$path is not what the generators make: run 'make update' and commit"
 done
+
+CARGO_TARGET_DIR=$PWD/_output/nmstate-schema cargo test --quiet --locked --manifest-path hack/nmstate-schema/Cargo.toml >"$before/log" 2>&1 ||
+	{ cat "$before/log" >&2; fail "the tests of hack/nmstate-schema"; }
 
 # vendored and generated files are not ours to format
 mapfile -t go_files < <(git ls-files '*.go')
