@@ -17,6 +17,7 @@ limitations under the License.
 package apiserver
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 
@@ -27,6 +28,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/openapi"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/kube-openapi/pkg/builder3/util"
 	"k8s.io/kube-openapi/pkg/spec3"
 	"k8s.io/kube-openapi/pkg/validation/spec"
 
@@ -35,6 +37,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	generated "github.com/nmstate/kubernetes-nmstate/pkg/generated/openapi"
+	"github.com/nmstate/kubernetes-nmstate/pkg/stateschema"
 	"github.com/nmstate/kubernetes-nmstate/version"
 )
 
@@ -46,11 +49,75 @@ func setOpenAPI(config *genericapiserver.Config, scheme *runtime.Scheme) {
 	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generated.GetOpenAPIDefinitions, namer)
 	config.OpenAPIConfig.Info.Title = "NMState"
 	config.OpenAPIConfig.Info.Version = version.Version
-	config.OpenAPIConfig.PostProcessSpec = withoutStrategicV2
+	config.OpenAPIConfig.PostProcessSpec = describeV2
 	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(generated.GetOpenAPIDefinitions, namer)
 	config.OpenAPIV3Config.Info.Title = "NMState"
 	config.OpenAPIV3Config.Info.Version = version.Version
-	config.OpenAPIV3Config.PostProcessSpec = withoutStrategicV3
+	config.OpenAPIV3Config.PostProcessSpec = describeV3
+}
+
+// describeV2 makes the document say what clients are to know and the types do not tell: which patches there are, and
+// what is in a network state. The field manager is built of the types alone, not of this document: for it a state stays
+// an object without a format, whose fields and lists are owned as its JSON has them.
+func describeV2(swagger *spec.Swagger) (*spec.Swagger, error) {
+	get := func(name string) (spec.Schema, bool) {
+		schema, ok := swagger.Definitions[name]
+		return schema, ok
+	}
+	set := func(name string, schema spec.Schema) { swagger.Definitions[name] = schema }
+	if err := describeState(get, set, "#/definitions/"); err != nil {
+		return nil, err
+	}
+	return withoutStrategicV2(swagger)
+}
+
+// describeV3 is describeV2 for OpenAPI v3.
+func describeV3(document *spec3.OpenAPI) (*spec3.OpenAPI, error) {
+	if document.Components == nil {
+		return withoutStrategicV3(document)
+	}
+	get := func(name string) (spec.Schema, bool) {
+		schema, ok := document.Components.Schemas[name]
+		if !ok {
+			return spec.Schema{}, false
+		}
+		return *schema, true
+	}
+	// In OpenAPI v3 a reference has no words beside it.
+	set := func(name string, schema spec.Schema) { document.Components.Schemas[name] = util.WrapRefs(&schema) }
+	if err := describeState(get, set, "#/components/schemas/"); err != nil {
+		return nil, err
+	}
+	return withoutStrategicV3(document)
+}
+
+// describeState gives the definition of a state its fields, and status.currentState one of its own, which also has what is
+// only read. A document without a state is left as it is.
+func describeState(get func(string) (spec.Schema, bool), set func(string, spec.Schema), reference string) error {
+	const current = "io.nmstate.v1alpha1.CurrentState"
+	desired, statusName := v1alpha1.State{}.OpenAPIModelName(), v1alpha1.NodeNetworkStateStatus{}.OpenAPIModelName()
+	state, ok := get(desired)
+	status, hasStatus := get(statusName)
+	if !ok || !hasStatus {
+		return nil
+	}
+	definitions, err := stateschema.Definitions(desired, current, reference)
+	if err != nil {
+		return err
+	}
+	for name, definition := range definitions {
+		if name == desired || name == current {
+			definition.Description = state.Description
+		}
+		set(name, definition)
+	}
+	// The types' definitions are not ours to change: the field manager has them, too.
+	status.Properties = maps.Clone(status.Properties)
+	property := status.Properties["currentState"]
+	property.Ref = spec.MustCreateRef(reference + current)
+	status.Properties["currentState"] = property
+	set(statusName, status)
+	return nil
 }
 
 // withoutStrategicV2 removes strategic merge patch from the OpenAPI document. The

@@ -80,6 +80,8 @@ var reading = []command{
 	{name: "get --field-selector of something else", args: "get nns --field-selector spec.x=1", fails: true, want: []string{"spec.x", "status.conditions."}},
 	{name: "get --chunk-size", args: "get nns --chunk-size=1 -v=6", want: []string{"limit=1", "continue=", "node01", "node02", "node03"}},
 	{name: "explain", args: "explain nns.spec.desiredState", want: []string{"nmstate state that was last committed", "nmstate.io/devel/yaml_api.html"}},
+	{name: "explain a state", args: "explain nns.spec.desiredState.interfaces.bridge.options.stp", want: []string{"hello-time", "in seconds. From 1 to 10."}},
+	{name: "explain a state by OpenAPI v2", args: "explain nns.status.currentState.interfaces --output=plaintext-openapiv2", want: []string{"link-aggregation", "min-mtu"}},
 	{name: "explain --recursive", args: "explain nns.status --recursive", want: []string{"currentState", "lastApply", "outcome"}},
 	{name: "api-resources", args: "api-resources --api-group=nmstate.io --no-headers -o wide", want: []string{"nodenetworkstates", "nns", "nmstate.io/v1alpha1", "false", "NodeNetworkState", "get,list,patch,update,watch", "nmstate"}},
 	{name: "wait", args: "wait --for=condition=Available nns --all --timeout=30s", want: []string{"node01 condition met", "node02 condition met", "node03 condition met"}},

@@ -989,7 +989,7 @@ func schema_pkg_apis_nmstate_v1alpha1_State(ref common.ReferenceCallback) common
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "State is a network state in nmstate's own format: a free-form JSON object, passed through byte for byte. States are compared by meaning, never by bytes (a patch re-encodes JSON).",
+				Description: "State is a network state in nmstate's own format: a JSON object, passed through byte for byte, also with fields that the server does not know. States are compared by meaning, never by bytes (a patch re-encodes JSON).",
 				Type:        v1alpha1.State{}.OpenAPISchemaType(),
 				Format:      v1alpha1.State{}.OpenAPISchemaFormat(),
 			},

@@ -27,9 +27,9 @@ import (
 
 // +k8s:deepcopy-gen=true
 
-// State is a network state in nmstate's own format: a free-form JSON object,
-// passed through byte for byte. States are compared by meaning, never by bytes
-// (a patch re-encodes JSON).
+// State is a network state in nmstate's own format: a JSON object, passed through
+// byte for byte, also with fields that the server does not know. States are compared
+// by meaning, never by bytes (a patch re-encodes JSON).
 type State struct {
 	// Raw is the JSON text of an object.
 	Raw json.RawMessage `json:"-"`

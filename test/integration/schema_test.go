@@ -1,0 +1,96 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package integration
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// schema is what the test reads of an OpenAPI schema.
+type schema struct {
+	Description string            `json:"description"`
+	Ref         string            `json:"$ref"`
+	AllOf       []schema          `json:"allOf"`
+	Items       *schema           `json:"items"`
+	Properties  map[string]schema `json:"properties"`
+	Preserve    bool              `json:"x-kubernetes-preserve-unknown-fields"`
+}
+
+// TestTheStateHasASchema: both documents lead to each part of a state, and say what it is.
+func TestTheStateHasASchema(t *testing.T) {
+	s := newServer(t)
+	for _, path := range []string{"/openapi/v2", "/openapi/v3/apis/nmstate.io/v1alpha1"} {
+		text, err := s.clients().Discovery().RESTClient().Get().AbsPath(path).DoRaw(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var document struct {
+			Definitions map[string]schema `json:"definitions"`
+			Components  struct {
+				Schemas map[string]schema `json:"schemas"`
+			} `json:"components"`
+		}
+		if err := json.Unmarshal(text, &document); err != nil {
+			t.Fatal(err)
+		}
+		schemas := document.Definitions
+		if len(schemas) == 0 {
+			schemas = document.Components.Schemas
+		}
+		for _, field := range []string{
+			"spec.desiredState.interfaces.bridge.options.stp.hello-time",
+			"spec.desiredState.interfaces.ipv4.address.prefix-length",
+			"spec.desiredState.routes.config.next-hop-address",
+			"spec.desiredState.dns-resolver.config.server",
+			"status.currentState.interfaces.min-mtu",
+			"status.difference.interfaces.mtu",
+		} {
+			if err := describes(schemas, "io.nmstate.v1alpha1.NodeNetworkState", strings.Split(field, ".")); err != "" {
+				t.Errorf("%s: %s: %s", path, field, err)
+			}
+		}
+		if describes(schemas, "io.nmstate.v1alpha1.NodeNetworkState", []string{"spec", "desiredState", "interfaces", "min-mtu"}) == "" {
+			t.Errorf("%s: a desired state has min-mtu, which nobody can choose", path)
+		}
+	}
+}
+
+// describes returns what is wrong with the way along fields from the schema called name.
+func describes(schemas map[string]schema, name string, fields []string) string {
+	for i, field := range fields {
+		object := schemas[name]
+		property, ok := object.Properties[field]
+		switch {
+		case !ok:
+			return "there is no " + field
+		case property.Description == "" && i > 0:
+			return field + " has no description"
+		case i > 1 && !object.Preserve:
+			return "what has " + field + " does not take fields that are not known"
+		}
+		for property.Items != nil {
+			property = *property.Items
+		}
+		if len(property.AllOf) > 0 {
+			property = property.AllOf[0]
+		}
+		name = property.Ref[strings.LastIndex(property.Ref, "/")+1:]
+	}
+	return ""
+}
