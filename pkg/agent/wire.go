@@ -45,10 +45,11 @@ const (
 	StreamWindow = 1 << 20
 	// ReadBuffer is the size in bytes of the buffer that each end reads a connection into. What
 	// is said most of the time is short, and a long message is read past it; there is a connection for each node.
-	ReadBuffer = 2 << 10
-	// WriteBuffer is how many bytes an agent writes to its connection at once. The other end keeps, for
-	// as long as the connection lasts, a buffer of the size of the largest TLS record that came, and a write is a record.
-	WriteBuffer = 4 << 10
+	ReadBuffer = 1 << 10
+	// WriteBuffer is how many bytes an agent writes to its connection at once. A write is a TLS record, and the other end
+	// keeps, for as long as the connection lasts, a buffer of up to four times the size of the largest record that came: records
+	// come faster than they are taken out.
+	WriteBuffer = 1 << 10
 )
 
 // objectKind is the kind of the objects on the stream.

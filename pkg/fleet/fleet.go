@@ -154,6 +154,7 @@ func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credential
 		grpc.StaticStreamWindowSize(agent.StreamWindow),
 		grpc.StaticConnWindowSize(agent.StreamWindow),
 		grpc.ReadBufferSize(agent.ReadBuffer),
+		grpc.HeaderTableSize(0), // There is one stream on a connection: no header comes twice.
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.WaitForHandlers(true),

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -41,6 +42,8 @@ import (
 const (
 	// many is the variable of the environment that says how many nodes BenchmarkLists and BenchmarkMemory have.
 	many = "BENCH_NODES"
+	// profiles is the variable of the environment that names a folder for profiles of the server.
+	profiles = "BENCH_PROFILES"
 	// lists is how many times each LIST is measured.
 	lists = 20
 	// asJSON and asTable are what clients accept; the table is kubectl's.
@@ -115,11 +118,30 @@ func BenchmarkMemory(b *testing.B) {
 	}
 	values := s.measured(b)
 	resident := residentMB(b, s.server)
+	s.saveProfiles(b)
 	state := len(realistic(0))
 	perNode, most := resident<<10/nodes, 60+2*state>>10
 	fmt.Printf("server with %d nodes: %d MB resident (%d MB without nodes), heap %.0f MB in use after a collection, stacks %.0f MB, %.1f goroutines a node\n",
 		nodes, resident, empty, values["go_gc_heap_live_bytes"]/(1<<20), values["go_memstats_stack_inuse_bytes"]/(1<<20), values["go_goroutines"]/float64(nodes))
 	target(perNode <= most, "the server has %d kB resident for each of %d nodes (at most 60 kB and twice the state, %d kB)", perNode, nodes, most)
+}
+
+// saveProfiles saves what the server's memory and goroutines are used for, if the environment says where.
+func (s *site) saveProfiles(b *testing.B) {
+	b.Helper()
+	dir := os.Getenv(profiles)
+	if dir == "" {
+		return
+	}
+	for _, name := range []string{"heap", "goroutine"} {
+		profile, err := s.rest.Get().AbsPath("/debug/pprof/" + name).DoRaw(b.Context())
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name+".pprof"), profile, 0o644)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // tick is the unit of processorTicks.
