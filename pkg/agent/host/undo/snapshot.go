@@ -205,7 +205,8 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 		return fmt.Errorf("listing routes: %w", err)
 	}
 	for _, r := range routes {
-		if r.Table == unix.RT_TABLE_LOCAL || r.Protocol == unix.RTPROT_RA || r.Protocol == unix.RTPROT_KERNEL && names[r.LinkIndex] != loopback {
+		isKernels := r.Table == unix.RT_TABLE_LOCAL || r.Protocol == unix.RTPROT_RA || r.Protocol == unix.RTPROT_KERNEL && names[r.LinkIndex] != loopback
+		if isKernels && !(s.scope.managed && isLoopbackNet(r, names)) {
 			s.noteSubnet(r, names)
 			continue
 		}
@@ -237,6 +238,16 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 		s.routes[key] = noted
 	}
 	return nil
+}
+
+// isLoopbackNet tells whether a route makes a whole net of addresses the node's own, such as 127.0.0.0/8. The kernel makes it with
+// the loopback's address. NetworkManager takes it away when it rolls back a change of the loopback, and leaves the address.
+func isLoopbackNet(r netlink.Route, names map[int]string) bool {
+	if r.Table != unix.RT_TABLE_LOCAL || r.Type != unix.RTN_LOCAL || r.Dst == nil || names[r.LinkIndex] != loopback {
+		return false
+	}
+	ones, bits := r.Dst.Mask.Size()
+	return bits == 8*net.IPv4len && ones < bits
 }
 
 // attributesOf names what else a route has, such as its source and metrics, but for what

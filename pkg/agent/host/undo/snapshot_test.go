@@ -105,3 +105,22 @@ func TestLinksWithMaskedSecretsAreNotMadeAgain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTheLoopbacksNetIsPutBack, which NetworkManager takes away.
+func TestTheLoopbacksNetIsPutBack(t *testing.T) {
+	look := func() string { return netns.Run(t, "ip", "route", "show", "table", "local", "dev", "lo") }
+	before := look()
+	if !strings.Contains(before, "local 127.0.0.0/8") {
+		t.Fatalf("the loopback has no net: %s", before)
+	}
+	s, err := takeWatchedSnapshot(scope{links: map[string]bool{loopback: true}, managed: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.close)
+	netns.Run(t, "ip", "route", "del", "local", "127.0.0.0/8", "dev", "lo", "table", "local")
+	s.restore(t.Context(), nil)
+	if now := look(); now != before {
+		t.Errorf("the loopback's routes were %s and are %s", before, now)
+	}
+}
