@@ -27,7 +27,8 @@ cat >>"$work/apt.conf" <<-'CONF'
 CONF
 
 rm -rf "$folder"
-TMPDIR=$work mmdebstrap --quiet --mode=root --aptopt="$work/apt.conf" --dpkgopt=force-unsafe-io \
+# What it mounts is gone with it, also if it is killed.
+TMPDIR=$work unshare --mount mmdebstrap --quiet --mode=root --aptopt="$work/apt.conf" --dpkgopt=force-unsafe-io \
 	--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 	--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
 	"$@" "$release" "$folder" "$work/sources.list"
