@@ -200,6 +200,7 @@ test-clients: build kubectl ## Run the examples of docs/clients.md on nodes of t
 test-release: libnmstate ## Test how images are written and releases are made.
 	cd hack/images && go mod tidy -diff && $(GO_TEST) -count=1 ./...
 	cd hack/release && go mod tidy -diff && $(GO_TEST) -count=1 ./...
+	cd hack/bench-report && go mod tidy -diff && $(GO_TEST) -count=1 ./...
 
 # How many faults the storm of test-cluster has, with a rolling restart before each.
 ROUNDS ?= 9
@@ -214,9 +215,28 @@ test-cluster-faults: export CLUSTER_KERNEL_NODES := node03
 test-cluster-faults: cluster-sync ## Make all changes that cut a node off, in a cluster with a node that has the kernel alone.
 	cd test/e2e && $(GO_TEST) -count=1 -timeout 3h -form=cluster -whole -ginkgo.focus='cut off' -ginkgo.timeout=3h
 
+# Where the benchmarks write what they have measured, one JSON object a line.
+BENCH_RESULTS := $(CURDIR)/_output/bench
+
 .PHONY: bench
+bench: export BENCH_OUTPUT := $(BENCH_RESULTS)/bench.json
 bench: build nmstatectl ## Measure against what a user would use instead; print ratios.
+	@mkdir -p $(BENCH_RESULTS) && rm -f $(BENCH_OUTPUT)
 	$(GO_TEST) -count=1 -timeout 60m -run '^$$' -bench . ./test/bench/...
+
+# How many simulated nodes bench-scale has, one number after the other.
+BENCH_SCALE_NODES ?= 1000 5000
+
+.PHONY: bench-scale
+bench-scale: export BENCH_OUTPUT := $(BENCH_RESULTS)/scale.json
+bench-scale: export BENCH_SCALE := $(BENCH_SCALE_NODES)
+bench-scale: apiserver ## Measure with thousands of simulated agents, alone and beside a CRD in a kube-apiserver (make cluster-components).
+	@mkdir -p $(BENCH_RESULTS) && rm -f $(BENCH_OUTPUT)
+	$(GO_TEST) -count=1 -timeout 5h -run '^$$' -bench Scale ./test/bench
+
+.PHONY: bench-report
+bench-report: ## Make tables and plots in docs/benchmarks.md of what bench and bench-scale have measured.
+	cd hack/bench-report && go mod tidy -diff && go run . $(CURDIR)/docs/benchmarks.md $(BENCH_RESULTS)/scale.json $(BENCH_RESULTS)/bench.json
 
 # What images are called: $(IMAGE_REGISTRY)/$(IMAGE_REPO)/nmstate-apiserver:$(IMAGE_TAG).
 export IMAGE_REGISTRY ?= localhost

@@ -94,10 +94,12 @@ func port(b *testing.B) int {
 type site struct {
 	dir        string
 	agentsPort int
-	server     *os.Process
-	config     *rest.Config
-	rest       rest.Interface
-	nns        typed.NodeNetworkStateInterface
+	// arguments are those of the server.
+	arguments []string
+	server    *os.Process
+	config    *rest.Config
+	rest      rest.Interface
+	nns       typed.NodeNetworkStateInterface
 }
 
 // newSite starts a server, with further flags.
@@ -106,10 +108,11 @@ func newSite(b *testing.B, flags ...string) *site {
 	s := &site{dir: b.TempDir(), agentsPort: port(b)}
 	kubeconfig := filepath.Join(s.dir, "kubeconfig")
 	// Some benchmarks read in a loop, more often than a node is read for its readers.
-	s.server = start(b, bin+"apiserver", append([]string{"--max-node-reads=0", "--standalone", "--state-dir", s.dir, "--kubeconfig-out", kubeconfig,
+	s.arguments = append([]string{"--max-node-reads=0", "--standalone", "--state-dir", s.dir, "--kubeconfig-out", kubeconfig,
 		"--bind-address", "127.0.0.1", "--secure-port", strconv.Itoa(port(b)),
 		"--agent-bind-address", "127.0.0.1", "--agent-port", strconv.Itoa(s.agentsPort),
-		"--max-nodes-per-source", "0"}, flags...)...)
+		"--max-nodes-per-source", "0"}, flags...)
+	s.server = start(b, bin+"apiserver", s.arguments...)
 	poll(b, func(context.Context) bool { _, err := os.Stat(kubeconfig); return err == nil })
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -179,6 +182,20 @@ func target(met bool, format string, args ...any) {
 	fmt.Println(verdict, fmt.Sprintf(format, args...))
 }
 
+// part is one of the things that are compared.
+type part struct {
+	form  string
+	times samples
+}
+
+// compare records the times of things that do the same: the first is ours.
+func compare(b *testing.B, what string, parts ...part) {
+	b.Helper()
+	for _, one := range parts {
+		keep(b, measurement{Suite: "bench", What: what, Form: one.form}.of(one.times))
+	}
+}
+
 // samples are the times of the runs of one thing.
 type samples []time.Duration
 
@@ -224,12 +241,14 @@ func BenchmarkGet(b *testing.B) {
 			get, command, library := times[0], times[1], times[2]
 			fmt.Printf("GET, %d interfaces, %d samples: p50 %v, p99 %v; nmstatectl show p50 %v, ratio %.2f; library p50 %v, ratio %.2f, difference %v\n",
 				interfaces, len(get), get.at(.5), get.at(.99), command.at(.5), ratio(get, command), library.at(.5), ratio(get, library), get.at(.5)-library.at(.5))
+			compare(b, fmt.Sprintf("GET, kernel, %d interfaces", interfaces), part{"the API", get}, part{"nmstatectl show --kernel", command}, part{"the library", library})
 			changed := interleave(b, enough/5, func() error {
 				netns.Run(b, "ip", "addr", "replace", fmt.Sprintf("198.18.0.%d/32", 1+time.Now().UnixMicro()%250), "dev", "lo")
 				return nil
 			}, func() error { _, err := s.nns.Get(b.Context(), "node", metav1.GetOptions{}); return err })[1]
 			fmt.Printf("GET right after a change, %d interfaces, %d samples: p50 %v; nmstatectl show ratio %.2f; library ratio %.2f\n",
 				interfaces, len(changed), changed.at(.5), ratio(changed, command), ratio(changed, library))
+			compare(b, fmt.Sprintf("GET right after a change, kernel, %d interfaces", interfaces), part{"the API", changed}, part{"nmstatectl show --kernel", command}, part{"the library", library})
 			switch interfaces {
 			case 3:
 				target(ratio(get, command) <= .3, "GET p50 at 3 interfaces is %.2f of nmstatectl show (at most 0.3)", ratio(get, command))
@@ -269,6 +288,7 @@ func BenchmarkWatch(b *testing.B) {
 		// Bursts are held back on purpose: one change every 1.1 s is none.
 		time.Sleep(1100 * time.Millisecond)
 	}
+	compare(b, "from a change to the event of a watch", part{"the API", times})
 	fmt.Printf("watch event after a change, %d samples: p50 %v, p99 %v; polled once a minute p50 30s, ratio %.4f\n",
 		len(times), times.at(.5), times.at(.99), times.at(.5).Seconds()/30)
 	target(times.at(.5) < 150*time.Millisecond, "a watch event comes p50 %v after the change (under 150 ms)", times.at(.5))

@@ -201,10 +201,13 @@ func (s *site) uncompressed(b *testing.B) rest.Interface {
 }
 
 // realistic returns the state of a node with a dozen interfaces, 15.5 kB.
-func realistic(node int) string {
+func realistic(node int) string { return realisticState(node, 13, strings.Repeat("x", 20)) }
+
+// realisticState returns the state of a node with so many interfaces and routes, and a text somewhere in it.
+func realisticState(node, size int, text string) string {
 	type object = map[string]any
 	var interfaces []object
-	for i := range 13 {
+	for i := range size {
 		interfaces = append(interfaces, object{
 			"name": fmt.Sprintf("eth%d", i), "type": "ethernet", "state": "up", "mtu": 1500, "min-mtu": 68, "max-mtu": 9194,
 			"identifier": "name", "profile-name": fmt.Sprintf("eth%d", i), "wait-ip": "any", "accept-all-mac-addresses": false,
@@ -221,14 +224,14 @@ func realistic(node int) string {
 		})
 	}
 	var routes []object
-	for i := range 13 {
+	for i := range size {
 		routes = append(routes, object{"destination": fmt.Sprintf("10.%d.0.0/16", i), "next-hop-interface": fmt.Sprintf("eth%d", i), "next-hop-address": "0.0.0.0", "metric": 100 + i, "table-id": 254, "source": fmt.Sprintf("10.%d.%d.%d", i, node/256, node%256)})
 	}
 	routes = append(routes, object{"destination": "0.0.0.0/0", "next-hop-interface": "eth0", "next-hop-address": "10.0.255.254", "metric": 100, "table-id": 254})
-	text, _ := json.Marshal(object{
+	state, _ := json.Marshal(object{
 		"dns-resolver": object{"running": object{"server": []string{"10.0.255.254"}, "search": []string{}}, "config": object{}},
 		"route-rules":  object{"config": []object{}}, "routes": object{"running": routes, "config": []object{}},
-		"interfaces": interfaces, "hostname": object{"running": fmt.Sprintf("node%05d.%s", node, strings.Repeat("x", 20)), "config": ""},
+		"interfaces": interfaces, "hostname": object{"running": fmt.Sprintf("node%05d.%s", node, text), "config": ""},
 	})
-	return string(text)
+	return string(state)
 }

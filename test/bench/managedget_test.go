@@ -83,6 +83,9 @@ func compareManagedGets(b *testing.B, interfaces int) {
 		interfaces, len(show), unchanged.at(.5), show.at(.5), ratio(unchanged, show), kernel.at(.5), library.at(.5), ratio(unchanged, library))
 	fmt.Printf("GET right after a change, NetworkManager, %d interfaces: of the kernel's p50 %v, of a profile's %v; nmstatectl show --kernel ratio %.2f and %.2f\n",
 		interfaces, afterOutside.at(.5), afterProfile.at(.5), ratio(afterOutside, kernel), ratio(afterProfile, kernel))
+	compare(b, fmt.Sprintf("GET, NetworkManager, %d interfaces", interfaces), part{"the API", unchanged}, part{"nmstatectl show", show}, part{"the library", library})
+	compare(b, fmt.Sprintf("GET right after a change of a profile, NetworkManager, %d interfaces", interfaces),
+		part{"the API", afterProfile}, part{"nmstatectl show --kernel", kernel}, part{"the library", library})
 	most := .1
 	if interfaces == 500 {
 		most = .05
