@@ -136,6 +136,7 @@ func (f *simulated) join(b *testing.B, s *subject, site *site) {
 		f.begin(i)
 	}
 	f.await(b, site)
+	m.stop()
 	m.keep(1, samples{time.Since(m.begin)}, "")
 }
 
@@ -183,6 +184,7 @@ func (f *simulated) measureHung(b *testing.B, s *subject, site *site) {
 			m.bytes.Add(size)
 			took = append(took, time.Since(begin))
 		}
+		m.stop()
 		m.keep(one.times, took, fmt.Sprintf("%d agents hang", nodes/hung))
 	}
 	thaw()
@@ -203,6 +205,7 @@ func (f *simulated) measureUpdate(b *testing.B, s *subject, site *site) {
 		}
 		f.await(b, site)
 	}
+	m.stop()
 	m.keep(1, samples{time.Since(m.begin)}, "")
 }
 
@@ -220,5 +223,6 @@ func (f *simulated) measureKill(b *testing.B, s *subject, site *site) {
 		m.bytes.Add(size)
 		return err == nil
 	})
+	m.stop()
 	m.keep(1, samples{time.Since(begin)}, "")
 }

@@ -30,47 +30,57 @@ import (
 // pageSize is how many nodes a page of a list has; kubectl asks for as many.
 const pageSize = 500
 
-// measureReads measures lists and GETs.
-func (s *subject) measureReads(b *testing.B, nodes int) {
-	client := s.client(b)
+// measureReads measures lists and GETs, of several subjects in turn: so noise hits all alike.
+func measureReads(b *testing.B, nodes int, subjects ...*subject) {
 	for _, one := range []struct{ what, query, accept string }{
 		{"LIST live", "", asJSON},
 		{"LIST from the cache", "?resourceVersion=0", asJSON},
 		{"LIST as a table, live", "", asTable},
 		{"LIST as a table, from the cache", "?resourceVersion=0", asTable},
 	} {
-		s.repeat(b, nodes, one.what, rounds, func(int) (int64, error) {
+		repeat(b, nodes, one.what, rounds, subjects, func(s *subject, client *http.Client, _ int) (int64, error) {
 			size, _, err := s.read(b.Context(), client, one.query, one.accept)
 			return size, err
 		})
 	}
-	s.repeat(b, nodes, fmt.Sprintf("LIST in pages of %d", pageSize), rounds, func(int) (int64, error) {
+	repeat(b, nodes, fmt.Sprintf("LIST in pages of %d", pageSize), rounds, subjects, func(s *subject, client *http.Client, _ int) (int64, error) {
 		return s.readPages(b.Context(), client)
 	})
-	s.repeat(b, nodes, "GET", gets, func(i int) (int64, error) {
+	repeat(b, nodes, "GET", gets, subjects, func(s *subject, client *http.Client, i int) (int64, error) {
 		size, _, err := s.read(b.Context(), client, "/"+nodeName(i%nodes), asJSON)
 		return size, err
 	})
 }
 
 // repeat measures what read does, once it was done once.
-func (s *subject) repeat(b *testing.B, nodes int, what string, times int, read func(i int) (int64, error)) {
+func repeat(b *testing.B, nodes int, what string, times int, subjects []*subject, read func(*subject, *http.Client, int) (int64, error)) {
 	b.Helper()
-	if _, err := read(0); err != nil {
-		b.Fatal(err)
-	}
-	m := s.meter(b, nodes, what)
-	var took samples
-	for i := range times {
-		begin := time.Now()
-		size, err := read(i)
-		if err != nil {
+	var meters []*meter
+	var clients []*http.Client
+	took := make([]samples, len(subjects))
+	for _, s := range subjects {
+		clients = append(clients, s.client(b))
+		if _, err := read(s, clients[len(clients)-1], 0); err != nil {
 			b.Fatal(err)
 		}
-		m.bytes.Add(size)
-		took = append(took, time.Since(begin))
+		meters = append(meters, s.meter(b, nodes, what))
 	}
-	m.keep(times, took, "")
+	for i := range times {
+		for j, s := range subjects {
+			meters[j].start()
+			begin := time.Now()
+			size, err := read(s, clients[j], i)
+			if err != nil {
+				b.Fatal(err)
+			}
+			took[j] = append(took[j], time.Since(begin))
+			meters[j].stop()
+			meters[j].bytes.Add(size)
+		}
+	}
+	for j, m := range meters {
+		m.keep(times, took[j], "")
+	}
 }
 
 // continueToken is where the next page begins.
@@ -119,6 +129,7 @@ func (s *subject) measureStorm(b *testing.B, nodes, informers int) {
 		})
 	}
 	all.Wait()
+	m.stop()
 	for _, err := range errs {
 		if err != nil {
 			b.Fatal(err)

@@ -66,6 +66,7 @@ func (c *controlPlane) store(b *testing.B, live *subject, agents *simulated, nod
 		}
 		return client.Post().AbsPath(own.path).SetHeader("Content-Type", asJSON).Body(copied).Do(ctx).Error()
 	})
+	m.stop()
 	m.keep(1, nil, "")
 	own.change = func(ctx context.Context, node int, state string) error {
 		patch := fmt.Sprintf(`{"status":{"currentState":%s}}`, state)

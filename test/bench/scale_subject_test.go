@@ -17,14 +17,13 @@ limitations under the License.
 package bench
 
 import (
+	"compress/gzip"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -63,9 +62,8 @@ type subject struct {
 	etcdBytes func(b *testing.B) float64
 }
 
-// measure measures what readers see.
+// measure measures what those see who read many nodes again and again.
 func (s *subject) measure(b *testing.B, nodes int) {
-	s.measureReads(b, nodes)
 	for _, informers := range s.storms(nodes) {
 		s.measureStorm(b, nodes, informers)
 	}
@@ -74,7 +72,7 @@ func (s *subject) measure(b *testing.B, nodes int) {
 	}
 }
 
-// client returns a client with connections of its own, as another program has.
+// client returns a client with connections of its own, as another program has. It does not decompress answers by itself.
 func (s *subject) client(b *testing.B) *http.Client {
 	b.Helper()
 	config := rest.CopyConfig(s.config)
@@ -88,13 +86,14 @@ func (s *subject) client(b *testing.B) *http.Client {
 	return client
 }
 
-// open sends a GET of a path below the resource and returns the body of the answer.
-func (s *subject) open(ctx context.Context, client *http.Client, path, accept string) (io.ReadCloser, error) {
+// open sends a GET of a path below the resource and returns the answer.
+func (s *subject) open(ctx context.Context, client *http.Client, path, accept string) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.config.Host+s.path+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Accept", accept)
+	request.Header.Set("Accept-Encoding", "gzip") // as client-go and kubectl do
 	response, err := client.Do(request)
 	if err != nil {
 		return nil, err
@@ -104,129 +103,114 @@ func (s *subject) open(ctx context.Context, client *http.Client, path, accept st
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
 		return nil, fmt.Errorf("GET %s%s: %s: %s", s.path, path, response.Status, text)
 	}
-	return response.Body, nil
+	return response, nil
 }
 
 // end is how many bytes of the beginning and of the end of an answer are kept: the metadata of a list are there.
 const end = 4 << 10
 
-// read reads an answer whole; it returns its size, and its beginning and end.
+// counted counts the bytes that are read.
+type counted struct {
+	io.Reader
+	n int64
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(into []byte) (int, error) {
+	n, err := c.Reader.Read(into)
+	c.n += int64(n)
+	return n, err
+}
+
+// read reads an answer whole; it returns how many bytes came over the connection, and the beginning and end of the text.
 func (s *subject) read(ctx context.Context, client *http.Client, path, accept string) (int64, []byte, error) {
-	body, err := s.open(ctx, client, path, accept)
+	response, err := s.open(ctx, client, path, accept)
 	if err != nil {
 		return 0, nil, err
 	}
-	defer body.Close()
-	var size int64
+	defer response.Body.Close()
+	came := &counted{Reader: response.Body}
+	var text io.Reader = came
+	if response.Header.Get("Content-Encoding") == "gzip" {
+		if text, err = gzip.NewReader(came); err != nil {
+			return 0, nil, err
+		}
+	}
 	var begin, last []byte
 	buffer := make([]byte, 64<<10)
 	for {
-		n, err := body.Read(buffer)
-		size += int64(n)
+		n, err := text.Read(buffer)
 		begin = append(begin, buffer[:min(n, end-len(begin))]...)
 		last = append(last, buffer[max(0, n-end):n]...)
 		last = last[max(0, len(last)-end):]
 		if err == io.EOF {
-			return size, append(begin, last...), nil
+			return came.n, append(begin, last...), nil
 		}
 		if err != nil {
-			return size, nil, err
+			return came.n, nil, err
 		}
 	}
 }
 
-// meter measures what is used between two moments.
+// meter measures what is used while it runs.
 type meter struct {
-	b      *testing.B
-	s      *subject
-	cpu    map[string]int
-	etcd   float64
-	begin  time.Time
-	nodes  int
-	bytes  atomic.Int64
-	shared measurement
+	b     *testing.B
+	s     *subject
+	what  string
+	nodes int
+	begin time.Time
+	bytes atomic.Int64
+	// used is what was used until the meter was stopped last, since what there was when it was started last: ticks of the
+	// processor by process, and bytes that etcd was sent.
+	used, since usage
 }
 
-// meter returns a meter that begins now.
-func (s *subject) meter(b *testing.B, nodes int, what string) *meter {
+type usage struct {
+	ticks map[string]int
+	etcd  float64
+}
+
+// usage returns what was used so far.
+func (s *subject) usage(b *testing.B) usage {
 	b.Helper()
-	m := &meter{b: b, s: s, cpu: map[string]int{}, nodes: nodes}
-	m.shared = measurement{Suite: "scale", Nodes: nodes, Form: s.form, What: what, CPU: map[string]float64{}, RSS: map[string]int{}}
+	now := usage{ticks: map[string]int{}}
 	for name, process := range s.processes {
-		m.cpu[name] = processorTicks(b, process)
+		now.ticks[name] = processorTicks(b, process)
 	}
 	if s.etcdBytes != nil {
-		m.etcd = s.etcdBytes(b)
+		now.etcd = s.etcdBytes(b)
 	}
-	m.begin = time.Now()
+	return now
+}
+
+// meter returns a meter that runs.
+func (s *subject) meter(b *testing.B, nodes int, what string) *meter {
+	b.Helper()
+	m := &meter{b: b, s: s, what: what, nodes: nodes, begin: time.Now(), used: usage{ticks: map[string]int{}}}
+	m.start()
 	return m
 }
 
-// keep records what was used since the meter began, for each of so many operations, which took so long.
+func (m *meter) start() { m.since = m.s.usage(m.b) }
+
+func (m *meter) stop() {
+	now := m.s.usage(m.b)
+	for name, ticks := range now.ticks {
+		m.used.ticks[name] += ticks - m.since.ticks[name]
+	}
+	m.used.etcd += now.etcd - m.since.etcd
+	m.since = now
+}
+
+// keep records what was used until the meter was stopped, for each of so many operations, which took so long.
 func (m *meter) keep(operations int, times samples, note string) {
 	m.b.Helper()
-	kept := m.shared
+	kept := measurement{Suite: "scale", Nodes: m.nodes, Form: m.s.form, What: m.what, Note: note,
+		CPU: map[string]float64{}, RSS: map[string]int{},
+		Bytes: m.bytes.Load() / int64(operations), EtcdBytes: int64(m.used.etcd) / int64(operations)}
 	for name, process := range m.s.processes {
-		kept.CPU[name] = (time.Duration(processorTicks(m.b, process)-m.cpu[name]) * tick).Seconds() / float64(operations)
+		kept.CPU[name] = (time.Duration(m.used.ticks[name]) * tick).Seconds() / float64(operations)
 		kept.RSS[name] = residentMB(m.b, process)
 	}
-	if m.s.etcdBytes != nil {
-		kept.EtcdBytes = int64(m.s.etcdBytes(m.b)-m.etcd) / int64(operations)
-	}
-	kept.Bytes, kept.Note = m.bytes.Load()/int64(operations), note
 	keep(m.b, kept.of(times))
-}
-
-// measurement is one line of the results.
-type measurement struct {
-	// Suite tells make bench from make bench-scale.
-	Suite string `json:"suite"`
-	// What was done, by which Form of those that are compared, with how many Nodes.
-	What  string `json:"what"`
-	Form  string `json:"form"`
-	Nodes int    `json:"nodes,omitempty"`
-	// Samples is how many times there are; P50 and P99 are seconds.
-	Samples int     `json:"samples,omitempty"`
-	P50     float64 `json:"p50,omitempty"`
-	P99     float64 `json:"p99,omitempty"`
-	// CPU are seconds of processor time and Bytes those that clients were sent and EtcdBytes those that were written to etcd, for each
-	// operation; RSS are MB at the end. CPU and RSS are by process.
-	CPU       map[string]float64 `json:"cpu,omitempty"`
-	RSS       map[string]int     `json:"rss,omitempty"`
-	Bytes     int64              `json:"bytes,omitempty"`
-	EtcdBytes int64              `json:"etcdBytes,omitempty"`
-	Note      string             `json:"note,omitempty"`
-}
-
-// of returns the measurement with these times.
-func (m measurement) of(times samples) measurement {
-	if len(times) > 0 {
-		m.Samples, m.P50, m.P99 = len(times), times.at(.5).Seconds(), times.at(.99).Seconds()
-	}
-	return m
-}
-
-// output is the variable of the environment that names the file to which results are added, one JSON object a line.
-const output = "BENCH_OUTPUT"
-
-// keep prints a measurement and adds it to the results.
-func keep(b *testing.B, m measurement) {
-	b.Helper()
-	text, err := json.Marshal(m)
-	if err != nil {
-		b.Fatal(err)
-	}
-	fmt.Println(string(text))
-	name := os.Getenv(output)
-	if name == "" {
-		return
-	}
-	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer file.Close()
-	if _, err := file.Write(slices.Concat(text, []byte("\n"))); err != nil {
-		b.Fatal(err)
-	}
 }

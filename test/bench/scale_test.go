@@ -69,6 +69,7 @@ func scaleStandalone(b *testing.B, nodes int) {
 		change:    fleet.change, state: fleet.state,
 	}
 	fleet.join(b, subject, site)
+	measureReads(b, nodes, subject)
 	subject.measure(b, nodes)
 	fleet.measure(b, subject, site)
 }
@@ -84,6 +85,7 @@ func scaleCluster(b *testing.B, nodes int) {
 	}
 	agents.join(b, aggregated, site)
 	asCRD := c.store(b, aggregated, agents, nodes)
+	measureReads(b, nodes, aggregated, asCRD)
 	// Each is measured in full before the other: they share kube-apiserver, whose processor time is to be told apart.
 	for _, one := range []*subject{aggregated, asCRD} {
 		one.measure(b, nodes)

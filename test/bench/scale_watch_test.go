@@ -57,23 +57,23 @@ type watching struct {
 
 // now returns the revision of the resource.
 func (s *subject) now(ctx context.Context, client *http.Client) (string, error) {
-	body, err := s.open(ctx, client, "?limit=1", asJSON)
+	response, err := s.open(ctx, client, "?limit=1", asJSON)
 	if err != nil {
 		return "", err
 	}
-	defer body.Close()
+	defer response.Body.Close()
 	var list metav1.PartialObjectMetadataList
-	err = json.NewDecoder(body).Decode(&list)
+	err = json.NewDecoder(response.Body).Decode(&list)
 	return list.ResourceVersion, err
 }
 
 // watch is one client.
 func (w *watching) watch(ctx context.Context, client *http.Client) {
 	for from := w.from; ctx.Err() == nil; w.again.Add(1) {
-		body, err := w.s.open(ctx, client, "?watch=1&resourceVersion="+from, asJSON)
+		response, err := w.s.open(ctx, client, "?watch=1&resourceVersion="+from, asJSON)
 		if err == nil {
-			from = w.follow(bufio.NewReaderSize(body, 64<<10), from)
-			body.Close()
+			from = w.follow(bufio.NewReaderSize(response.Body, 64<<10), from)
+			response.Body.Close()
 		}
 		if from == "" || err != nil {
 			w.lists.Add(1)
@@ -129,6 +129,7 @@ func (s *subject) measureWatch(b *testing.B, nodes int, share float64) {
 	}
 	changes := s.changeNodes(b, nodes, share)
 	w.awaitQuiet(int64(changes * clientsAtOnce))
+	w.stop()
 	again, lists := w.again.Load(), w.lists.Load()
 	cancel()
 	all.Wait()
