@@ -170,6 +170,18 @@ type usage struct {
 	etcd  float64
 }
 
+// awaitServed returns when all nodes can be listed, and the size of the list.
+func (s *subject) awaitServed(b *testing.B, client *http.Client) int64 {
+	b.Helper()
+	var size int64
+	pollLong(b, "the nodes cannot be listed", func(ctx context.Context) bool {
+		var err error
+		size, _, err = s.read(ctx, client, "", asJSON)
+		return err == nil
+	})
+	return size
+}
+
 // usage returns what was used so far.
 func (s *subject) usage(b *testing.B) usage {
 	b.Helper()
