@@ -59,7 +59,7 @@ func TestReport(t *testing.T) {
 		"before\n" + beginMark, endMark + "\nafter\n", "### 100 nodes",
 		"| LIST live | 100 ms / 200 ms | 200 ms / 300 ms | 400 ms / 500 ms | 0.50 |",
 		"20 ms (kube-apiserver 10 ms, server 10 ms) | 80 ms (etcd 10 ms, kube-apiserver 70 ms) | 0.25 |",
-		"2.0 MB, etcd 500 B, etcd 70 MB, kube-apiserver 400 MB",
+		"2.0 MB, 500 B to etcd, etcd 70 MB, kube-apiserver 400 MB",
 		"standalone: 11 changes in 10s.",
 		"| GET, kernel, 3 interfaces | nmstatectl show --kernel | 20 ms | 30 ms | 0.100 of this |",
 		"](benchmarks/reads-time-100.svg)",

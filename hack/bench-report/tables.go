@@ -51,11 +51,11 @@ func writeScale(out *strings.Builder, r results, nodes int, folder string, plots
 	}, func(m *measurement) float64 { return m.P50 })
 	fmt.Fprintf(out, "Processor time of all processes of the form together: of one answer, of one change for all watchers, or of the whole event.\n\n")
 	writeTable(out, r, func(m *measurement) string { return duration(m.seconds()) + parts(m) }, (*measurement).seconds)
-	fmt.Fprintf(out, "Bytes that clients were sent for one answer or one change (all watchers together), those that were sent to etcd, and the memory (RSS) in MB afterwards.\n\n")
+	fmt.Fprintf(out, "Bytes that clients were sent (as they ask for them: compressed where the server does that) for one answer or one change (all watchers together), those that were sent to etcd, and the memory (RSS) in MB afterwards.\n\n")
 	writeTable(out, r, func(m *measurement) string {
 		text := bytesOf(m.Bytes)
 		if m.EtcdBytes > 0 {
-			text += ", etcd " + bytesOf(m.EtcdBytes)
+			text += ", " + bytesOf(m.EtcdBytes) + " to etcd"
 		}
 		for _, name := range slices.Sorted(maps.Keys(m.RSS)) {
 			text += fmt.Sprintf(", %s %d MB", name, m.RSS[name])
