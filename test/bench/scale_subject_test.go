@@ -86,24 +86,30 @@ func (s *subject) client(b *testing.B) *http.Client {
 	return client
 }
 
-// open sends a GET of a path below the resource and returns the answer.
+// retries is how often a request is sent again that was refused for the moment; client-go does so ten times.
+const retries = 30
+
+// open sends a GET of a path below the resource and returns the answer. As client-go does, it asks for a compressed one, and again
+// after a second if it is told to.
 func (s *subject) open(ctx context.Context, client *http.Client, path, accept string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.config.Host+s.path+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Accept", accept)
-	request.Header.Set("Accept-Encoding", "gzip") // as client-go and kubectl do
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusOK {
-		defer response.Body.Close()
+	for tries := 0; ; tries++ {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.config.Host+s.path+path, nil)
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set("Accept", accept)
+		request.Header.Set("Accept-Encoding", "gzip")
+		response, err := client.Do(request)
+		if err != nil || response.StatusCode == http.StatusOK {
+			return response, err
+		}
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-		return nil, fmt.Errorf("GET %s%s: %s: %s", s.path, path, response.Status, text)
+		response.Body.Close()
+		if response.Header.Get("Retry-After") == "" || tries == retries {
+			return nil, fmt.Errorf("GET %s%s: %s: %s", s.path, path, response.Status, text)
+		}
+		time.Sleep(time.Second)
 	}
-	return response, nil
 }
 
 // end is how many bytes of the beginning and of the end of an answer are kept: the metadata of a list are there.
