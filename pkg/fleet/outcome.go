@@ -52,7 +52,7 @@ func (s *session) outcome(ctx context.Context, id string, decided *bool) (*v1alp
 			}
 		}
 		if next := m.successor(s); next != nil && !mine {
-			if ended, err := next.recalls(ctx, id, s, decided); ended {
+			if ended, err := next.recalls(ctx, told, id, s, decided); ended {
 				return m.servedLast(), err
 			}
 		}
@@ -84,8 +84,17 @@ func (m *member) successor(of *session) *session {
 
 // recalls asks the agent, which has come back, for a change that it was asked to make over the stream before. ended tells
 // whether the error says what became of the change. An agent that was started since has not begun a change that it does not
-// know; the same agent may still begin it.
-func (s *session) recalls(ctx context.Context, id string, before *session, decided *bool) (ended bool, err error) {
+// know; the same agent may still begin it. It is not asked any longer once told is closed: its object may tell.
+func (s *session) recalls(ctx context.Context, told <-chan struct{}, id string, before *session, decided *bool) (ended bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-told:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	history, err := s.history(ctx, &agentpb.HistoryRequest{Change: id})
 	if err != nil {
 		return false, nil
