@@ -63,7 +63,7 @@ func writeScale(out *strings.Builder, r results, nodes int, folder string, plots
 		return strings.TrimPrefix(text, ", ")
 	}, nil)
 	for _, m := range r {
-		if strings.Contains(m.Note, "changes in") {
+		if strings.Contains(m.Note, "changes in") || strings.Contains(m.Note, "failed") {
 			fmt.Fprintf(out, "- %s, %s: %s.\n", m.What, m.Form, m.Note)
 		}
 	}

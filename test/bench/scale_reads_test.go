@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -114,7 +115,7 @@ func (s *subject) storms(nodes int) []int {
 	return []int{few, clientsAtOnce}
 }
 
-// measureStorm has many informers list at the same time.
+// measureStorm has many informers list at the same time. kube-apiserver ends requests that take longer than a minute.
 func (s *subject) measureStorm(b *testing.B, nodes, informers int) {
 	m := s.meter(b, nodes, fmt.Sprintf("%d informers list at once", informers))
 	var all sync.WaitGroup
@@ -130,10 +131,9 @@ func (s *subject) measureStorm(b *testing.B, nodes, informers int) {
 	}
 	all.Wait()
 	m.stop()
-	for _, err := range errs {
-		if err != nil {
-			b.Fatal(err)
-		}
+	note := ""
+	if failed := slices.DeleteFunc(errs, func(err error) bool { return err == nil }); len(failed) > 0 {
+		note = fmt.Sprintf("%d of %d lists failed: %v", len(failed), informers, failed[0])
 	}
-	m.keep(informers, times, "")
+	m.keep(informers, times, note)
 }
