@@ -81,8 +81,7 @@ impl Collector<'_> {
         }
         let item = self
             .source
-            .structs
-            .get(name)
+            .object(name)
             .ok_or_else(|| format!("the crate has no struct {name}"))?;
         self.model
             .objects
@@ -184,6 +183,8 @@ impl Collector<'_> {
             kind = Kind::Map(Box::new(Kind::Any));
         }
         self.limit(owner, ident, &mut kind);
+        // serde takes an Option that is absent for None, unless a function reads it.
+        let needed = !optional || own.deserialize_with.is_some();
         let is = |table: &[(&str, &str)]| table.contains(&(owner, ident));
         let cleared = self
             .source
@@ -193,11 +194,15 @@ impl Collector<'_> {
         Ok(Field {
             aliases: own.aliases,
             kind,
-            required: !optional && !own.default && !serde.default,
+            required: needed && !own.default && !serde.default,
             read_only: is(&READ_ONLY) || unchecked || cleared && !is(&USED_BEFORE),
             unchecked,
             secret: self.source.secrets.iter().any(|secret| secret == ident),
-            origins: BTreeSet::from([format!("{owner}.{name}")]),
+            // Under another name a type has the same fields, and no constants of its own: what reads it does not check them.
+            origins: BTreeSet::from([format!(
+                "{}.{name}",
+                self.source.aliases.get(owner).map_or(owner, |o| o)
+            )]),
             name,
         })
     }

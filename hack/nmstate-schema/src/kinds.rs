@@ -51,7 +51,7 @@ impl Hand {
 
 /// of returns what a type takes, and whether it is an Option.
 pub fn of(ty: &Type, source: &Source) -> Result<(Kind, bool), String> {
-    let name = source.resolve(type_name(ty).ok_or("a field has a type without a name")?);
+    let name = type_name(ty).ok_or("a field has a type without a name")?;
     let argument =
         |n: usize| argument(ty, n).ok_or_else(|| format!("{name} lacks its argument {n}"));
     let kind = match name.as_str() {

@@ -92,9 +92,10 @@ impl Source {
         Ok(source)
     }
 
-    /// resolve returns the type that a name stands for.
-    pub fn resolve(&self, name: String) -> String {
-        self.aliases.get(&name).cloned().unwrap_or(name)
+    /// object returns the struct that a name stands for.
+    pub fn object(&self, name: &str) -> Option<&ItemStruct> {
+        self.structs
+            .get(self.aliases.get(name).map_or(name, String::as_str))
     }
 
     /// is_enumeration tells whether a name is an enum of texts, and not of structs.

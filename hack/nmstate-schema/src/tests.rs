@@ -74,12 +74,13 @@ fn every_field_of_the_crate_is_defined() {
         "BridgePortTrunkTag",
         "InterfaceIpv4",
         "InterfaceIpv6",
+        "OvsBridgeStpOptions",
     ];
     let unions = [
         "BridgeConfig",
         "BridgeOptions",
         "BridgePortConfig",
-        "MacVlanConfig",
+        "BridgeStpOptions",
     ];
     let mut compared = 0;
     for (name, object) in &model.objects {
@@ -146,7 +147,7 @@ fn kinds_are_those_of_the_crate() {
     );
     assert_eq!(
         kind("BridgeOptions", "stp").kind,
-        Kind::ObjectOrBool("LinuxBridgeStpOptions".into())
+        Kind::ObjectOrBool("BridgeStpOptions".into())
     );
     assert_eq!(kind("VxlanConfig", "remote").kind, Kind::Ip { family: 0 });
     assert_eq!(kind("BondConfig", "port").aliases, ["ports"]);

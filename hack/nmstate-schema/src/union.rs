@@ -78,7 +78,7 @@ fn kind(model: &mut Model, a: &Kind, b: &Kind) -> Result<Kind, String> {
         (Kind::Object(a), Kind::ObjectOrBool(b)) | (Kind::ObjectOrBool(a), Kind::Object(b)) => {
             Ok(Kind::ObjectOrBool(object(model, a, b)?))
         }
-        // Numbers of different ranges, and texts of which some are enumerations.
+        // The narrower range is the one to tell.
         (
             Kind::Int {
                 min: a,
@@ -91,10 +91,11 @@ fn kind(model: &mut Model, a: &Kind, b: &Kind) -> Result<Kind, String> {
                 lenient: other,
             },
         ) => Ok(Kind::Int {
-            min: *a.min(c),
-            max: *b.max(d),
+            min: *a.max(c),
+            max: *b.min(d),
             lenient: *lenient || *other,
         }),
+        // Texts of which some are enumerations.
         (Kind::Enum { .. } | Kind::Text { .. }, Kind::Enum { .. } | Kind::Text { .. }) => {
             Ok(Kind::Text { lenient: true })
         }
