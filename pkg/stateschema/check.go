@@ -59,7 +59,16 @@ func (s *Schema) Check(state []byte, path *field.Path) Findings {
 	return c.found
 }
 
-type checker struct{ found Findings }
+type checker struct {
+	found Findings
+	// typed is true within an interface: those nmstate reads as JSON, where a number is no text. What is outside it reads as
+	// YAML, where a number or a boolean is taken as it is written for a text.
+	typed bool
+	// absent is true within an entry that is to be removed: what it has is compared, and need not be right.
+	absent bool
+	// shown is true within what nmstate shows and does not take.
+	shown bool
+}
 
 func (c *checker) wrong(err *field.Error) {
 	if len(c.found.Wrong) < most {
@@ -79,9 +88,13 @@ func (c *checker) unknown(path *field.Path, what, hint string) {
 	c.found.Unknown = append(c.found.Unknown, Unknown{Path: path, What: told})
 }
 
-// composite checks the fields of an object.
+// composite checks the fields of an object. serde also reads a list as an object, by position: a list with items is refused
+// all the same, for nobody means that.
 func (c *checker) composite(o *object, value any, path *field.Path) {
 	fields, ok := value.(map[string]any)
+	if items, isList := value.([]any); isList && len(items) == 0 && len(o.required) == 0 && len(o.oneOf) == 0 {
+		return // for some objects nmstate takes an empty list as an empty one
+	}
 	if !ok {
 		c.wrong(notAnObject(o, value, path))
 		return
@@ -90,6 +103,7 @@ func (c *checker) composite(o *object, value any, path *field.Path) {
 		c.variant(o, fields, path)
 		return
 	}
+	c.absent = fields["state"] == "absent"
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if property := o.find(name); property != nil {
 			c.value(property, name, fields[name], path.Child(name))
@@ -148,6 +162,8 @@ var keptWhenAbsent = []string{"name", "type", "state", "identifier", "mac-addres
 
 // variant checks an object whose fields depend on its type: an interface.
 func (c *checker) variant(all *object, fields map[string]any, path *field.Path) {
+	c.typed = true
+	defer func() { c.typed = false }()
 	typed, isText := fields["type"].(string)
 	own := all.variants[typed]
 	shared := c.shared(all)
@@ -203,6 +219,10 @@ func (c *checker) value(p *property, name string, value any, path *field.Path) {
 	if value == nil || p.unchecked {
 		return
 	}
+	if p.readOnly && !c.shown {
+		c.shown = true
+		defer func() { c.shown = false }()
+	}
 	switch p.kind {
 	case composite:
 		if p.takes == "boolean" && isBoolean(value, true) {
@@ -220,6 +240,9 @@ func (c *checker) value(p *property, name string, value any, path *field.Path) {
 		}
 	case dictionary:
 		values, ok := value.(map[string]any)
+		if !ok && p.item.kind == anything {
+			return // nmstate takes what is no object for an empty one
+		}
 		if !ok {
 			c.wrong(field.Invalid(path, shown(p, value), "must be an object of keys and values"))
 			return
@@ -229,10 +252,27 @@ func (c *checker) value(p *property, name string, value any, path *field.Path) {
 		}
 	case anything:
 	default:
+		if !c.typed && p.kind == text && len(p.values) == 0 && isScalar(value) {
+			if _, isNumber := value.(json.Number); isNumber && !c.absent && !c.shown && slices.Contains(addresses, name) {
+				c.wrong(p.notAText(name, value, path))
+			}
+			return
+		}
 		if err := p.check(name, value, path); err != nil {
 			c.wrong(err)
 		}
 	}
+}
+
+// addresses are the texts outside of interfaces that must be an IP address or a network: no number is one.
+var addresses = []string{"server", "destination", "next-hop-address", "ip-from", "ip-to"}
+
+func isScalar(value any) bool {
+	switch value.(type) {
+	case string, bool, json.Number:
+		return true
+	}
+	return false
 }
 
 // keyed returns the path of an item of a list: by its name, if it has one.

@@ -73,8 +73,10 @@ type property struct {
 	description string
 	// unchecked is true where nmstate takes any value because it drops it.
 	unchecked bool
-	object    *object
-	item      *property
+	// readOnly is true where nmstate shows the field, and does not take it.
+	readOnly bool
+	object   *object
+	item     *property
 }
 
 // Load reads the definitions that the program was built with.
@@ -145,7 +147,7 @@ func (r *reader) readVariants(definition *spec.Schema, made *object) error {
 }
 
 func (r *reader) property(schema *spec.Schema) (*property, error) {
-	made := &property{min: math.MinInt64, max: math.MaxInt64, format: schema.Format, description: schema.Description}
+	made := &property{min: math.MinInt64, max: math.MaxInt64, format: schema.Format, description: schema.Description, readOnly: schema.ReadOnly}
 	for _, value := range schema.Enum {
 		made.values = append(made.values, fmt.Sprint(value))
 	}
