@@ -107,6 +107,7 @@ func (h writes) withBody(r *http.Request, name string) (*http.Request, error) {
 	}
 	body := nodenetworkstate.NewBody(r.Header.Get("Content-Type"), data)
 	body.Manager = fieldManager(r)
+	body.FieldValidation = r.URL.Query().Get("fieldValidation")
 	if err := body.Check(name); err != nil {
 		return r, err
 	}

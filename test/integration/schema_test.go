@@ -18,8 +18,12 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
 // schema is what the test reads of an OpenAPI schema.
@@ -93,4 +97,36 @@ func describes(schemas map[string]schema, name string, fields []string) string {
 		name = property.Ref[strings.LastIndex(property.Ref, "/")+1:]
 	}
 	return ""
+}
+
+// TestFieldsOfAState: in each kind of write, a field that is not known is refused, warned of or passed, as the client asks.
+func TestFieldsOfAState(t *testing.T) {
+	s := newServer(t)
+	s.join("node1")
+	s.await("the node to join", func(list []v1alpha1.NodeNetworkState) bool { return available(list) == 1 })
+	const says = `unknown field \"spec.desiredState.interfaces[name=eth1].mtuu\", did you mean \"mtu\"?`
+	const object = `{"apiVersion":"nmstate.io/v1alpha1","kind":"NodeNetworkState","metadata":{"name":"node1"},"spec":{"desiredState":%s}}`
+	for i, write := range []struct{ method, media, query, body string }{
+		{"PUT", "application/json", "", object},
+		{"PATCH", "application/merge-patch+json", "", `{"spec":{"desiredState":%s}}`},
+		{"PATCH", "application/json-patch+json", "", `[{"op":"add","path":"/spec/desiredState","value":%s}]`},
+		{"PATCH", "application/apply-patch+yaml", "&fieldManager=tests&force=true", object},
+	} {
+		for j, test := range []struct {
+			how  string
+			code int
+		}{{"Strict", http.StatusBadRequest}, {"Warn", http.StatusOK}, {"Ignore", http.StatusOK}, {"", http.StatusOK}} {
+			t.Run(write.media+" "+test.how, func(t *testing.T) {
+				state := fmt.Sprintf(`{"interfaces":[{"name":"eth1","type":"ethernet","mtuu":%d}]}`, 10*i+j)
+				code, header, answer := s.request(write.method, "nodenetworkstates/node1?fieldValidation="+test.how+write.query, write.media, fmt.Sprintf(write.body, state))
+				if code != test.code || (code == http.StatusBadRequest) != strings.Contains(answer, "strict decoding error: "+says) {
+					t.Errorf("%d: %.500s", code, answer)
+				}
+				warned := strings.Contains(strings.Join(header.Values("Warning"), "\n"), says)
+				if wanted := test.how == "Warn" || test.how == ""; warned != wanted {
+					t.Errorf("warnings are %q", header.Values("Warning"))
+				}
+			})
+		}
+	}
 }

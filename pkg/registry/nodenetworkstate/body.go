@@ -58,6 +58,10 @@ type Body struct {
 	// Manager is the field manager that the request has or, as upstream takes it, the
 	// first word of its user agent.
 	Manager string
+	// FieldValidation is what the request asks to do with fields that are not known: Ignore, Warn, Strict, or nothing.
+	FieldValidation string
+	// judged is the judgement of the desired state that the request brings: an update asks for it three times.
+	judged *judgement
 }
 
 // NewBody returns a Body. contentType is the header of the request.
@@ -75,6 +79,7 @@ type bodyKey struct{}
 // WithBody returns a context that carries the body to REST.Update, which gets
 // from upstream the merged object only.
 func WithBody(ctx context.Context, body Body) context.Context {
+	body.judged = &judgement{}
 	return context.WithValue(ctx, bodyKey{}, body)
 }
 

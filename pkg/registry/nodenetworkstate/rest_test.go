@@ -58,7 +58,7 @@ func TestWhatAPutNeedNotMention(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := newStrategy(nil)
+			s := newStrategy(nil, testFormat(t))
 			s.PrepareForUpdate(ctx, updated, before)
 			errs := s.ValidateUpdate(ctx, updated, before)
 			if test.field == "" && len(errs) > 0 || test.field != "" && (len(errs) != 1 || errs[0].Field != test.field) {

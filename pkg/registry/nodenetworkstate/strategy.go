@@ -38,6 +38,7 @@ import (
 type strategy struct {
 	runtime.ObjectTyper
 	names.NameGenerator
+	format format
 }
 
 var (
@@ -45,8 +46,8 @@ var (
 	_ rest.ResetFieldsStrategy = strategy{}
 )
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{typer, names.SimpleNameGenerator}
+func newStrategy(typer runtime.ObjectTyper, format format) strategy {
+	return strategy{typer, names.SimpleNameGenerator, format}
 }
 
 // NamespaceScoped implements rest.RESTUpdateStrategy: nodes are in no namespace.
@@ -110,8 +111,8 @@ func (strategy) ValidateUpdate(_ context.Context, updated, current runtime.Objec
 }
 
 // WarningsOnUpdate implements rest.RESTUpdateStrategy.
-func (strategy) WarningsOnUpdate(context.Context, runtime.Object, runtime.Object) []string {
-	return nil
+func (s strategy) WarningsOnUpdate(ctx context.Context, updated, current runtime.Object) []string {
+	return s.format.warnings(ctx, updated.(*v1alpha1.NodeNetworkState), current.(*v1alpha1.NodeNetworkState))
 }
 
 // sameStatus compares by meaning: a patch encodes the states anew.

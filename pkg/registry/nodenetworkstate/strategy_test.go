@@ -64,7 +64,7 @@ func TestWhatIsTooLargeNamesSizeAndLimit(t *testing.T) {
 	before, now := node(), node()
 	// It is 11.4 MB as a patch leaves it, and 1.9 MB as it would travel.
 	now.Spec.DesiredState = described(`\u003c`, 1_900_000)
-	s := newStrategy(nil)
+	s := newStrategy(nil, testFormat(t))
 	s.PrepareForUpdate(t.Context(), now, before)
 	errs := s.ValidateUpdate(t.Context(), now, before)
 	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "spec.desiredState: Too long: has 1900018 bytes") || !strings.Contains(errs[0].Error(), "at most 1048576") {
@@ -109,7 +109,7 @@ func TestWhatMayBeChanged(t *testing.T) {
 			before, now := node(), node()
 			now.Generation = 99
 			test.change(now)
-			s := newStrategy(nil)
+			s := newStrategy(nil, testFormat(t))
 			s.PrepareForUpdate(t.Context(), now, before)
 			errs := s.ValidateUpdate(t.Context(), now, before)
 			if test.field == "" && (len(errs) > 0 || now.Generation != 3 || string(now.Status.CurrentState.Raw) != live) {
