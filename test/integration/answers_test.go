@@ -48,7 +48,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		apply             = "application/apply-patch+yaml"
 		merge, operations = "application/merge-patch+json", "application/json-patch+json"
 		ours              = `"apiVersion":"nmstate.io/v1alpha1","kind":"NodeNetworkState","metadata":{"name":"node1"}`
-		secret            = `"spec":{"desiredState":{"hostname":"s3cret"}}`
+		secret            = `"spec":{"desiredState":{"hostname":{"config":"s3cret"}}}`
 	)
 	for name, test := range map[string]struct {
 		method, path, media, body string

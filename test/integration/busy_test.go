@@ -53,7 +53,7 @@ func TestABusyNodeIsAskedAgain(t *testing.T) {
 	}})
 	first := make(chan error, 1)
 	go func() {
-		_, err := nns.Patch(t.Context(), "node1", types.MergePatchType, []byte(`{"spec":{"desiredState":{"hostname":"first"}}}`), metav1.PatchOptions{})
+		_, err := nns.Patch(t.Context(), "node1", types.MergePatchType, []byte(`{"spec":{"desiredState":{"hostname":{"config":"first"}}}}`), metav1.PatchOptions{})
 		first <- err
 	}()
 	<-running
@@ -68,7 +68,7 @@ func TestABusyNodeIsAskedAgain(t *testing.T) {
 		status.Details.RetryAfterSeconds == 0 || !strings.Contains(status.Message, `node "node1"`) || !strings.Contains(status.Message, `another change by "admin"`) {
 		t.Errorf("%d, Retry-After %q, %s", code, header.Get("Retry-After"), answer)
 	}
-	read.Spec.DesiredState = v1alpha1.NewState([]byte(`{"hostname":"stale"}`))
+	read.Spec.DesiredState = v1alpha1.NewState([]byte(`{"hostname":{"config":"stale"}}`))
 	if _, err := nns.Update(t.Context(), read, metav1.UpdateOptions{}); !apierrors.IsConflict(err) {
 		t.Errorf("a PUT of what was read before: %v", err)
 	}
@@ -91,7 +91,7 @@ func TestABusyNodeIsAskedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := text(live.Spec.DesiredState); !sameJSON(got, `{"hostname":"first","dns-resolver":{"config":{}}}`) {
+	if got := text(live.Spec.DesiredState); !sameJSON(got, `{"hostname":{"config":"first"},"dns-resolver":{"config":{}}}`) {
 		t.Errorf("the spec is %s", got)
 	}
 }

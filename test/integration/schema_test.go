@@ -99,7 +99,8 @@ func describes(schemas map[string]schema, name string, fields []string) string {
 	return ""
 }
 
-// TestFieldsOfAState: in each kind of write, a field that is not known is refused, warned of or passed, as the client asks.
+// TestFieldsOfAState: in each kind of write, a field that is not known is refused, warned of or passed, as the client asks,
+// and a value that nmstate is sure to refuse does not reach the node.
 func TestFieldsOfAState(t *testing.T) {
 	s := newServer(t)
 	s.join("node1")
@@ -127,6 +128,16 @@ func TestFieldsOfAState(t *testing.T) {
 					t.Errorf("warnings are %q", header.Values("Warning"))
 				}
 			})
+		}
+		wrong := `{"interfaces":[{"name":"eth1","type":"ethernet","mtu":"big","state":true}]}`
+		code, _, answer := s.request(write.method, "nodenetworkstates/node1?"+strings.TrimPrefix(write.query, "&"), write.media, fmt.Sprintf(write.body, wrong))
+		for _, want := range []string{
+			`"field":"spec.desiredState.interfaces[name=eth1].mtu"`, `must be a number of bytes`,
+			`"field":"spec.desiredState.interfaces[name=eth1].state"`, `did you mean \"up\"?`,
+		} {
+			if code != http.StatusUnprocessableEntity || !strings.Contains(answer, want) {
+				t.Errorf("%s: %d, not %s: %.800s", write.media, code, want, answer)
+			}
 		}
 	}
 }

@@ -145,7 +145,7 @@ func TestRefusedDecisionsSayWhatToDo(t *testing.T) {
 		"no such subresource":  {"GET", "nodenetworkstates/node1/status", plain, ``, 404, ""},
 		"a dry run of another": {"POST", confirm + "?dryRun=All", plain, `{"id":"11111111-2222-3333-4444-555555555555"}`, 409, id},
 		"another write":        {"PATCH", "nodenetworkstates/node1", "application/merge-patch+json", `{"metadata":{"annotations":{"a":"b"}}}`, 429, "change " + id},
-		"a dry run of a write": {"PATCH", "nodenetworkstates/node1?dryRun=All", "application/merge-patch+json", `{"spec":{"desiredState":{"hostname":"a"}}}`, 200, "AwaitingConfirmation"},
+		"a dry run of a write": {"PATCH", "nodenetworkstates/node1?dryRun=All", "application/merge-patch+json", `{"spec":{"desiredState":{"hostname":{"config":"a"}}}}`, 200, "AwaitingConfirmation"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, _, answer := s.request(test.method, test.path, test.media, test.body)
@@ -248,7 +248,7 @@ func TestADryRunWarns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	patch := []byte(`{"spec":{"desiredState":{"hostname":"a"}}}`)
+	patch := []byte(`{"spec":{"desiredState":{"hostname":{"config":"a"}}}}`)
 	for _, dryRun := range [][]string{{metav1.DryRunAll}, nil} {
 		if _, err := clients.NmstateV1alpha1().NodeNetworkStates().Patch(t.Context(), "node1", types.MergePatchType, patch, metav1.PatchOptions{DryRun: dryRun}); err != nil {
 			t.Fatal(err)

@@ -148,14 +148,14 @@ func TestWhatIsWrittenReachesTheNode(t *testing.T) {
 		"nothing within":      {`{"routes":{"config":[{"destination":"192.0.2.0/24"}]}}`, `{"routes":{}}`, nil},
 		"an empty list":       {`{"routes":{"config":[{"destination":"192.0.2.0/24"}]}}`, `{"routes":{"config":[]}}`, nil},
 		"empty, then emptier": {`{"routes":{"config":[]}}`, `{"routes":{}}`, nil},
-		"beside others":       {`{"hostname":"a","dns-resolver":{"config":{"server":[]}}}`, `{"hostname":"b","dns-resolver":{}}`, nil},
+		"beside others":       {`{"hostname":{"config":"a"},"dns-resolver":{"config":{"server":[]}}}`, `{"hostname":{"config":"b"},"dns-resolver":{}}`, nil},
 		"an empty state":      {`{"dns-resolver":{"config":{"server":["192.0.2.1"]}}}`, `{}`, nil},
 		"empty in an interface": {`{"interfaces":[{"name":"br0","bridge":{"port":[{"name":"eth1"}]}}]}`,
 			`{"interfaces":[{"name":"br0","bridge":{"port":[],"options":{}}}]}`, nil},
 		"null in an interface": {`{"interfaces":[{"name":"br0","ovs-db":{"external_ids":{"a":"1"}}}]}`,
 			`{"interfaces":[{"name":"br0","ovs-db":{"external_ids":{"a":null,"b":{}}}}]}`, []string{"client-side apply"}},
 		"null for a map":  {`{"dns-resolver":{"config":{"server":["192.0.2.1"]}}}`, `{"dns-resolver":{"config":null}}`, []string{"client-side apply", "merge patch"}},
-		"null for a text": {`{"hostname":"a","dns-resolver":{"config":{}}}`, `{"hostname":null,"dns-resolver":{"config":{}}}`, []string{"client-side apply", "merge patch"}},
+		"null for a text": {`{"hostname":{"config":"a"},"dns-resolver":{"config":{}}}`, `{"hostname":{"config":null},"dns-resolver":{"config":{}}}`, []string{"client-side apply", "merge patch"}},
 	} {
 		for way, write := range ways {
 			t.Run(name+" by "+way, func(t *testing.T) {
@@ -203,12 +203,12 @@ func TestManagersShareAState(t *testing.T) {
 		steps []step
 		want  string
 	}{
-		"emptied beside another's":  {[]step{{a, servers}, {b, `{"hostname":"h"}`}, {a, `{"dns-resolver":{"config":{}}}`}}, `{"hostname":"h","dns-resolver":{"config":{}}}`},
-		"another wants it empty":    {[]step{{a, servers}, {b, `{"dns-resolver":{"config":{}}}`}, {a, `{"hostname":"h"}`}}, `{"hostname":"h","dns-resolver":{"config":{}}}`},
+		"emptied beside another's":  {[]step{{a, servers}, {b, `{"hostname":{"config":"h"}}`}, {a, `{"dns-resolver":{"config":{}}}`}}, `{"hostname":{"config":"h"},"dns-resolver":{"config":{}}}`},
+		"another wants it empty":    {[]step{{a, servers}, {b, `{"dns-resolver":{"config":{}}}`}, {a, `{"hostname":{"config":"h"}}`}}, `{"hostname":{"config":"h"},"dns-resolver":{"config":{}}}`},
 		"another wants less":        {[]step{{a, servers}, {b, `{"dns-resolver":{}}`}, {a, ``}}, `{"dns-resolver":{}}`},
 		"another wants nothing":     {[]step{{a, servers}, {b, `{}`}, {a, ``}}, `{}`},
-		"all gone":                  {[]step{{a, servers}, {b, `{"hostname":"h"}`}, {b, ``}, {a, ``}}, `nothing`},
-		"null, and null again":      {[]step{{a, servers}, {a, `{"dns-resolver":{"config":null}}`}, {b, `{"hostname":"h"}`}}, `{"hostname":"h","dns-resolver":{"config":null}}`},
+		"all gone":                  {[]step{{a, servers}, {b, `{"hostname":{"config":"h"}}`}, {b, ``}, {a, ``}}, `nothing`},
+		"null, and null again":      {[]step{{a, servers}, {a, `{"dns-resolver":{"config":null}}`}, {b, `{"hostname":{"config":"h"}}`}}, `{"hostname":{"config":"h"},"dns-resolver":{"config":null}}`},
 		"null beside another's":     {[]step{{a, servers}, {b, `{"dns-resolver":{"config":{"search":["x"]}}}`}, {a, `{"dns-resolver":{"config":null}}`}}, `{"dns-resolver":{"config":{"search":["x"]}}}`},
 		"null, then empty":          {[]step{{a, servers}, {a, `{"dns-resolver":{"config":null}}`}, {a, `{"dns-resolver":{"config":{}}}`}}, `{"dns-resolver":{"config":{}}}`},
 		"emptied after a PUT":       {[]step{{a, servers}, {put(true), `{"dns-resolver":{"config":{"server":["192.0.2.2"]}}}`}, {a, `{"dns-resolver":{"config":{}}}`}}, `{"dns-resolver":{"config":{"server":["192.0.2.2"]}}}`},

@@ -88,9 +88,9 @@ func (strategy) PrepareForUpdate(_ context.Context, updated, current runtime.Obj
 }
 
 // ValidateUpdate implements rest.RESTUpdateStrategy. It bounds what would make the node's
-// object too large, and tells what is wrong with the spec but for what is within desiredState:
-// that nmstate tells, on the node.
-func (strategy) ValidateUpdate(_ context.Context, updated, current runtime.Object) field.ErrorList {
+// object too large, and tells what is wrong with the spec. Of what is within desiredState it tells
+// what nmstate's format is sure to refuse. The rest nmstate tells, on the node.
+func (s strategy) ValidateUpdate(ctx context.Context, updated, current runtime.Object) field.ErrorList {
 	now, before := updated.(*v1alpha1.NodeNetworkState), current.(*v1alpha1.NodeNetworkState)
 	var errs field.ErrorList
 	metadata := field.NewPath("metadata")
@@ -107,7 +107,8 @@ func (strategy) ValidateUpdate(_ context.Context, updated, current runtime.Objec
 		errs = append(errs, field.Forbidden(field.NewPath("status"), "it is read-only: it shows what the node is"))
 	}
 	errs = append(errs, v1alpha1.ValidateManagedFields(now.ManagedFields, metadata.Child("managedFields"))...)
-	return append(errs, v1alpha1.ValidateSpec(&now.Spec, field.NewPath("spec"))...)
+	errs = append(errs, v1alpha1.ValidateSpec(&now.Spec, field.NewPath("spec"))...)
+	return append(errs, s.format.judge(ctx, now, before).Wrong...)
 }
 
 // WarningsOnUpdate implements rest.RESTUpdateStrategy.
