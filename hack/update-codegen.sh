@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes all generated code again: a network state's definitions, deepcopy, defaults, OpenAPI, clients, gRPC and docs/api.md.
+# Makes all generated code again: a network state's definitions, deepcopy, defaults, OpenAPI, clients, gRPC, docs/api.md and docs/state.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,7 +13,7 @@ tools=$PWD/_output/tools
 
 # The crate nmstate is read where cargo keeps it, as hack/libnmstate pins it.
 CARGO_TARGET_DIR=$PWD/_output/nmstate-schema cargo run --quiet --locked --manifest-path hack/nmstate-schema/Cargo.toml -- \
-	hack/libnmstate/Cargo.toml hack/nmstate-schema/descriptions.yaml pkg/stateschema/zz_generated.definitions.json
+	hack/libnmstate/Cargo.toml hack/nmstate-schema/descriptions.yaml pkg/stateschema/zz_generated.definitions.json docs/state.md
 
 header=(--go-header-file hack/boilerplate.go.txt)
 "$tools/deepcopy-gen" "${header[@]}" --output-file zz_generated.deepcopy.go ./pkg/apis/nmstate/v1alpha1

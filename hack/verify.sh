@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 failed=0
 fail() { echo "verify: $*" >&2; failed=1; }
 
-generated=(pkg/generated pkg/apis pkg/stateschema docs/api.md hack/openapi-violations.list)
+generated=(pkg/generated pkg/apis pkg/stateschema docs/api.md docs/state.md hack/openapi-violations.list)
 before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
 cp -r --parents "${generated[@]}" "$before"

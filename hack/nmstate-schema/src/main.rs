@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//! Writes the OpenAPI definitions of a network state: nmstate-schema MANIFEST DESCRIPTIONS OUTPUT
+//! Writes the OpenAPI definitions of a network state, and a page of its fields: nmstate-schema MANIFEST DESCRIPTIONS OUTPUT PAGE
 //!
 //! MANIFEST is the Cargo.toml whose lock file pins the crate nmstate. The crate is read, never built.
 
@@ -8,6 +8,7 @@ mod attributes;
 mod collect;
 mod descriptions;
 mod kinds;
+mod markdown;
 mod model;
 mod openapi;
 mod source;
@@ -23,14 +24,15 @@ use source::Source;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [manifest, descriptions, output] = arguments.as_slice() else {
-        eprintln!("usage: nmstate-schema MANIFEST DESCRIPTIONS OUTPUT");
+    let [manifest, descriptions, output, page] = arguments.as_slice() else {
+        eprintln!("usage: nmstate-schema MANIFEST DESCRIPTIONS OUTPUT PAGE");
         return ExitCode::from(2);
     };
     match write(
         Path::new(manifest),
         Path::new(descriptions),
         Path::new(output),
+        Path::new(page),
     ) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn write(manifest: &Path, descriptions: &Path, output: &Path) -> Result<(), String> {
+fn write(manifest: &Path, descriptions: &Path, output: &Path, page: &Path) -> Result<(), String> {
     let (folder, version) = source::locate(manifest)?;
     let source = Source::read(&folder, &version)?;
     let model = collect::collect(&source)?;
@@ -63,5 +65,10 @@ fn write(manifest: &Path, descriptions: &Path, output: &Path) -> Result<(), Stri
         "definitions": openapi::definitions(&model, &texts),
     });
     let json = serde_json::to_string_pretty(&document).map_err(|e| e.to_string())?;
-    fs::write(output, json + "\n").map_err(|e| format!("{}: {e}", output.display()))
+    write_file(output, &(json + "\n"))?;
+    write_file(page, &markdown::reference(&model, &texts, &source.version))
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
 }
