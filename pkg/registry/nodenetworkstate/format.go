@@ -19,6 +19,7 @@ package nodenetworkstate
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -98,6 +99,19 @@ func (f format) refuseUnknown(ctx context.Context, updated, existing runtime.Obj
 		Message: "strict decoding error: " + strings.Join(messages, ", "),
 		Details: &metav1.StatusDetails{Group: v1alpha1.SchemeGroupVersion.Group, Kind: kind, Name: before.Name, Causes: causes},
 	}}
+}
+
+// wrong returns what nmstate is sure to refuse. With the field validation Ignore a value that an enumeration does not have
+// passes: it may be of a newer nmstate on the node.
+func (f format) wrong(ctx context.Context, now, before *v1alpha1.NodeNetworkState) field.ErrorList {
+	wrong := f.judge(ctx, now, before).Wrong
+	if bodyFrom(ctx).FieldValidation != metav1.FieldValidationIgnore {
+		return wrong
+	}
+	return wrong.Filter(func(err error) bool {
+		var one *field.Error
+		return errors.As(err, &one) && one.Type == field.ErrorTypeNotSupported
+	})
 }
 
 // warnings returns what a client is warned of: the fields that nmstate's format does not have, unless the field validation

@@ -98,6 +98,18 @@ func TestStrictTellsAllAtOnce(t *testing.T) {
 	}
 }
 
+// TestANewerNmstateMayHaveMoreValues: whoever knows that can say so. What no nmstate takes is refused all the same.
+func TestANewerNmstateMayHaveMoreValues(t *testing.T) {
+	s := newStrategy(nil, testFormat(t))
+	now := desiring(`{"interfaces":[{"name":"b","type":"bond","mtu":"big","link-aggregation":{"mode":"newest"}}]}`)
+	for how, want := range map[string]int{"": 2, "Warn": 2, "Strict": 2, "Ignore": 1} {
+		errs := s.ValidateUpdate(validating(t, how), now, node())
+		if len(errs) != want || errs[len(errs)-1].Field != "spec.desiredState.interfaces[name=b].mtu" {
+			t.Errorf("%q: %v", how, errs)
+		}
+	}
+}
+
 // BenchmarkJudge judges a desired state of 20 kB for one update, which asks for the judgement three times.
 func BenchmarkJudge(b *testing.B) {
 	var interfaces []string

@@ -108,7 +108,7 @@ func (s strategy) ValidateUpdate(ctx context.Context, updated, current runtime.O
 	}
 	errs = append(errs, v1alpha1.ValidateManagedFields(now.ManagedFields, metadata.Child("managedFields"))...)
 	errs = append(errs, v1alpha1.ValidateSpec(&now.Spec, field.NewPath("spec"))...)
-	return append(errs, s.format.judge(ctx, now, before).Wrong...)
+	return append(errs, s.format.wrong(ctx, now, before)...)
 }
 
 // WarningsOnUpdate implements rest.RESTUpdateStrategy.
