@@ -8,9 +8,17 @@ fail() { echo "verify: $*" >&2; failed=1; }
 
 generated=(pkg/generated pkg/apis pkg/stateschema docs/api.md docs/state.md hack/openapi-violations.list)
 before=$(mktemp -d)
-trap 'rm -rf "$before"' EXIT
 cp -r --parents "${generated[@]}" "$before"
-hack/update-codegen.sh >"$before/log" 2>&1 || { cat "$before/log" >&2; fail "the generators fail"; }
+# The generators delete first what they make: if they are stopped, what was there is put back.
+made=
+trap 'rm -f "$before/log"; [[ -n $made ]] || cp -r "$before/." .; rm -rf "$before"' EXIT
+trap 'exit 1' INT TERM HUP
+if hack/update-codegen.sh >"$before/log" 2>&1; then
+	made=yes
+else
+	cat "$before/log" >&2
+	fail "the generators fail"
+fi
 for path in "${generated[@]}"; do
 	diff -r "$before/$path" "$path" >&2 || fail "$path is not what the generators make: run 'make update' and commit"
 done
