@@ -22,6 +22,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc/codes"
@@ -139,19 +140,36 @@ type attempts struct {
 func newAttempts(burst int) *attempts { return &attempts{burst: burst, sources: lru.New(maxSources)} }
 
 // wait returns once an agent from the address may be authenticated. The error says
-// that it may not before ctx ends.
+// that it may not before ctx ends. Who waits has reserved nothing: of a thousand agents that come at
+// once most are pushed out, and what they had reserved would be lost for those who stay.
 func (a *attempts) wait(ctx context.Context, source string) error {
+	for {
+		delay := a.try(source)
+		if delay == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return pushedOut(ctx, status.Error(codes.ResourceExhausted, "too many agents connect from this address: try again"))
+		}
+	}
+}
+
+// try counts an attempt from the address if there may be one now; else it returns when there may be.
+func (a *attempts) try(source string) (delay time.Duration) {
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	known, ok := a.sources.Get(source)
 	if !ok {
 		known = rate.NewLimiter(authentications, a.burst)
 		a.sources.Add(source, known)
 	}
-	a.mu.Unlock()
-	if err := known.(*rate.Limiter).WaitN(ctx, 1); err != nil {
-		return pushedOut(ctx, status.Error(codes.ResourceExhausted, "too many agents connect from this address: try again"))
+	reserved := known.(*rate.Limiter).Reserve()
+	if delay = reserved.Delay(); delay > 0 {
+		reserved.Cancel()
 	}
-	return nil
+	return delay
 }
 
 // sourceOf returns the address that a stream comes from; see addressOf.

@@ -20,6 +20,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,4 +152,23 @@ func TestSourceOf(t *testing.T) {
 	if got := sourceOf(t.Context()); got != "" {
 		t.Errorf("a stream without a peer comes from %q", got)
 	}
+}
+
+// TestThoseWhoGoTakeNothingFromThoseWhoStay: a thousand agents behind one address come at once, and most are pushed out.
+func TestThoseWhoGoTakeNothingFromThoseWhoStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAttempts(1)
+		gone, leave := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() { _ = a.wait(gone, "192.0.2.1") })
+		}
+		synctest.Wait()
+		leave()
+		all.Wait()
+		begin := time.Now()
+		if err := a.wait(t.Context(), "192.0.2.1"); err != nil || time.Since(begin) > time.Second/authentications {
+			t.Errorf("who stays has waited for %v: %v", time.Since(begin), err)
+		}
+	})
 }
