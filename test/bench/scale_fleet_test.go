@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -151,7 +152,8 @@ func (f *simulated) await(b *testing.B, site *site) {
 			return
 		}
 		if time.Since(begin) > settled {
-			b.Fatalf("%d agents are not all connected: %v", len(f.agents), err)
+			connected := regexp.MustCompile(`(?m)^nmstate_agents_connected .*`).Find(text)
+			b.Fatalf("%d agents are not all connected: %s, %v", len(f.agents), connected, err)
 		}
 	}
 }
