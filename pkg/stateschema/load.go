@@ -17,6 +17,7 @@ limitations under the License.
 package stateschema
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -113,7 +114,7 @@ func (r *reader) object(name string) (*object, error) {
 		}
 		made.properties[field] = property
 	}
-	if err := errorOf(
+	if err := cmp.Or(
 		read(definition, "aliases", &made.aliases),
 		read(definition, "one-of", &made.oneOf),
 		r.readVariants(definition, made),
@@ -157,7 +158,7 @@ func (r *reader) property(schema *spec.Schema) (*property, error) {
 	if schema.Maximum != nil {
 		made.max = int64(*schema.Maximum)
 	}
-	err := errorOf(
+	err := cmp.Or(
 		read(schema, "takes", &made.takes),
 		read(schema, "others", &made.others),
 		read(schema, "known", &made.known),
@@ -213,15 +214,6 @@ func read[T any](schema *spec.Schema, name string, into *T) error {
 		return err
 	}
 	return json.Unmarshal(encoded, into)
-}
-
-func errorOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // find returns the property that a field is, by its own name or another one, in the object or in what it is based on.
