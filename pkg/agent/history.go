@@ -20,6 +20,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -85,4 +86,21 @@ func (r *receivedEntry) entry() (*v1alpha1.HistoryEntry, error) {
 	}
 	shortenLastApply(&entry.LastApply)
 	return entry, nil
+}
+
+// Recalled returns a copy of the story of the change with that id: of the last change, of one in the history, or of one of
+// those that only their ids are kept of, as annotations alone have changed. It is nil if the change is none of these.
+func Recalled(id string, last *v1alpha1.LastApply, history []v1alpha1.HistoryEntry, kept []string) *v1alpha1.LastApply {
+	if last != nil && last.ID == id {
+		return last.DeepCopy()
+	}
+	for _, entry := range history {
+		if entry.ID == id {
+			return entry.LastApply.DeepCopy()
+		}
+	}
+	if slices.Contains(kept, id) {
+		return &v1alpha1.LastApply{ID: id, Outcome: v1alpha1.ApplyCommitted}
+	}
+	return nil
 }

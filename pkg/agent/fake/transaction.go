@@ -20,7 +20,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -182,16 +181,5 @@ func (a *Agent) History(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory,
 func (a *Agent) Recall(ctx context.Context, id string) (*v1alpha1.LastApply, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if last := a.record.lastApply; last != nil && last.ID == id {
-		return last.DeepCopy(), ctx.Err()
-	}
-	for _, entry := range a.history {
-		if entry.ID == id {
-			return entry.LastApply.DeepCopy(), ctx.Err()
-		}
-	}
-	if slices.Contains(a.kept, id) {
-		return &v1alpha1.LastApply{ID: id, Outcome: v1alpha1.ApplyCommitted}, ctx.Err()
-	}
-	return nil, ctx.Err()
+	return agent.Recalled(id, a.record.lastApply, a.history, a.kept), ctx.Err()
 }

@@ -18,8 +18,8 @@ package host
 
 import (
 	"context"
-	"slices"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
@@ -30,7 +30,7 @@ func (h *Host) Recall(ctx context.Context, id string) (*v1alpha1.LastApply, erro
 	if change := h.view.change; change != nil && change.story.ID == id {
 		return change.told(), ctx.Err()
 	}
-	return h.view.record.recall(id, h.runner.History()), ctx.Err()
+	return agent.Recalled(id, h.view.record.LastApply, h.runner.History(), h.view.record.Kept), ctx.Err()
 }
 
 // maxKept is how many ids a record keeps.
@@ -40,20 +40,4 @@ const maxKept = 20
 func (r record) remembering(id string) record {
 	r.Kept = append([]string{id}, r.Kept[:min(len(r.Kept), maxKept-1)]...)
 	return r
-}
-
-// recall returns the story of the change with that id, nil if it is in neither the record nor the history.
-func (r record) recall(id string, history []v1alpha1.HistoryEntry) *v1alpha1.LastApply {
-	if r.LastApply != nil && r.LastApply.ID == id {
-		return r.LastApply.DeepCopy()
-	}
-	for _, entry := range history {
-		if entry.ID == id {
-			return entry.LastApply.DeepCopy()
-		}
-	}
-	if slices.Contains(r.Kept, id) {
-		return &v1alpha1.LastApply{ID: id, Outcome: v1alpha1.ApplyCommitted}
-	}
-	return nil
 }
