@@ -182,7 +182,7 @@ TEST_VM := cd test/vm && $(GO_TEST) -count=1
 
 .PHONY: test-vm
 test-vm: vm-up ## Try each kind of configuration on virtual machines; writes docs/interface-matrix.md; takes hours.
-	$(TEST_VM) -timeout 24h -ginkgo.timeout=24h -ginkgo.v -matrix=docs/interface-matrix.md
+	$(TEST_VM) -timeout 24h -ginkgo.timeout=24h -ginkgo.v -results=test/vm/results -matrix=docs/interface-matrix.md
 
 .PHONY: test-vm-sample
 test-vm-sample: build demo-kubectl vm-image ## Try a few of them: bond, VLAN, bridge with VLANs, Open vSwitch, VRF.

@@ -20,8 +20,8 @@ limitations under the License.
 //	go test ./test/vm                                 all cases on both nodes
 //	go test ./test/vm -backend=Kernel -cases='^bond'  some of them on one
 //
-// What came of each case is kept in _output/vm/results-BACKEND.json, also when the nodes are taken away; -matrix=FILE writes the
-// document from them.
+// What came of each case is kept in the folder that -results names, also when the nodes are taken away; -matrix=FILE writes the
+// document from it, which with -cases='^$' is all that is done.
 package vm
 
 import (
@@ -56,6 +56,7 @@ var (
 	sampleFlag  = flag.Bool("sample", false, "try only the cases of the small run")
 	batchFlag   = flag.Int("batch", 12, "how many interfaces the cases that are tried together may have")
 	rebootFlag  = flag.Int("reboots", 1000, "how many batches are rebooted at most, on each node")
+	resultsFlag = flag.String("results", "_output/vm", "folder that keeps what came of each case, one file a backend")
 	matrixFlag  = flag.String("matrix", "", "file to write the matrix to")
 )
 
@@ -85,17 +86,26 @@ func TestVM(t *testing.T) {
 		t.Fatal(err)
 	}
 	BeforeSuite(func(ctx SpecContext) { Expect(s.up(ctx)).To(Succeed()) }, NodeTimeout(30*time.Minute))
-	AfterSuite(func() {
-		if *matrixFlag != "" {
-			Expect(os.WriteFile(filepath.Join(root, *matrixFlag), []byte(table.Matrix(all, s.results)), 0o644)).To(Succeed())
-		}
-	})
 	for _, backend := range table.Backends {
 		if *backendFlag == "" || *backendFlag == string(backend) {
 			Describe("with "+string(backend), Label(string(backend)), func() { s.specs(backend) })
 		}
 	}
 	RunSpecs(t, "Each kind of configuration, on virtual machines")
+	if *matrixFlag != "" {
+		if err := s.writeMatrix(all); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// writeMatrix writes the document of all cases. A run for the other backend may have added results meanwhile, so it reads them again.
+func (s *suite) writeMatrix(all []*table.Case) error {
+	results, err := table.LoadResults(s.resultsFile(table.Backends[0]), s.resultsFile(table.Backends[1]))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.root, *matrixFlag), []byte(table.Matrix(all, results)), 0o644)
 }
 
 // chosen returns the cases that the flags leave.
@@ -111,7 +121,7 @@ func chosen(t *testing.T, all []*table.Case) []*table.Case {
 
 // resultsFile keeps the results of a backend, so that a run for each can go on at the same time.
 func (s *suite) resultsFile(backend v1alpha1.Backend) string {
-	return filepath.Join(s.root, "_output/vm", "results-"+string(backend)+".json")
+	return filepath.Join(s.root, *resultsFlag, "results-"+string(backend)+".json")
 }
 
 // up starts the nodes that are to be tried; those that run stay.
