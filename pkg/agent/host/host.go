@@ -94,6 +94,8 @@ type Host struct {
 	leftovers chan struct{}
 	// published tells reapplies that an object was published.
 	published chan struct{}
+	// portReads are the reads of what the kernel tells of the ports.
+	portReads *portReads
 
 	mu   sync.Mutex
 	view view
@@ -147,6 +149,7 @@ func New(config Config) (*Host, error) {
 		return nil, err
 	}
 	h.rounds = agent.NewRounds(h.read)
+	h.portReads = newPortReads(h.readPorts)
 	h.view.nmstateVersion = nmstate.Version()
 	if h.kernel, err = hostid.Current(); err != nil {
 		// Then nothing is applied again after a boot, and a change that a boot has overtaken is undone.
