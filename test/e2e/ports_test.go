@@ -19,6 +19,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -27,6 +28,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
 // portSpecs ask for what the kernel and the hardware tell of ports.
@@ -34,6 +36,13 @@ func (s *suite) portSpecs() {
 	for _, n := range s.oneOfEach() {
 		backend := Label(string(n.backend))
 		It("are told as the kernel has them now, with "+string(n.backend), backend, NodeTimeout(2*long), func(ctx SpecContext) { s.portsNow(ctx, n.name) })
+		It("tell what neighbours say of themselves, with "+string(n.backend), backend, NodeTimeout(2*long), func(ctx SpecContext) {
+			server, ok := s.environment.(*standalone)
+			if !ok {
+				Skip("the agents of this form do not listen")
+			}
+			s.neighborsHeard(ctx, n.name, filepath.Join("/run/netns", server.prefix+"hub"))
+		})
 	}
 	It("are not told while the agent is away", NodeTimeout(2*long), func(ctx SpecContext) {
 		const node = "node03"
@@ -101,4 +110,32 @@ func (s *suite) portsNow(ctx SpecContext, node string) {
 	Expect(down.Carrier).To(BeFalse())
 	Expect(down.OperState).To(BeElementOf(v1alpha1.OperLowerLayerDown, v1alpha1.OperDown)) // older kernels and newer ones
 	Expect(down.CarrierChanges).To(BeNumerically(">", before.CarrierChanges))
+}
+
+// neighborsHeard sends LLDP's frames from the hub.
+func (s *suite) neighborsHeard(ctx SpecContext, node, hub string) {
+	systems := func() ([]string, error) {
+		told := s.port(ctx, node, "eth1").LLDP
+		if told == nil {
+			return []string{"not listened on"}, nil
+		}
+		names := []string{told.Message}
+		for _, n := range told.Neighbors {
+			names = append(names, n.SystemName)
+		}
+		return names, nil
+	}
+	say := func(seconds byte) func() ([]string, error) {
+		return func() ([]string, error) {
+			if err := netns.SendFrame(hub, node+"-1", netns.LLDPFrame("leaf1", seconds)); err != nil {
+				return nil, err
+			}
+			return systems()
+		}
+	}
+	Eventually(systems).WithTimeout(long).Should(Equal([]string{""}))
+	Eventually(say(120)).WithTimeout(long).Should(Equal([]string{"", "leaf1"}))
+	Expect(s.port(ctx, node, "eth2").LLDP.Neighbors).To(BeEmpty())
+	Expect(s.port(ctx, node, "lo").LLDP).To(BeNil())
+	Eventually(say(0)).WithTimeout(long).Should(Equal([]string{""}))
 }

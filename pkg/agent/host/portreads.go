@@ -83,6 +83,9 @@ func (h *Host) readPorts() (*v1alpha1.NodeNetworkPorts, error) {
 		}
 	}
 	told := &v1alpha1.NodeNetworkPorts{ReadTime: readTime, Ports: ports.Describe(shown)}
+	for i, link := range shown {
+		told.Ports[i].LLDP = h.lldp.Heard(link)
+	}
 	return told, nil
 }
 

@@ -17,10 +17,14 @@ limitations under the License.
 package host
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -158,5 +162,32 @@ func TestPortsAreNotReadUnlessAskedFor(t *testing.T) {
 	port(t, h, "k0")
 	if told := h.portReads.last.Load(); told == nil {
 		t.Error("nothing was read")
+	}
+}
+
+// TestNeighborsAreHeardWithTheFlagAlone: LLDP from the other end of a veth, which is this node's hardware.
+func TestNeighborsAreHeardWithTheFlagAlone(t *testing.T) {
+	h, err := New(Config{StateDir: t.TempDir(), Backend: BackendKernel, Confirmer: yes{}, LLDP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { clean(t) })
+	run(t, h)
+	netns.Run(t, "ip", "link", "add", "k0", "up", "type", "veth", "peer", "name", "k1")
+	netns.Run(t, "ip", "link", "set", "k1", "up")
+	err = wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		err := netns.SendFrame("", "k1", netns.LLDPFrame("leaf1", 120))
+		told := port(t, h, "k0").LLDP
+		return told != nil && len(told.Neighbors) == 1, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := port(t, h, "k0").LLDP.Neighbors[0]
+	if n.ChassisID != "leaf1" || n.PortID != "swp7" || n.SystemName != "leaf1" || n.SourceMACAddress != "02:00:00:00:00:07" || n.TTLSeconds != 120 {
+		t.Errorf("%+v", n)
+	}
+	if lo := port(t, h, "lo"); lo.LLDP != nil {
+		t.Errorf("the agent listens on %+v", lo)
 	}
 }
