@@ -58,6 +58,8 @@ var forbidden = []struct{ from, to, reason string }{
 	{"pkg/agent/host/probe", "pkg/agent/host/undo", "a probe asks others, it changes nothing"},
 	{"pkg/agent/host/probe", "pkg/nmstate", "a probe asks others, it changes nothing"},
 	{"pkg/agent/host/impact", "pkg/nmstate", "it decides by states alone"},
+	{"pkg/agent/host/ports", "pkg/nmstate", "it tells what nmstate does not"},
+	{"pkg/agent/host/lldp", "pkg/nmstate", "it listens, and has no part in what is configured"},
 	{"cmd/node-agent", "k8s.io/client-go/kubernetes", "an agent asks nothing of the cluster"},
 	{"pkg/nmstate", "pkg/agent", "the binding is a binding"},
 	{"pkg/nmstate", "k8s.io", "the binding is a binding"},
