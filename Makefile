@@ -41,10 +41,18 @@ node-agent: libnmstate
 	@echo "building node-agent"
 	@go build -ldflags '$(LDFLAGS)' -o $(BIN)/node-agent ./cmd/node-agent
 
+# After apiserver, which is of some of the same packages: two compilers at a time would both compile them. By its second name kubectl
+# asks it to complete command lines.
+.PHONY: plugin
+plugin: apiserver ## Build the kubectl plugin, kubectl-nmstate, into _output/bin.
+	@echo "building kubectl-nmstate"
+	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $(BIN)/kubectl-nmstate ./cmd/kubectl-nmstate
+	@ln -sf kubectl-nmstate $(BIN)/kubectl_complete-nmstate
+
 # Cargo and go have one core each: libnmstate and what does not need it are built at the same time.
 .PHONY: build
-build: ## Build apiserver and node-agent into _output/bin.
-	@$(MAKE) --no-print-directory -j2 node-agent apiserver
+build: ## Build apiserver, node-agent and the kubectl plugin into _output/bin.
+	@$(MAKE) --no-print-directory -j2 node-agent plugin
 
 .PHONY: kubectl
 kubectl: setup
@@ -63,7 +71,7 @@ node-packages: setup
 
 .PHONY: demo
 demo: ## Run three nodes, an API server and an agent on each node; print how to use them.
-	@$(MAKE) --no-print-directory -j3 node-agent apiserver demo-kubectl node-packages
+	@$(MAKE) --no-print-directory -j3 node-agent plugin demo-kubectl node-packages
 	@hack/demo/up.sh
 
 .PHONY: demo-down
@@ -206,7 +214,7 @@ test-release: libnmstate ## Test how images are written and releases are made.
 ROUNDS ?= 9
 
 .PHONY: test-cluster
-test-cluster: cluster-sync ## Run the specs of test-e2e, those of a cluster, and test-clients, through a real kube-apiserver.
+test-cluster: cluster-sync plugin ## Run the specs of test-e2e, those of a cluster, and test-clients, through a real kube-apiserver.
 	cd test/e2e && $(GO_TEST) -count=1 -timeout 120m -form=cluster -rounds=$(ROUNDS) -kills=2 -ginkgo.timeout=115m
 	$(GO_TEST) -count=1 -timeout 30m ./test/clients -cluster
 
