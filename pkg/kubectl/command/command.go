@@ -109,7 +109,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 		return fault.Wrong(err.Error(), fmt.Sprintf("See \"%s --help\".", command.CommandPath()))
 	})
 	root.AddCommand(p.newShow(), p.newDiff(), p.newApply(), p.newWatch(), p.newHistory(), p.newUndo(), p.newBlame(), p.newWait(),
-		p.newConfirm(), p.newRollback())
+		p.newConfirm(), p.newRollback(), p.newTop())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

@@ -59,7 +59,7 @@ func golden(t *testing.T, file, text string) {
 // TestHelp holds the help of each command to a golden file, which is documentation too. Each has examples.
 func TestHelp(t *testing.T) {
 	var all bytes.Buffer
-	for _, name := range []string{"", "show", "diff", "apply", "watch", "history", "undo", "blame", "wait", "confirm", "rollback"} {
+	for _, name := range []string{"", "show", "diff", "apply", "watch", "history", "undo", "blame", "wait", "confirm", "rollback", "top"} {
 		out, errs, code := run(t, "", append(strings.Fields(name), "--help")...)
 		if code != fault.Done || errs != "" {
 			t.Errorf("%s --help: %d, %s", name, code, errs)
@@ -102,6 +102,10 @@ func TestUsage(t *testing.T) {
 		{"apply -f - --at-once=0", "--at-once must be 1 or more"},
 		{"apply -f - --field-manager=", "--field-manager must not be empty"},
 		{"diff x", "unknown command"},
+		{"top --interval=10ms", "--interval=10ms must be at least 1s"},
+		{"top --sort-by=size", "--sort-by=size is not known: use name, traffic, errors"},
+		{"top node01 -l a=b", "give either"},
+		{"top -o yaml", "-o yaml is not known: use json"},
 		{"show", "kubeconfig"},
 		{"show --kubeconfig=/nowhere", "is not there"},
 	} {

@@ -43,7 +43,7 @@ func (p *plugin) newShow() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "show [NODE...]",
 		Short: "Show interfaces, routes and DNS of nodes as they are now",
-		Long: `Shows the interfaces, routes, rules and DNS of nodes as they are now. Without NODE it shows all nodes.
+		Long: `Shows the interfaces, routes, rules and DNS of nodes as they are now, with carriers and speeds, and with the neighbours that agents hear by LLDP (their flag --lldp). Without NODE it shows all nodes.
 
 Link-local addresses of IPv6 are left out of the table; -o yaml has all. With one NODE, -o yaml and -o json print the node's state in nmstate's format, as "nmstatectl show" does: what it prints can be edited and applied. Else they print a list "nodes".
 
@@ -74,6 +74,9 @@ type shownNode struct {
 	// Message says why the node is not available.
 	Message string         `json:"message,omitempty"`
 	State   map[string]any `json:"state,omitempty"`
+
+	// ports are what the kernel and the hardware tell; nil if they do not.
+	ports *v1alpha1.NodeNetworkPorts
 }
 
 func (s *show) run(ctx context.Context, args []string) error {
@@ -106,10 +109,32 @@ func (s *show) run(ctx context.Context, args []string) error {
 			errs = append(errs, &fault.Error{Code: fault.Usage, Message: fmt.Sprintf("there is no interface %q on what was selected", name), Remedy: s.known(objects)})
 		}
 	}
+	s.addPorts(ctx, c, nodes)
 	if err := s.print(nodes, len(args) == 1); err != nil {
 		return err
 	}
 	return fault.Join(errs)
+}
+
+// addPorts adds what only the table has: carriers, speeds and neighbours. A node that does not tell of them, because its agent
+// is older, or because the user may not read them, is shown without.
+func (s *show) addPorts(ctx context.Context, c *connection, nodes []shownNode) {
+	if s.form != asText && s.form != "table" {
+		return
+	}
+	var names []string
+	for _, node := range nodes {
+		if node.Available {
+			names = append(names, node.Node)
+		}
+	}
+	ports, errs := c.ports(ctx, names)
+	for i := range nodes {
+		nodes[i].ports = ports[nodes[i].Node]
+	}
+	for _, err := range errs {
+		fmt.Fprintf(s.streams.ErrOut, "Warning: carriers, speeds and neighbours of %s are not shown: %s\n", err.Node, safe(err.Message))
+	}
 }
 
 // known lists the interfaces that there are.

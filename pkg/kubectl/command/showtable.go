@@ -17,28 +17,99 @@ limitations under the License.
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 
 	"k8s.io/cli-runtime/pkg/printers"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/netstate"
 )
+
+// shownInterface is an interface, and its port, if the node has told of it.
+type shownInterface struct {
+	netstate.Interface
+	port *v1alpha1.NetworkPort
+}
 
 // column is a column of the table of interfaces. What tells more of an interface adds one to interfaceColumns.
 type column struct {
 	title string
-	value func(netstate.Interface) string
+	value func(shownInterface) string
+	// optional tells that the column is left out if there is nothing in it.
+	optional bool
 }
 
 var interfaceColumns = []column{
-	{"NAME", func(i netstate.Interface) string { return i.Name }},
-	{"TYPE", func(i netstate.Interface) string { return i.Type }},
-	{"STATE", func(i netstate.Interface) string { return i.State }},
-	{"ADDRESSES", func(i netstate.Interface) string { return strings.Join(i.Addresses, ", ") }},
-	{"MTU", func(i netstate.Interface) string { return i.MTU }},
-	{"TOPOLOGY", func(i netstate.Interface) string { return i.Topology }},
+	{"NAME", func(i shownInterface) string { return i.Name }, false},
+	{"TYPE", func(i shownInterface) string { return i.Type }, false},
+	{"STATE", func(i shownInterface) string { return i.State }, false},
+	{"CARRIER", carrier, true},
+	{"SPEED", portSpeed, true},
+	{"ADDRESSES", func(i shownInterface) string { return strings.Join(i.Addresses, ", ") }, false},
+	{"MTU", func(i shownInterface) string { return i.MTU }, false},
+	{"TOPOLOGY", func(i shownInterface) string { return i.Topology }, false},
+	{"NEIGHBOR", neighbors, true},
+}
+
+func carrier(i shownInterface) string {
+	if i.port == nil {
+		return ""
+	}
+	return yesOrNo(i.port.Carrier)
+}
+
+func portSpeed(i shownInterface) string {
+	if i.port == nil {
+		return ""
+	}
+	return speed(i.port.Speed)
+}
+
+// neighbors names the neighbours that were heard by LLDP, and their ports.
+func neighbors(i shownInterface) string {
+	if i.port == nil || i.port.LLDP == nil {
+		return ""
+	}
+	var names []string
+	for _, n := range i.port.LLDP.Neighbors {
+		names = append(names, cmp.Or(n.SystemName, n.ChassisID)+" "+n.PortID)
+	}
+	return strings.Join(names, ", ")
+}
+
+// interfaceCells returns the heads of the columns, and below them the cells of each interface, without columns that have
+// nothing in them and need not be there.
+func interfaceCells(interfaces []shownInterface) [][]string {
+	rows := make([][]string, 1+len(interfaces))
+	for _, c := range interfaceColumns {
+		cells := make([]string, len(interfaces))
+		for n, i := range interfaces {
+			cells[n] = c.value(i)
+		}
+		if c.optional && strings.Join(cells, "") == "" {
+			continue
+		}
+		for n, cell := range append([]string{c.title}, cells...) {
+			rows[n] = append(rows[n], cell)
+		}
+	}
+	return rows
+}
+
+// portOf returns the port of an interface. A bridge of Open vSwitch has none, though an interface inside may have its name.
+func portOf(ports *v1alpha1.NodeNetworkPorts, i netstate.Interface) *v1alpha1.NetworkPort {
+	if ports == nil || i.Type == "ovs-bridge" {
+		return nil
+	}
+	for n := range ports.Ports {
+		if ports.Ports[n].Name == i.Name {
+			return &ports.Ports[n]
+		}
+	}
+	return nil
 }
 
 // table writes lines with columns, the name of the node in front unless only one is shown.
@@ -77,21 +148,15 @@ func (t *table) write(out io.Writer) error {
 func showTables(out io.Writer, nodes []shownNode, alone bool, interfaces []string) error {
 	links := &table{alone: alone}
 	routes, rules, dns := &table{alone: alone}, &table{alone: alone}, &table{alone: alone}
-	var heads []string
-	for _, c := range interfaceColumns {
-		heads = append(heads, c.title)
-	}
-	links.add("NODE", heads...)
 	routes.add("NODE", "DESTINATION", "NEXT HOP", "INTERFACE", "METRIC", "TABLE", "KIND")
 	rules.add("NODE", "RULE")
 	dns.add("NODE", "DNS SERVERS", "SEARCH")
+	var all []shownInterface
+	owners := []string{"NODE"}
 	for _, node := range nodes {
 		for _, i := range netstate.Interfaces(node.State, interfaces...) {
-			var cells []string
-			for _, c := range interfaceColumns {
-				cells = append(cells, c.value(i))
-			}
-			links.add(node.Node, cells...)
+			all = append(all, shownInterface{i, portOf(node.ports, i)})
+			owners = append(owners, node.Node)
 		}
 		for _, r := range netstate.Routes(node.State, interfaces...) {
 			routes.add(node.Node, r.Destination, r.NextHop, r.Interface, r.Metric, r.Table, r.Kind)
@@ -102,6 +167,9 @@ func showTables(out io.Writer, nodes []shownNode, alone bool, interfaces []strin
 		if servers, search := netstate.DNS(node.State); len(servers)+len(search) > 0 {
 			dns.add(node.Node, strings.Join(servers, ", "), strings.Join(search, ", "))
 		}
+	}
+	for n, cells := range interfaceCells(all) {
+		links.add(owners[n], cells...)
 	}
 	first := true
 	for _, t := range []*table{links, routes, rules, dns} {

@@ -66,6 +66,25 @@ func TestShowTables(t *testing.T) {
 	golden(t, "testdata/show.txt", one.String()+"\n"+many.String()+"\n"+narrow.String())
 }
 
+// TestShowPorts: what the kernel tells has columns of its own, where there is something to tell.
+func TestShowPorts(t *testing.T) {
+	var out bytes.Buffer
+	node := shownNode{Node: "node01", State: object(t, `{"interfaces":[
+		{"name":"eth1","type":"ethernet","state":"up","mtu":9000},{"name":"eth2","type":"ethernet","state":"down"},
+		{"name":"br1","type":"ovs-bridge","state":"up"},{"name":"br1","type":"ovs-interface","state":"up"}]}`)}
+	node.ports = &v1alpha1.NodeNetworkPorts{Ports: []v1alpha1.NetworkPort{{Name: "eth1", Carrier: true, Speed: 25000}, {Name: "eth2"}, {Name: "br1", Carrier: true}}}
+	other := shownNode{Node: "node02", State: object(t, `{"interfaces":[{"name":"eth1","type":"ethernet","state":"up"}]}`)}
+	for range 2 {
+		if err := showTables(&out, []shownNode{node, other}, false, nil); err != nil {
+			t.Fatal(err)
+		}
+		out.WriteString("\n")
+		node.ports.Ports[0].LLDP = &v1alpha1.PortLLDP{Neighbors: []v1alpha1.LLDPNeighbor{
+			{SystemName: "leaf1\x1b[2J", ChassisID: "44:38:39:00:00:01", PortID: "swp7"}, {ChassisID: "44:38:39:00:00:02", PortID: "1/1"}}}
+	}
+	golden(t, "testdata/showports.txt", out.String())
+}
+
 // TestDifference: what dyff prints, without colours and as it is outside of a terminal.
 func TestDifference(t *testing.T) {
 	var out bytes.Buffer

@@ -138,3 +138,31 @@ func TestCodeOf(t *testing.T) {
 		t.Error("a wrapped error")
 	}
 }
+
+// TestFromRead: what only reads says nothing of a change.
+func TestFromRead(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		err             error
+		code            Code
+		message, remedy string
+	}{
+		{"older agent", status(422, metav1.StatusReasonInvalid, `NodeNetworkState.nmstate.io "node01" is invalid: NotSupported: the agent is older: update it`, "NotSupported"), Refused, "NotSupported: the agent is older: update it", ""},
+		{"agent gone", status(503, metav1.StatusReasonServiceUnavailable, `node "node01": the agent cannot be reached`, ""), Unreachable, "the agent cannot", "does its agent run?"},
+		{"agent lost", status(504, metav1.StatusReasonTimeout, `node "node01": the agent was lost`, ""), Unreachable, "was lost", "Try again."},
+		{"not read", status(500, metav1.StatusReasonInternalError, `node "node01": ReadFailed: listing links`, "ReadFailed"), Unreachable, "listing links", ""},
+		{"may not", status(403, metav1.StatusReasonForbidden, `nodenetworkstates.nmstate.io "node01" is forbidden: User "anna" cannot get resource "nodenetworkstates/ports"`, ""), Refused, "cannot get resource", "nodenetworkstates-viewer"},
+		{"older server", &apierrors.StatusError{ErrStatus: metav1.Status{Code: 404, Reason: metav1.StatusReasonNotFound, Message: "the server could not find the requested resource"}}, Refused, "does not tell of ports", "older than the plugin"},
+		{"no node", status(404, metav1.StatusReasonNotFound, "not found", ""), Refused, `there is no node "node01"`, "kubectl get nns"},
+		{"refused", connection(&net.OpError{Op: "dial", Err: &os.SyscallError{Err: syscall.ECONNREFUSED}}), Unreachable, "cannot", "Nothing listens"},
+	} {
+		got := FromRead("node01", c.err)
+		if got.Code != c.code || !strings.Contains(got.Message, c.message) || !strings.Contains(got.Remedy, c.remedy) || c.remedy == "" && got.Remedy != "" ||
+			strings.Contains(got.Remedy, "changed") {
+			t.Errorf("%s: %+v, want %d, %q, %q", c.name, got, c.code, c.message, c.remedy)
+		}
+	}
+	if FromRead("node01", nil) != nil {
+		t.Error("no error is one")
+	}
+}

@@ -53,6 +53,30 @@ func From(node string, err error) *Error {
 	return fromConnection(node, err)
 }
 
+// FromRead is From for a request that only reads something of the node beside its object.
+func FromRead(node string, err error) *Error {
+	fault := From(node, err)
+	status := apierrors.APIStatus(nil)
+	if fault == nil || !errors.As(err, &status) {
+		return fault
+	}
+	s := status.Status()
+	switch {
+	case s.Code == http.StatusUnprocessableEntity:
+		fault.Remedy = ""
+	case s.Code == http.StatusGatewayTimeout:
+		fault.Code, fault.Remedy = Unreachable, "Try again."
+	case isOfNode(s) && s.Code == http.StatusInternalServerError:
+		fault.Code, fault.Remedy = Unreachable, ""
+	case isOfNode(s) && s.Code == http.StatusServiceUnavailable:
+		fault.Remedy = "Is the node up, and does its agent run? The agent's log says what keeps it from connecting."
+	case s.Code == http.StatusNotFound && !fault.NoNode:
+		fault.Message = "this API server does not tell of ports: " + s.Message
+		fault.Remedy = "It may be older than the plugin: update it."
+	}
+	return fault
+}
+
 // fromConnection is about a server that was not reached.
 func fromConnection(node string, err error) *Error {
 	fault := &Error{Node: node, Code: Unreachable, Message: "the API server cannot be reached: " + err.Error()}
