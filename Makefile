@@ -267,6 +267,18 @@ images: image-programs ## Write the container images and what they are made of t
 		--created=$$(git log -1 --format=%ct 2>/dev/null || echo 0) $(IMAGE_ARCHES:%=--server=$(IMAGE_BIN)/apiserver-%) \
 		--agent=$(IMAGE_BIN)/node-agent --crates=hack/libnmstate/Cargo.lock
 
+# What the kubectl plugin is released for.
+PLUGIN_PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
+
+.PHONY: plugins
+plugins: setup ## Build the kubectl plugin for Linux, macOS and Windows into _output/plugins.
+	rm -rf $(OUTPUT)/plugins
+	$(foreach platform,$(PLUGIN_PLATFORMS),$(call plugin-for,$(subst -, ,$(platform))) &&) true
+
+# $(call plugin-for,OS ARCH) builds the plugin for a system.
+plugin-for = CGO_ENABLED=0 GOOS=$(word 1,$(1)) GOARCH=$(word 2,$(1)) go build -ldflags '$(LDFLAGS)' \
+	-o $(OUTPUT)/plugins/$(word 1,$(1))-$(word 2,$(1))/ ./cmd/kubectl-nmstate
+
 .PHONY: release
 release: ## Publish the version that version/version.go names; see docs/releasing.md.
 	cd hack/release && go build -o $(BIN)/release .

@@ -78,12 +78,18 @@ func (r *release) make(ctx context.Context) error {
 	return nil
 }
 
-// build makes the kubectl that renders the manifests, and the images; their Go code has no paths of this machine in it.
+// build makes the kubectl that renders the manifests, the images and the plugin; their Go code has no paths of this machine in it.
 func (r *release) build(ctx context.Context) error {
 	if err := r.runMake(ctx, "demo-kubectl"); err != nil {
 		return err
 	}
-	return r.runMake(ctx, "images", "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath"))
+	flags := "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath")
+	for _, target := range []string{"images", "plugins"} {
+		if err := r.runMake(ctx, target, flags); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *release) runMake(ctx context.Context, target string, environment ...string) error {

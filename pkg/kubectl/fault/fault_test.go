@@ -62,6 +62,8 @@ func TestFrom(t *testing.T) {
 	}{
 		{"who", generic(401, "Unauthorized"), Refused, "does not know who you are", "credentials"},
 		{"may not read", status(403, metav1.StatusReasonForbidden, `nodenetworkstates.nmstate.io "node01" is forbidden: User "anna" cannot get resource`, ""), Refused, `User "anna" cannot get`, "nodenetworkstates-viewer"},
+		{"may not change", generic(403, `User "anna" cannot patch resource`), Refused, "cannot patch", "nodenetworkstates-editor"},
+		{"stranger", generic(403, `User "system:anonymous" cannot list resource`), Refused, "anonymous", "credentials"},
 		{"may not list", generic(403, `User "anna" cannot list resource`), Refused, "cannot list", "Name the nodes"},
 		{"may not confirm", generic(403, `cannot create resource "nodenetworkstates/confirm"`), Refused, "confirm", "nodenetworkstates-confirmer"},
 		{"policy", generic(403, "eth0 is not to be touched"), Refused, "eth0", "policy"},

@@ -118,7 +118,7 @@ func fromStatus(node string, status metav1.Status) *Error {
 	switch {
 	case status.Code == http.StatusUnauthorized:
 		fault.Message = "the API server does not know who you are: " + status.Message
-		fault.Remedy = "The kubeconfig's credentials are missing, have expired, or are for another server."
+		fault.Remedy = strangers
 	case status.Code == http.StatusForbidden:
 		fault.Remedy = forbidden(status)
 	case status.Code == http.StatusNotFound:
@@ -161,18 +161,24 @@ func trim(node, message string) string {
 }
 
 func forbidden(status metav1.Status) string {
-	role := "nodenetworkstates-viewer to read or nodenetworkstates-editor to change"
+	role := "nodenetworkstates-editor"
 	switch {
 	case !strings.Contains(status.Message, "cannot"):
 		return "A policy of the cluster forbids it."
+	case strings.Contains(status.Message, `"system:anonymous"`):
+		return strangers
+	case strings.Contains(status.Message, "cannot list"), strings.Contains(status.Message, "cannot watch"):
+		return "Name the nodes that you have rights on, or, in a cluster, ask an administrator for the ClusterRole nodenetworkstates-viewer."
 	case strings.Contains(status.Message, "nodenetworkstates/confirm"), strings.Contains(status.Message, "nodenetworkstates/rollback"):
 		role = "nodenetworkstates-confirmer"
-	case strings.Contains(status.Message, "cannot list"), strings.Contains(status.Message, "cannot watch"):
+	case strings.Contains(status.Message, "cannot get"):
 		role = "nodenetworkstates-viewer"
-		return "Name the nodes that you have rights on, or ask an administrator for the ClusterRole " + role + "."
 	}
-	return "Ask an administrator for the ClusterRole " + role + "; \"kubectl auth can-i --list\" shows what you may do."
+	return "In a cluster, ask an administrator for the ClusterRole " + role + "."
 }
+
+// strangers is what to do if the server does not know who asks.
+const strangers = "The kubeconfig's credentials are missing, have expired, or are for another server."
 
 func notFound(fault *Error, node string, status metav1.Status) {
 	if isOfNode(status) {
