@@ -389,7 +389,7 @@ func schema_pkg_apis_nmstate_v1alpha1_LLDPNeighbor(ref common.ReferenceCallback)
 				Properties: map[string]spec.Schema{
 					"chassisID": {
 						SchemaProps: spec.SchemaProps{
-							Description: "Identifies the neighbour, as a rule a switch. Characters that cannot be shown are left out; what is not a text at all is in hexadecimal digits.",
+							Description: "Identifies the neighbour, as a rule a switch. What is no text is in hexadecimal digits.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
