@@ -51,6 +51,7 @@ var commandLines = []mistake{
 	{"nodes and a selector", "show node01 -l a=b", "", 2, []string{"nodes are named, and -l selects some: give either"}},
 	{"a selector that is none", "show -l a=b=c", "", 2, []string{`-l "a=b=c" is no label selector`, "topology.kubernetes.io/zone=a"}},
 	{"a selector that matches nothing", "show -l zone=nowhere", "", 2, []string{`no node has labels that match "zone=nowhere"`, "--show-labels"}},
+	{"an interval that is too short", "top --interval=1ms", "", 2, []string{"--interval=1ms must be at least 1s"}},
 	{"an output that there is not", "show -o wide", "", 2, []string{"-o wide is not known: use table, yaml, json, name"}},
 	{"a condition that there is not", "wait node01 --for=ready", "", 2, []string{"--for=ready is not known: use available, insync or idle"}},
 	{"an unknown confirmation", toNode01 + " --confirm=maybe", eth1Up, 2, []string{"use reachability, manual or none"}},
@@ -70,6 +71,7 @@ var kubeconfigMistakes = []mistake{
 	{"no right to read", "show --as=nobody", "", 3, []string{`User "nobody" cannot list`, "nodenetworkstates-viewer"}},
 	{"no right to read one node", "show node01 --as=nobody", "", 3, []string{"node01: ", "cannot get", "nodenetworkstates-viewer"}},
 	{"no right to change", toNode01 + " --as=nobody", eth1Up, 3, []string{"node01: ", "cannot patch", "nodenetworkstates-editor"}},
+	{"no right to read ports", "top node01 --as=nobody", "", 3, []string{"node01: ", "nodenetworkstates/ports", "nodenetworkstates-viewer"}},
 	{"no right to read the history", "history node01 --as=nobody", "", 3, []string{"node01: ", "nodenetworkstates/history", "nodenetworkstates-viewer"}},
 }
 
@@ -129,6 +131,7 @@ func (p plugin) mistakeSpecs() {
 		p.hears(ctx, mistake{"", "diff -f - --node node02", eth1Up, 6, []string{"node02: it is not available"}}, stands)
 		p.hears(ctx, mistake{"", "apply -f - --node node02,node03 --force-conflicts", eth1Up, 6,
 			[]string{"node02: ", "Nothing was changed", "--for=available", "not tried any more: node03"}}, stands)
+		p.hears(ctx, mistake{"", "top node02 node03 --once --interval=1s -i mgmt0", "", 6, []string{"node03   mgmt0", "node02: ", "does its agent run?"}}, stands)
 		p.hears(ctx, mistake{"", "history node02", "", 6, []string{"node02: ", "--for=available"}}, stands)
 		p.hears(ctx, mistake{"", "wait node02 --timeout=1s", "", 5, []string{"node02: not available within 1s: Available is Unknown (AgentUnreachable)"}}, stands)
 	})

@@ -66,6 +66,7 @@ func (s *suite) pluginSpecs() {
 		It("asks at the terminal what becomes of a change", NodeTimeout(long), p.asks)
 		It("says what goes on when it is interrupted", NodeTimeout(long), p.interrupted)
 		It("watches changes, from outside too", NodeTimeout(long), p.watches)
+		It("shows what passes at the terminal, until it is interrupted", NodeTimeout(long), p.tops)
 	})
 	It("completes command lines for kubectl", NodeTimeout(long), p.completes)
 	It("prints JSON for each command", NodeTimeout(long), p.printsJSON)
@@ -93,6 +94,7 @@ var pluginCalls = []pluginCall{
 	{name: "show", args: "show node03 -i plug0"},
 	{name: "show of several nodes", args: "show -i lo"},
 	{name: "show -o name", args: "show node03 -o name -i plug0"},
+	{name: "top", args: "top node03 -i lo --once --interval=1s"},
 	{name: "diff of nothing", args: "diff -f - --node node03 --probe ping=198.51.100.91", input: plugBridge},
 	{name: "diff", args: "diff -f - --node node03 --confirm=none", input: plugMTU, code: 1},
 	{name: "apply of a NodeNetworkState", args: "apply -f -", input: strings.Replace(bridgeOnNode03, "kbr0", "plug0", 1) + "      mtu: 1450\n"},
@@ -252,6 +254,18 @@ func (p plugin) watches(ctx SpecContext) {
 	Expect(cmd.Wait()).To(Succeed())
 }
 
+// tops: at a terminal the table is printed over.
+func (p plugin) tops(ctx SpecContext) {
+	t := newTerminal()
+	cmd := p.command(ctx, "top", "-i", "mgmt0", "--interval=1s")
+	shown := t.start(cmd)
+	// A terminal moves up as many lines as were printed.
+	Eventually(shown).WithContext(ctx).WithTimeout(long).Should(ContainElement(Equal(fmt.Sprintf("\x1b[J\x1b[%dA", 1+len(p.nodes())))))
+	Eventually(shown).WithContext(ctx).WithTimeout(long).Should(ContainElement(MatchRegexp(`^node03 +mgmt0 +yes +10G +[\d.]+k? +[\d.]+k? +[\d.]+ +[\d.]+ +0 +0\x1b\[K$`)))
+	t.write("\x03")
+	Expect(cmd.Wait()).To(Succeed())
+}
+
 // completes: kubectl finds the plugin, and asks it what fits.
 func (p plugin) completes(ctx SpecContext) {
 	complete := func(args ...string) []string {
@@ -275,7 +289,7 @@ func (p plugin) printsJSON(ctx SpecContext) {
 	const state = "interfaces:\n- {name: eth1, type: ethernet, state: up}\n"
 	for _, args := range []string{
 		"show", "show node01", "show node01 -i mgmt0", "diff -f - --node node01,node02 --force-conflicts", "apply -f - --node node01 --force-conflicts",
-		"history node01", "blame node01", "wait node01", "undo node01 --yes",
+		"history node01", "blame node01", "wait node01", "undo node01 --yes", "top --once --interval=1s",
 	} {
 		got := p.run(ctx, state, append(strings.Fields(args), "-o", "json")...)
 		Expect(json.Valid([]byte(got.out))).To(BeTrue(), "%s prints %+v", args, got)

@@ -170,11 +170,12 @@ func (t *top) screen() *screen {
 	out := t.streams.Out
 	return &screen{out: out, size: func() (int, int) {
 		if file, ok := out.(*os.File); ok {
-			if width, height, err := term.GetSize(int(file.Fd())); err == nil {
+			// A terminal may not know its size, and say 0.
+			if width, height, err := term.GetSize(int(file.Fd())); err == nil && width > 0 && height > 0 {
 				return width, height
 			}
 		}
-		return 80, 24
+		return 100, 24
 	}}
 }
 
