@@ -272,12 +272,13 @@ PLUGIN_PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-am
 
 .PHONY: plugins
 plugins: setup ## Build the kubectl plugin for Linux, macOS and Windows into _output/plugins.
-	rm -rf $(OUTPUT)/plugins
-	$(foreach platform,$(PLUGIN_PLATFORMS),$(call plugin-for,$(subst -, ,$(platform))) &&) true
+	@rm -rf $(OUTPUT)/plugins
+	@$(foreach platform,$(PLUGIN_PLATFORMS),$(call plugin-for,$(subst -, ,$(platform))) &&) true
 
-# $(call plugin-for,OS ARCH) builds the plugin for a system.
-plugin-for = CGO_ENABLED=0 GOOS=$(word 1,$(1)) GOARCH=$(word 2,$(1)) go build -ldflags '$(LDFLAGS)' \
-	-o $(OUTPUT)/plugins/$(word 1,$(1))-$(word 2,$(1))/ ./cmd/kubectl-nmstate
+# $(call plugin-for,OS ARCH) builds the plugin for a system. It has the system's own resolver of names, which the tags would leave out:
+# that of macOS knows the DNS of a VPN.
+plugin-for = echo "building kubectl-nmstate for $(1)" && CGO_ENABLED=0 GOFLAGS='$(filter-out -tags=%,$(GOFLAGS))' GOOS=$(word 1,$(1)) \
+	GOARCH=$(word 2,$(1)) go build -ldflags '$(LDFLAGS)' -o $(OUTPUT)/plugins/$(word 1,$(1))-$(word 2,$(1))/ ./cmd/kubectl-nmstate
 
 .PHONY: release
 release: ## Publish the version that version/version.go names; see docs/releasing.md.

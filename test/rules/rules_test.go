@@ -18,6 +18,7 @@ limitations under the License.
 package rules
 
 import (
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -91,6 +92,17 @@ func TestCgoIsFenced(t *testing.T) {
 	want := []string{module + "pkg/nmstate"}
 	if got := list(t, "{{if .CgoFiles}}{{.ImportPath}}{{end}}", module+"..."); !slices.Equal(got, want) {
 		t.Errorf("cgo is in %v, want %v", got, want)
+	}
+}
+
+// TestPluginIsPortable: the kubectl plugin has no package that is for Linux or for cgo alone.
+func TestPluginIsPortable(t *testing.T) {
+	for _, system := range []string{"darwin", "windows"} {
+		command := exec.Command("go", "list", "-deps", module+"cmd/kubectl-nmstate")
+		command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system)
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Errorf("on %s: %v\n%s", system, err, out)
+		}
 	}
 }
 
