@@ -48,6 +48,8 @@ type machine struct {
 	nns     typed.NodeNetworkStateInterface
 	// own replaces what is the node's own in states and looks, such as MAC addresses.
 	own *strings.Replacer
+	// reapply is spec.reapply, where a case asks for another than the default.
+	reapply v1alpha1.ReapplyPolicy
 	// reboots counts how often the node was rebooted.
 	reboots int
 }
@@ -214,9 +216,13 @@ func (m *machine) outcome(ctx context.Context, before *v1alpha1.NodeNetworkState
 
 // manifest is what is applied for a state.
 func (m *machine) manifest(state table.State) ([]byte, error) {
+	spec := map[string]any{"desiredState": state}
+	if m.reapply != "" {
+		spec["reapply"] = m.reapply
+	}
 	text, err := json.Marshal(map[string]any{
 		"apiVersion": "nmstate.io/v1alpha1", "kind": "NodeNetworkState", "metadata": map[string]any{"name": m.name},
-		"spec": map[string]any{"desiredState": state},
+		"spec": spec,
 	})
 	return []byte(m.own.Replace(string(text))), err
 }

@@ -81,6 +81,11 @@ func dropNoise(node any) {
 		if _, isAddress := node["ip"]; isAddress {
 			steady(node)
 		}
+		if node["type"] == "ip-tunnel" {
+			// The kernel has the tunnel's local IP address in the place of a MAC address, and nmstate shows it as one. No backend takes it back.
+			delete(node, "mac-address")
+			delete(node, "permanent-mac-address")
+		}
 		for key, child := range node {
 			if noise[key] {
 				delete(node, key)
