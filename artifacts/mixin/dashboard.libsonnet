@@ -19,7 +19,7 @@
     fieldConfig: { defaults: { unit: unit, min: 0 }, overrides: [] },
   } + extra,
   local stat(title, description, x, targets, bad=null) = panel('stat', title, description, x, 0, 4, 4, targets, 'short', {
-    options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'none' },
+    options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'none', textMode: 'auto', justifyMode: 'auto', orientation: 'auto', wideLayout: true, showPercentChange: false, percentChangeColorMode: 'standard' },
     fieldConfig+: { defaults+: { noValue: '0', thresholds: {
       mode: 'absolute',
       steps: [{ color: 'green', value: null }] + (if bad == null then [] else [{ color: bad, value: 1 }]),
@@ -27,7 +27,7 @@
   }),
   local graph(title, description, x, y, targets, unit) = panel('timeseries', title, description, x, y, 12, 8, targets, unit, {
     fieldConfig+: { defaults+: { custom: { fillOpacity: 10, showPoints: 'never' } } },
-    options: { legend: { displayMode: 'list', placement: 'bottom', showLegend: true }, tooltip: { mode: 'multi', sort: 'desc' } },
+    options: { legend: { displayMode: 'list', placement: 'bottom', showLegend: true, calcs: [] }, tooltip: { mode: 'multi', sort: 'desc' } },
   }),
   local table(title, description, x, y, targets, hidden) = panel('table', title, description, x, y, 12, 8, targets, 'short', {
     transformations: [{ id: 'organize', options: { excludeByName: { [name]: true for name in ['Time', 'Value', '__name__'] + hidden } } }],
@@ -61,8 +61,9 @@
       schemaVersion: 39,
       timezone: 'browser',
       time: { from: 'now-6h', to: 'now' },
+      annotations: { list: [] },
       templating: { list: [
-        { name: 'datasource', label: 'Data source', type: 'datasource', query: 'prometheus', current: {}, hide: 0 },
+        { name: 'datasource', label: 'Data source', type: 'datasource', query: 'prometheus', current: { text: '', value: '' }, hide: 0 },
         query('job', 'Job', 'label_values(nmstate_apiserver_active, job)', 'job'),
         query('node', 'Node', 'label_values(nmstate_node_condition{job=~"$job"}, node)', 'node'),
       ] },
