@@ -77,12 +77,12 @@ func TestTheSchemaHasAllValues(t *testing.T) {
 	}
 	properties := schema["properties"].(map[string]any)
 	delete(properties, "global") // Helm's own
-	definitions := schema["$defs"].(map[string]any)
+	definitions := schema["definitions"].(map[string]any)
 	var check func(path string, schema, value any)
 	check = func(path string, schema, value any) {
 		s := schema.(map[string]any)
 		if reference, ok := s["$ref"].(string); ok {
-			s = definitions[strings.TrimPrefix(reference, "#/$defs/")].(map[string]any)
+			s = definitions[strings.TrimPrefix(reference, "#/definitions/")].(map[string]any)
 		}
 		fields, isMap := value.(map[string]any)
 		known, closed := s["properties"].(map[string]any)
