@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes all generated code again: a network state's definitions, deepcopy, defaults, OpenAPI, clients, gRPC, docs/api.md and docs/state.md.
+# Makes all generated code again: a network state's definitions, deepcopy, defaults, OpenAPI, clients, gRPC, docs/api.md and docs/state.md,
+# alerts and dashboard.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -52,3 +53,6 @@ protoc --plugin="$tools/protoc-gen-go" --plugin="$tools/protoc-gen-go-grpc" -I p
 
 "$tools/crd-ref-docs" --config hack/api-docs.yaml --source-path pkg/apis --renderer markdown --output-path docs/api.md
 sed -i 's/Optional: \\{\\} <br \/>/optional/' docs/api.md
+
+# Alerts and dashboard, for people as they are, in the Helm chart, and as a component.
+"$tools/jsonnet" -S -m artifacts artifacts/mixin/render.jsonnet >/dev/null

@@ -69,7 +69,7 @@ type command struct {
 
 var reading = []command{
 	{name: "get", args: "get nodenetworkstates", want: []string{"NAME", "AVAILABLE", "IN SYNC", "INTERFACES", "DEFAULT ROUTE", "LAST APPLY", "AGE", "node01", "node02", "node03"}},
-	{name: "get -o wide", args: "get nns -o wide", want: []string{"JOINED", "ADDRESSES", "BACKEND", "192.0.2.11/24", "NetworkManager"}},
+	{name: "get -o wide", args: "get nns -o wide", want: []string{"PROBLEM", "JOINED", "ADDRESSES", "BACKEND", "192.0.2.11/24", "NetworkManager"}},
 	{name: "get -o yaml", args: "get nns node01 -o yaml", want: []string{"currentState:", "name: mgmt0", "backend: NetworkManager"}},
 	{name: "get by category", args: "get nmstate", want: []string{"node01"}},
 	{name: "get -l", args: "get nns -l kubernetes.io/hostname=node01 -o name", want: []string{"=nodenetworkstate.nmstate.io/node01\n"}},

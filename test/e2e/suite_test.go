@@ -110,6 +110,7 @@ func (s *suite) specs() {
 	Describe("faults", s.faultSpecs)
 	Describe("the demo", s.demoSpecs)
 	if server, ok := s.environment.(*standalone); ok {
+		Describe("alerts", s.alertSpecs)
 		Describe("joining", joining{s, server}.specs)
 	}
 	if c, ok := s.environment.(*cluster); ok {
