@@ -52,6 +52,8 @@ type Case struct {
 	Changes []Change `json:"changes,omitempty"`
 	// Away is what takes the case away beyond the removal of the interfaces that it made.
 	Away State `json:"away,omitempty"`
+	// Leaves says that the case leaves the spec with spec.removal set to Revert, and that nothing else takes it away.
+	Leaves bool `json:"leaves,omitempty"`
 	// Bad is the part that fails in the failing change, if it is not the usual one.
 	Bad State `json:"bad,omitempty"`
 
