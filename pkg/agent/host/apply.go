@@ -241,18 +241,18 @@ func (h *Host) plan(before, after record, story v1alpha1.LastApply, addresses ma
 		Story: story, Backend: backend, Desired: after.raw(), Previous: before.raw(),
 		Mode: after.mode(), Timeout: after.confirmTimeout(), Probes: after.Probes, Addresses: maps.Clone(addresses),
 		Settle: func(current []byte) (transaction.Settled, error) {
-			settled, asked, err := settle(before, after, backend, h.kernel, current)
+			s, err := settle(before, after, backend, h.kernel, current)
 			if err != nil {
-				return settled, err
+				return s.Settled, err
 			}
 			h.mu.Lock()
-			if h.view.change != nil {
-				h.view.change.asked = asked
+			if change := h.view.change; change != nil {
+				change.after, change.asked = s.after, s.asked
 			}
 			h.mu.Unlock()
 			// The history can do without it.
-			settled.Difference, _ = differenceOf(asked, there, backend)
-			return settled, nil
+			s.Difference, _ = differenceOf(s.asked, there, backend)
+			return s.Settled, nil
 		},
 	}
 }

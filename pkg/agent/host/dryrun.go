@@ -66,9 +66,10 @@ func (h *Host) Validate(ctx context.Context, change agent.Change) (*agent.Plan, 
 			return nil, err
 		}
 		dry := transaction.Change{Backend: planned.backend.name, Desired: after.raw(), Previous: before.raw(),
-			Settle: func(current []byte) (settled transaction.Settled, err error) {
-				settled, asked, err = settle(before, after, planned.backend.name, h.kernel, current)
-				return settled, err
+			Settle: func(current []byte) (transaction.Settled, error) {
+				s, err := settle(before, after, planned.backend.name, h.kernel, current)
+				asked = s.asked
+				return s.Settled, err
 			}}
 		if err := h.runner.Check(ctx, dry); err != nil {
 			return nil, err

@@ -39,9 +39,18 @@ func (r record) raw() []byte {
 	return r.Desired.Raw
 }
 
-// settle returns what a change from one record to another comes to on the network that is current, and what is asked of it, to be
-// compared with it.
-func settle(before, after record, backend v1alpha1.Backend, kernel string, current []byte) (settled transaction.Settled, asked *v1alpha1.State, err error) {
+// settled is what a change from one record to another comes to.
+type settled struct {
+	// after is the record that the change leads to.
+	after record
+	// asked is what is asked of the network, to be compared with it.
+	asked *v1alpha1.State
+	// Settled is the transaction's. It has no difference yet.
+	transaction.Settled
+}
+
+// settle returns what a change from one record to another comes to on the network that is current.
+func settle(before, after record, backend v1alpha1.Backend, kernel string, current []byte) (s settled, err error) {
 	change := removal.Change{
 		Previous: before.raw(), Desired: after.raw(), Current: current, Notes: before.Before,
 		Revert:    after.Removal == v1alpha1.RemovalRevert,
@@ -50,19 +59,21 @@ func settle(before, after record, backend v1alpha1.Backend, kernel string, curre
 	}
 	if !change.Managed {
 		if change.Up, err = adminUp(); err != nil {
-			return settled, nil, err
+			return s, err
 		}
 	}
 	plan, faults, err := removal.Settle(change, statePath())
 	if err != nil {
-		return settled, nil, err
+		return s, err
 	}
 	if len(faults) > 0 {
-		return settled, nil, invalid(faults.ToAggregate())
+		return s, invalid(faults.ToAggregate())
 	}
-	after.Before = plan.Notes
-	content, err := tree.Encode(after)
-	return transaction.Settled{State: plan.State, Record: content, Left: plan.Left}, v1alpha1.NewState(plan.Shown), err
+	s.after, s.asked = after, v1alpha1.NewState(plan.Shown)
+	s.after.Before = plan.Notes
+	s.State, s.Left = plan.State, plan.Left
+	s.Record, err = tree.Encode(s.after)
+	return s, err
 }
 
 // adminUp returns a function that tells which links are up as their administrator wants it.

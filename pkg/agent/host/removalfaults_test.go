@@ -171,3 +171,24 @@ func TestRemovalAfterABoot(t *testing.T) {
 		t.Errorf("the node is not as the boot has left it:\n%s", changed(booted, now))
 	}
 }
+
+// TestDryRunOfARemovalWhileAChangeWaits for a user: what the change brings would be taken away.
+func TestDryRunOfARemovalWhileAChangeWaits(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	change := desire(t, h, veth(0))
+	change.Object.Spec.Confirmation = &v1alpha1.Confirmation{Mode: v1alpha1.ConfirmManually}
+	obj, err := h.Apply(t.Context(), change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := h.Validate(t.Context(), removing(t, h, "{}"))
+	if err != nil || plan.Object.Status.Difference == nil || !strings.Contains(string(plan.Object.Status.Difference.Raw), `"name":"v0a","state":"absent"`) {
+		t.Errorf("a dry run ends with %+v, %v", plan, err)
+	}
+	if _, err := h.Decide(t.Context(), agent.Decision{Transaction: obj.Status.LastApply.ID, Commit: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Apply(t.Context(), removing(t, h, "{}")); err != nil {
+		t.Error(err)
+	}
+}
