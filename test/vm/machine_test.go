@@ -166,7 +166,12 @@ func (m *machine) unchanged(ctx context.Context, before table.Facts, remade bool
 // apply makes state the node's desired state and waits until the change has ended; the error is that of the
 // request or, if it took longer than requests do, what status.lastApply says.
 func (m *machine) apply(ctx context.Context, state table.State) error {
-	manifest, err := m.manifest(state)
+	return m.applyBy(ctx, "", state)
+}
+
+// applyBy is apply. removal says what happens to what leaves the desired state.
+func (m *machine) applyBy(ctx context.Context, removal v1alpha1.RemovalPolicy, state table.State) error {
+	manifest, err := m.manifest(removal, state)
 	if err != nil {
 		return err
 	}
@@ -215,10 +220,13 @@ func (m *machine) outcome(ctx context.Context, before *v1alpha1.NodeNetworkState
 }
 
 // manifest is what is applied for a state.
-func (m *machine) manifest(state table.State) ([]byte, error) {
+func (m *machine) manifest(removal v1alpha1.RemovalPolicy, state table.State) ([]byte, error) {
 	spec := map[string]any{"desiredState": state}
 	if m.reapply != "" {
 		spec["reapply"] = m.reapply
+	}
+	if removal != "" {
+		spec["removal"] = removal
 	}
 	text, err := json.Marshal(map[string]any{
 		"apiVersion": "nmstate.io/v1alpha1", "kind": "NodeNetworkState", "metadata": map[string]any{"name": m.name},
@@ -229,7 +237,7 @@ func (m *machine) manifest(state table.State) ([]byte, error) {
 
 // dryRun returns what applying the state would change.
 func (m *machine) dryRun(ctx context.Context, state table.State) (*v1alpha1.State, error) {
-	manifest, err := m.manifest(state)
+	manifest, err := m.manifest("", state)
 	if err != nil {
 		return nil, err
 	}

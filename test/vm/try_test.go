@@ -343,7 +343,11 @@ func (t *trial) back(ctx context.Context) error {
 
 // absent: the cases are taken away, and the node is as before.
 func (t *trial) absent(ctx context.Context) error {
-	if err := t.apply(ctx, t.batch.Away()); err != nil {
+	leave := func() error { return t.apply(ctx, t.batch.Away()) }
+	if t.batch[0].Leaves {
+		leave = func() error { return t.applyBy(ctx, v1alpha1.RemovalRevert, table.Idle()) }
+	}
+	if err := leave(); err != nil {
 		return t.change(table.StepAbsent, err)
 	}
 	t.applied = false

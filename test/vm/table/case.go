@@ -54,6 +54,8 @@ type Case struct {
 	Away State `json:"away,omitempty"`
 	// Reapply is spec.reapply for the case, where the default does not keep it over a reboot.
 	Reapply v1alpha1.ReapplyPolicy `json:"reapply,omitempty"`
+	// Leaves says that the case leaves the spec with spec.removal set to Revert, and that nothing else takes it away.
+	Leaves bool `json:"leaves,omitempty"`
 	// Bad is the part that fails in the failing change, if it is not the usual one.
 	Bad State `json:"bad,omitempty"`
 
