@@ -41,10 +41,18 @@ node-agent: libnmstate
 	@echo "building node-agent"
 	@go build -ldflags '$(LDFLAGS)' -o $(BIN)/node-agent ./cmd/node-agent
 
+# After apiserver, which is of some of the same packages: two compilers at a time would both compile them. By its second name kubectl
+# asks it to complete command lines.
+.PHONY: plugin
+plugin: apiserver ## Build the kubectl plugin, kubectl-nmstate, into _output/bin.
+	@echo "building kubectl-nmstate"
+	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o $(BIN)/kubectl-nmstate ./cmd/kubectl-nmstate
+	@ln -sf kubectl-nmstate $(BIN)/kubectl_complete-nmstate
+
 # Cargo and go have one core each: libnmstate and what does not need it are built at the same time.
 .PHONY: build
-build: ## Build apiserver and node-agent into _output/bin.
-	@$(MAKE) --no-print-directory -j2 node-agent apiserver
+build: ## Build apiserver, node-agent and the kubectl plugin into _output/bin.
+	@$(MAKE) --no-print-directory -j2 node-agent plugin
 
 .PHONY: kubectl
 kubectl: setup
@@ -63,7 +71,7 @@ node-packages: setup
 
 .PHONY: demo
 demo: ## Run three nodes, an API server and an agent on each node; print how to use them.
-	@$(MAKE) --no-print-directory -j3 node-agent apiserver demo-kubectl node-packages
+	@$(MAKE) --no-print-directory -j3 node-agent plugin demo-kubectl node-packages
 	@hack/demo/up.sh
 
 .PHONY: demo-down
@@ -215,7 +223,7 @@ test-chart: prometheus ## Test the Helm chart, the alerts and the dashboard, wit
 ROUNDS ?= 9
 
 .PHONY: test-cluster
-test-cluster: cluster-sync helm ## Run the specs of test-e2e, those of a cluster, and test-clients, through a real kube-apiserver.
+test-cluster: cluster-sync helm plugin ## Run the specs of test-e2e, those of a cluster, and test-clients, through a real kube-apiserver.
 	cd test/e2e && $(GO_TEST) -count=1 -timeout 120m -form=cluster -rounds=$(ROUNDS) -kills=2 -ginkgo.timeout=115m
 	$(GO_TEST) -count=1 -timeout 30m ./test/clients -cluster
 
@@ -281,6 +289,18 @@ chart: setup ## Package the Helm chart, with these images as its defaults, into 
 	@cd hack/chart && CGO_ENABLED=0 go build -o $(BIN)/chart .
 	@$(BIN)/chart --source=artifacts/chart --out=$(OUTPUT)/chart --version=$(SOURCE_VERSION) --registry=$(IMAGE_REGISTRY) --repo=$(IMAGE_REPO) \
 		--tag=$(IMAGE_TAG) --arch=$$(go env GOARCH) --created=$$(git log -1 --format=%ct 2>/dev/null || echo 0)
+
+# What the kubectl plugin is released for.
+PLUGIN_PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
+
+.PHONY: plugins
+plugins: setup ## Build the kubectl plugin for Linux, macOS and Windows into _output/plugins.
+	rm -rf $(OUTPUT)/plugins
+	$(foreach platform,$(PLUGIN_PLATFORMS),$(call plugin-for,$(subst -, ,$(platform))) &&) true
+
+# $(call plugin-for,OS ARCH) builds the plugin for a system.
+plugin-for = CGO_ENABLED=0 GOOS=$(word 1,$(1)) GOARCH=$(word 2,$(1)) go build -ldflags '$(LDFLAGS)' \
+	-o $(OUTPUT)/plugins/$(word 1,$(1))-$(word 2,$(1))/ ./cmd/kubectl-nmstate
 
 .PHONY: release
 release: ## Publish the version that version/version.go names; see docs/releasing.md.

@@ -25,7 +25,7 @@ start() {
 			"$NODE_AGENT" --node-name "$name" --server "192.0.2.1:$AGENT_PORT" \
 			--ca-file "$DEMO_DIR/state/ca.crt" --join-token-file "$DEMO_DIR/state/join-token" \
 			--state-dir /var/lib/nmstate-agent --backend "$backend" \
-			--node-labels "kubernetes.io/hostname=$name,node-role.kubernetes.io/worker=,$labels"
+			--node-labels "kubernetes.io/hostname=$name,node-role.kubernetes.io/worker=,$labels" "${agent_flags[@]}"
 	fi
 	await 10 "the agent of $name, see $DEMO_DIR/agent-$name.log" runs
 }

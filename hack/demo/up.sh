@@ -39,12 +39,15 @@ Three nodes are up: node01 and node02 with NetworkManager, node03 with the kerne
 
   export KUBECONFIG=$shown PATH=\$PWD/$(realpath --relative-to="$PWD" "$bin"):\$PATH
 
-Five things to try:
+Things to try:
 
   kubectl get nodenetworkstates -o wide
-  kubectl get nns node01 -o yaml
-  kubectl get nns -w
-  kubectl apply --server-side -f docs/examples/linux-bridge.yaml
+  kubectl nmstate show node01
+  kubectl nmstate watch
+  kubectl nmstate diff -f docs/examples/linux-bridge.yaml
+  kubectl nmstate apply -f docs/examples/linux-bridge.yaml
+  kubectl nmstate history node01
+  kubectl nmstate undo node01
   kubectl explain nns.spec.desiredState
 
 make demo-down takes it all away.

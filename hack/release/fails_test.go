@@ -40,6 +40,9 @@ func failures(programs programs) []failure {
 		{"images of another name", "not " + "127.0.0.1", false,
 			func(p *project) { p.t.Setenv("MAKEFLAGS", " -- IMAGE_TAG=v9") },
 			func(p *project) { p.t.Setenv("MAKEFLAGS", "") }},
+		{"a plugin that was not built", "make plugins has not written", false,
+			func(p *project) { p.t.Setenv("PLUGINS", "/nowhere") },
+			func(p *project) { p.t.Setenv("PLUGINS", filepath.Dir(programs.agent)) }},
 		{"manifest without our images", "does not use 127.0.0.1", false,
 			func(p *project) {
 				p.commitRender("#!/bin/sh\necho 'image: localhost/nmstate/nmstate-apiserver:v1.2.3'\n")

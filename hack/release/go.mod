@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/google/go-containerregistry v0.22.1
 	github.com/google/go-github/v74 v74.0.0
+	go.yaml.in/yaml/v3 v3.0.4
 	golang.org/x/mod v0.43.0
 )
 

@@ -25,6 +25,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -34,7 +35,11 @@ import (
 const description = "What is new:\n\n# a heading, which is no comment\n- and \"quotes\", `code` and $dollars\n"
 
 // programs are what the tests' releases are made with: hack/images and hack/chart themselves, and small programs instead of the real ones.
-type programs struct{ images, chart, amd64, arm64, agent string }
+type programs struct {
+	images, chart, amd64, arm64, agent string
+	// plugin is the plugin of each platform.
+	plugin map[platform]string
+}
 
 func buildPrograms(t *testing.T) programs {
 	folder := t.TempDir()
@@ -52,7 +57,18 @@ func buildPrograms(t *testing.T) programs {
 		}
 		return path
 	}
+	plugin := map[platform]string{}
+	for _, p := range platforms() {
+		plugin[p] = filepath.Join(folder, "plugin-"+p.OS+"-"+p.Arch)
+		if p == (platform{runtime.GOOS, runtime.GOARCH}) {
+			build(filepath.Base(plugin[p]), "./testdata/program", "CGO_ENABLED=0")
+		} else {
+			// To compile for other systems would take a minute, and nothing here runs it.
+			write(t, plugin[p], "the plugin for "+p.OS+" on "+p.Arch, 0o755)
+		}
+	}
 	return programs{
+		plugin: plugin,
 		images: build("images", "."),
 		chart:  build("chart", ".", "CGO_ENABLED=0"),
 		amd64:  build("amd64", "./testdata/program", "CGO_ENABLED=0", "GOARCH=amd64"),
@@ -73,6 +89,13 @@ images:
 	@echo building
 	@$$IMAGES --out=_output/images --registry="$$IMAGE_REGISTRY" --repo="$$IMAGE_REPO" --tag="$$IMAGE_TAG" \
 		--server="$$SERVER_AMD64" --server="$$SERVER_ARM64" --agent="$$AGENT" --crates="$$CRATES"
+
+plugins:
+	@env >>$$WITNESS
+	@for built in $$PLUGINS/plugin-*; do \
+		[ -e $$built ] || continue; target=_output/plugins/$${built#$$PLUGINS/plugin-}; mkdir -p $$target; \
+		case $$target in *windows*) cp $$built $$target/kubectl-nmstate.exe ;; *) cp $$built $$target/kubectl-nmstate ;; esac; \
+	done
 `
 
 const render = `#!/bin/sh -e
@@ -138,6 +161,7 @@ func newProject(t *testing.T, p programs) *project {
 		"GITHUB_TOKEN": secret, "WITNESS": path("witness"),
 		"IMAGES": p.images, "SERVER_AMD64": p.amd64, "SERVER_ARM64": p.arm64, "AGENT": p.agent, "CRATES": cratesLock,
 		"CHART": p.chart, "CHART_SOURCE": chartSource,
+		"PLUGINS": filepath.Dir(p.agent),
 	} {
 		t.Setenv(variable, value)
 	}
@@ -158,6 +182,7 @@ func (p *project) populate(folder string) {
 	run(p.t, folder, "git", "clone", "--quiet", p.bare, p.root)
 	p.write("Makefile", makefile)
 	p.write(".gitignore", "/_output/\n")
+	p.write("LICENSE", "the licence\n")
 	p.write("hack/artifacts/render.sh", render)
 	p.setVersion("v1.2.3")
 	p.write("version/description", description)

@@ -78,14 +78,20 @@ func (r *release) make(ctx context.Context) error {
 	return nil
 }
 
-// build makes the kubectl that renders the manifests, the chart, and the images; their Go code has no paths of this machine in it.
+// build makes the kubectl that renders the manifests, the chart, the images and the plugin; their Go code has no paths of this machine in it.
 func (r *release) build(ctx context.Context) error {
 	for _, target := range []string{"demo-kubectl", "chart"} {
 		if err := r.runMake(ctx, target); err != nil {
 			return err
 		}
 	}
-	return r.runMake(ctx, "images", "GOFLAGS="+strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath"))
+	flags := "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath")
+	for _, target := range []string{"images", "plugins"} {
+		if err := r.runMake(ctx, target, flags); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *release) runMake(ctx context.Context, target string, environment ...string) error {

@@ -75,6 +75,7 @@ func testPublishes(t *testing.T, programs programs) {
 		t.Errorf("images.txt has\n%swant\n%s", got, digests)
 	}
 	testAssets(t, r.assets, programs, p.options.registry)
+	testPlugin(t, r.assets, programs, p.hub.URL)
 
 	witness, err := os.ReadFile(p.witness)
 	if err != nil {
@@ -212,10 +213,13 @@ func (p *project) pushedDigests() string {
 func testAssets(t *testing.T, assets map[string][]byte, programs programs, registry string) {
 	t.Helper()
 	host := run(t, ".", "go", "env", "GOHOSTARCH")
-	want := []string{"SHA256SUMS", "images.txt", "install.yaml", "nmstate-1.2.3.tgz",
+	want := []string{"SHA256SUMS", "images.txt", "install.yaml",
+		"kubectl-nmstate-darwin-amd64.tar.gz", "kubectl-nmstate-darwin-arm64.tar.gz",
+		"kubectl-nmstate-linux-amd64.tar.gz", "kubectl-nmstate-linux-arm64.tar.gz",
+		"kubectl-nmstate-windows-amd64.zip", "kubectl-nmstate-windows-arm64.zip", "nmstate-1.2.3.tgz",
 		"nmstate-apiserver-linux-amd64", "nmstate-apiserver-linux-amd64.cdx.json",
 		"nmstate-apiserver-linux-arm64", "nmstate-apiserver-linux-arm64.cdx.json",
-		"nmstate-node-agent-linux-" + host, "nmstate-node-agent-linux-" + host + ".cdx.json"}
+		"nmstate-node-agent-linux-" + host, "nmstate-node-agent-linux-" + host + ".cdx.json", "nmstate.yaml"}
 	if got := slices.Sorted(maps.Keys(assets)); !slices.Equal(got, want) {
 		t.Errorf("assets %v, want %v", got, want)
 	}

@@ -50,6 +50,9 @@ func (r *release) stage(ctx context.Context) ([]built, []string, error) {
 		}
 		images = append(images, image)
 	}
+	if err := r.plugins(folder); err != nil {
+		return nil, nil, err
+	}
 	if err := writeDigests(images, filepath.Join(folder, "images.txt")); err != nil {
 		return nil, nil, err
 	}

@@ -84,6 +84,11 @@ type Agent interface {
 	// does not know the change: it was not begun. A change of annotations alone, which no history
 	// has, is known too.
 	Recall(ctx context.Context, id string) (*v1alpha1.LastApply, error)
+
+	// Ports answers with what the kernel and the hardware tell of the node's ports: read after the
+	// call, and nothing is read unless it is called. Ports without a counterpart in currentState,
+	// such as pods' veths, are left out.
+	Ports(ctx context.Context) (*v1alpha1.NodeNetworkPorts, error)
 }
 
 // Plan is what a change would do.
@@ -204,6 +209,8 @@ const (
 	CapabilityRecall = "recall"
 	// CapabilityRemoval: the agent knows spec.removal.
 	CapabilityRemoval = "removal"
+	// CapabilityPorts: the agent tells what the kernel and the hardware know of the ports.
+	CapabilityPorts = "ports"
 )
 
 // ReasonNotSupported is the reason of an error about something that an agent lacks the capability for.
@@ -211,5 +218,5 @@ const ReasonNotSupported = "NotSupported"
 
 // Capabilities are what an agent of this version can do.
 func Capabilities() []string {
-	return []string{CapabilityConfirmation, CapabilityHistory, CapabilityRecall, CapabilityRemoval}
+	return []string{CapabilityConfirmation, CapabilityHistory, CapabilityRecall, CapabilityRemoval, CapabilityPorts}
 }

@@ -22,6 +22,7 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/generated/agentpb"
@@ -81,6 +82,7 @@ func FuzzServerMessage(f *testing.F) {
 		{Message: &agentpb.ServerMessage_Welcome{Welcome: &agentpb.Welcome{ObjectHash: []byte("hash"), Protocol: Protocol, Host: "host"}}},
 		{Message: &agentpb.ServerMessage_Request{Request: &agentpb.Request{Id: 4, Request: &agentpb.Request_Decide{Decide: decision}}}},
 		{Message: &agentpb.ServerMessage_Request{Request: &agentpb.Request{Id: 5, Request: &agentpb.Request_History{History: &agentpb.HistoryRequest{}}}}},
+		{Message: &agentpb.ServerMessage_Request{Request: &agentpb.Request{Id: 6, Request: &agentpb.Request_Ports{Ports: &agentpb.PortsRequest{}}}}},
 		{Message: &agentpb.ServerMessage_Request{Request: &agentpb.Request{Id: 1, Request: &agentpb.Request_Barrier{Barrier: &agentpb.Barrier{}}}}},
 		{Message: &agentpb.ServerMessage_Request{Request: &agentpb.Request{Id: 2, Request: &agentpb.Request_Apply{Apply: change}}}},
 		{Message: &agentpb.ServerMessage_Request{Request: &agentpb.Request{Id: 3, Request: &agentpb.Request_Validate{Validate: change}}}},
@@ -118,10 +120,15 @@ func FuzzServerMessage(f *testing.F) {
 // FuzzReply: what an agent may answer beside an object.
 func FuzzReply(f *testing.F) {
 	history, _ := EncodeHistory(&v1alpha1.NodeNetworkStateHistory{})
+	ports, _ := EncodePorts(&v1alpha1.NodeNetworkPorts{Ports: []v1alpha1.NetworkPort{{Name: "eth1", Index: 2, Counters: v1alpha1.PortCounters{RxBytes: 1},
+		LLDP: &v1alpha1.PortLLDP{Neighbors: []v1alpha1.LLDPNeighbor{{ChassisID: "a", Capabilities: []v1alpha1.LLDPCapability{v1alpha1.LLDPBridge},
+			NamedVLANs: []v1alpha1.LLDPVLAN{{ID: 7, Name: "seven"}}, ManagementAddresses: []string{"192.0.2.1"}}}}}}})
 	for _, reply := range []*agentpb.Reply{
 		{Id: 1, Warnings: []string{"the way to the API server is touched", "\x1b[2J"}},
 		{Id: 2, History: history},
 		{Id: 3, History: []byte(`{"items":[{"id":"a","startTime":null},{}]}`)},
+		{Id: 5, Ports: ports},
+		{Id: 6, Ports: []byte(`{"readTime":"2026-01-02T03:04:05.000006+01:00","ports":[{"lldp":null},{"speed":-1,"lldp":{"neighbors":[{"lastHeardTime":null}]}}]}`)},
 		{Id: 4, Error: &agentpb.Error{Kind: "Conflict", Reason: "Reason", Message: "message"}},
 	} {
 		wire, err := proto.Marshal(reply)
@@ -144,10 +151,28 @@ func FuzzReply(f *testing.F) {
 				t.Errorf("a warning is %q", warning)
 			}
 		}
+		if ports, err := DecodePorts(reply.GetPorts()); err == nil {
+			checkPorts(t, ports)
+		}
 		if history, err := DecodeHistory(reply.GetHistory()); err == nil {
 			if _, err := EncodeHistory(history); err != nil {
 				t.Errorf("what was decoded cannot be encoded: %v", err)
 			}
 		}
 	})
+}
+
+// checkPorts checks ports that were decoded: every client can decode them.
+func checkPorts(t *testing.T, ports *v1alpha1.NodeNetworkPorts) {
+	t.Helper()
+	text, err := json.Marshal(ports)
+	if err != nil || !utf8.Valid(text) {
+		t.Fatalf("what was decoded cannot be encoded: %v", err)
+	}
+	if err := json.Unmarshal(text, &v1alpha1.NodeNetworkPorts{}); err != nil {
+		t.Errorf("clients cannot decode %s: %v", text, err)
+	}
+	if again, err := DecodePorts(text); err != nil || !equality.Semantic.DeepEqual(ports, again) {
+		t.Errorf("%s became %+v, %v", text, again, err)
+	}
 }

@@ -133,6 +133,81 @@ func TestHostileHistoriesCostNoMoreThanTheirSize(t *testing.T) {
 	}
 }
 
+// TestHostilePortsCostNoMoreThanTheirSize: as with objects.
+func TestHostilePortsCostNoMoreThanTheirSize(t *testing.T) {
+	many := func(before, item, after string) string {
+		return before + strings.TrimSuffix(strings.Repeat(item, (maxPortsText-len(before)-len(after))/len(item)), ",") + after
+	}
+	for name, text := range map[string]string{
+		"ports":            many(`{"ports":[`, `{},`, `]}`),
+		"ports, again":     many(`{`, `"ports":[{}],`, `"more":0}`),
+		"names":            many(`{"ports":[{`, `"name":"a",`, `"more":0}]}`),
+		"negotiated":       many(`{"ports":[{`, `"autoNegotiation":true,"autoNegotiation":null,`, `"more":0}]}`),
+		"readTime":         many(`{`, `"readTime":"2026-01-02T03:04:05.000000Z",`, `"more":0}`),
+		"metadata":         many(`{"metadata":{"ownerReferences":[`, `{},`, `]}}`),
+		"lldp, again":      many(`{"ports":[{`, `"lldp":{"neighbors":[{}]},`, `"more":0}]}`),
+		"neighbors":        many(`{"ports":[{"lldp":{"neighbors":[`, `{},`, `]}}]}`),
+		"neighbors, again": many(`{"ports":[{"lldp":{`, `"neighbors":[{}],`, `"more":0}}]}`),
+		"times":            many(`{"ports":[{"lldp":{"neighbors":[{`, `"lastHeardTime":"2026-01-02T03:04:05Z",`, `"more":0}]}}]}`),
+		"addresses":        many(`{"ports":[{"lldp":{"neighbors":[{"managementAddresses":[`, `"",`, `]}]}}]}`),
+		"VLANs":            many(`{"ports":[{"lldp":{"neighbors":[{"namedVLANs":[`, `{},`, `]}]}}]}`),
+		"capabilities":     many(`{"ports":[{"lldp":{"neighbors":[{"capabilities":[`, `"",`, `]}]}}]}`),
+		"a few of many":    many(`{"ports":[`, `{"lldp":{"neighbors":[{"namedVLANs":[{},{},{},{}]},{"managementAddresses":["","",""]}]}},`, `]}`),
+		"too large":        `{"ports":[` + strings.Repeat(" ", maxPortsText) + `]}`,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		ports, err := DecodePorts([]byte(text))
+		runtime.ReadMemStats(&after)
+		if allocated := after.TotalAlloc - before.TotalAlloc; allocated > mostAllocated {
+			t.Errorf("%s: decoding %d bytes allocated %d", name, len(text), allocated)
+		}
+		if err != nil && len(err.Error()) > 1000 {
+			t.Errorf("%s: the error has %d bytes", name, len(err.Error()))
+		}
+		if err == nil && len(ports.Ports) > maxPorts {
+			t.Errorf("%s: %d ports were taken", name, len(ports.Ports))
+		}
+	}
+}
+
+// TestPortsThatClientsCannotDecode are refused, and what is too long is cut.
+func TestPortsThatClientsCannotDecode(t *testing.T) {
+	for _, text := range []string{
+		``, `[]`, `{"ports":{}}`, `{"ports":[{"counters":{"rxBytes":1e999}}]}`, `{"ports":[{"lldp":[]}]}`,
+		`{"readTime":"9999-12-31T23:59:59.000000-14:00","ports":[]}`,
+		`{"ports":[{"lldp":{"neighbors":[{"lastHeardTime":"9999-12-31T23:59:59-14:00"}]}}]}`,
+		`{"ports":[{"lldp":{"neighbors":[{},{},{},{},{},{},{},{},{}]}}]}`,
+	} {
+		if ports, err := DecodePorts([]byte(text)); err == nil {
+			t.Errorf("%s was taken for %+v", text, ports)
+		}
+	}
+	long := strings.Repeat("n", maxText) + "\x1b[2J"
+	text, err := EncodePorts(&v1alpha1.NodeNetworkPorts{Ports: []v1alpha1.NetworkPort{{Name: long, Driver: "\x1b[2J" + long, LLDP: &v1alpha1.PortLLDP{
+		Message: long, Neighbors: []v1alpha1.LLDPNeighbor{{ChassisID: long, SystemDescription: "one\ntwo\x1b"}}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports, err := DecodePorts(text)
+	if err != nil || len(ports.Ports) != 1 {
+		t.Fatalf("got %+v, %v", ports, err)
+	}
+	p := ports.Ports[0]
+	if n := p.LLDP.Neighbors[0]; len(p.Name) > maxWord || len(p.Driver) > maxWord || len(n.ChassisID) > maxNeighborText || len(p.LLDP.Message) > maxText ||
+		n.SystemDescription != "one\ntwo" || strings.Contains(p.Driver, "\x1b") {
+		t.Errorf("the texts of %+v were not cut", p)
+	}
+}
+
+// TestTooManyPortsAreAnErrorThatSaysSo: they are not sent.
+func TestTooManyPortsAreAnErrorThatSaysSo(t *testing.T) {
+	_, err := EncodePorts(&v1alpha1.NodeNetworkPorts{Ports: make([]v1alpha1.NetworkPort, maxPorts+1)})
+	if KindOf(err) != Failed || !strings.Contains(err.Error(), "at most 8192 ports") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // TestHistoriesThatClientsCannotDecode are refused, and what is too long in one is cut.
 func TestHistoriesThatClientsCannotDecode(t *testing.T) {
 	for _, text := range []string{

@@ -202,6 +202,7 @@ func (s *Server) installResource(config Config) error {
 		name + "/" + nodenetworkstate.ConfirmSubresource:  nodenetworkstate.NewConfirmREST(writer),
 		name + "/" + nodenetworkstate.RollbackSubresource: nodenetworkstate.NewRollbackREST(writer),
 		name + "/" + nodenetworkstate.HistorySubresource:  nodenetworkstate.NewHistoryREST(writer),
+		name + "/" + nodenetworkstate.PortsSubresource:    nodenetworkstate.NewPortsREST(writer),
 	}
 	if err := s.generic.InstallAPIGroup(&group); err != nil {
 		return fmt.Errorf("installing the API group: %w", err)

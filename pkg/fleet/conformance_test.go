@@ -89,6 +89,10 @@ func (r *remote) History(ctx context.Context) (*v1alpha1.NodeNetworkStateHistory
 	return r.fleet.History(ctx, "node01")
 }
 
+func (r *remote) Ports(ctx context.Context) (*v1alpha1.NodeNetworkPorts, error) {
+	return r.fleet.Ports(ctx, "node01")
+}
+
 func (r *remote) Recall(ctx context.Context, id string) (*v1alpha1.LastApply, error) {
 	s, err := r.fleet.reach(ctx, "node01")
 	if err != nil {

@@ -120,7 +120,7 @@ func FuzzAgentMessages(f *testing.F) {
 	based := &agentpb.AgentMessage{Base: "a token", Message: &agentpb.AgentMessage_Object{Object: text}}
 	for _, said := range [][]*agentpb.AgentMessage{
 		{newer, based, {Base: "another", Message: &agentpb.AgentMessage_Unchanged{Unchanged: agent.HashObject(text)}}},
-		{newer, based, {Message: &agentpb.AgentMessage_Reply{Reply: &agentpb.Reply{Id: 1, Warnings: []string{"a"}, History: []byte("{}")}}}},
+		{newer, based, {Message: &agentpb.AgentMessage_Reply{Reply: &agentpb.Reply{Id: 1, Warnings: []string{"a"}, History: []byte("{}"), Ports: []byte("{}")}}}},
 		{newer, {Base: strings.Repeat("b", agent.MaxBase+1), Message: &agentpb.AgentMessage_Object{Object: text}}},
 		{hello, object, object},
 		{hello, {Message: &agentpb.AgentMessage_Unchanged{Unchanged: agent.HashObject(text)}}},

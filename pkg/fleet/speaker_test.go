@@ -149,11 +149,13 @@ func TestOlderAgent(t *testing.T) {
 	change.Object.Spec.Confirmation = &v1alpha1.Confirmation{Mode: v1alpha1.ConfirmByReachability}
 	change.Object.Spec.Removal = v1alpha1.RemovalOrphan
 	s.changed(r, change)
-	go r.pongs(2)
+	go r.pongs(3)
 	_, err := s.Decide(t.Context(), "node01", agent.Decision{Transaction: "id"})
 	wantKind(t, err, agent.Invalid, sentence)
 	_, err = s.History(t.Context(), "node01")
 	wantKind(t, err, agent.Invalid, sentence)
+	_, err = s.Ports(t.Context(), "node01")
+	wantKind(t, err, agent.Invalid, sentence+"the subresource ports: update it")
 	go func() {
 		r.reply(&agentpb.Reply{Id: r.request().Id, Object: []byte(objectText(t, "{}")), Warnings: []string{"of its own"}})
 	}()

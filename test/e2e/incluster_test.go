@@ -112,7 +112,12 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: bert}]
 			`{"apiVersion":"nmstate.io/v1alpha1","kind":"TransactionReference","id":"00000000-0000-4000-8000-000000000000"}`,
 			"create", "--raw", "/apis/nmstate.io/v1alpha1/nodenetworkstates/node01/"+decision, "-f", "-", "--as=anna")
 	}
-	c.do(ctx, "", "get", "--raw", "/apis/nmstate.io/v1alpha1/nodenetworkstates/node01/history", "--as=bert")
+	// Nor does who may read an object therefore read all that is beside it.
+	for _, subresource := range []string{"history", "ports"} {
+		path := "/apis/nmstate.io/v1alpha1/nodenetworkstates/node01/" + subresource
+		c.do(ctx, "", "get", "--raw", path, "--as=bert")
+		c.refused(ctx, "cannot get resource \"nodenetworkstates/"+subresource+"\"", "", "get", "--raw", path, "--as=anna")
+	}
 }
 
 func (c inCluster) policy(ctx SpecContext) {

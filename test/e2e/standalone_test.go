@@ -93,7 +93,7 @@ func newStandalone(root string) *standalone {
 // newDemo returns a demo that is set apart from others.
 func newDemo(root, dir, port, prefix string) *standalone {
 	return &standalone{dir: dir, port: port, prefix: prefix, scripts: scripts{root: root, variables: []string{
-		"DEMO_DIR=" + dir, "DEMO_PORT=" + port, "NODES_DIR=" + dir + "/nodes", "NODES_PREFIX=" + prefix,
+		"DEMO_DIR=" + dir, "DEMO_PORT=" + port, "NODES_DIR=" + dir + "/nodes", "NODES_PREFIX=" + prefix, "AGENT_FLAGS=--lldp",
 	}}}
 }
 

@@ -102,6 +102,7 @@ func (s *suite) specs() {
 	Describe("an apply that takes long, in the end", slow.endSpecs)
 	Describe("examples", s.exampleSpecs)
 	Describe("reads", s.readSpecs)
+	Describe("ports", s.portSpecs)
 	Describe("metrics", s.metricsSpecs)
 	Describe("slow reads", s.slowReadSpecs)
 	Describe("outages", s.outageSpecs)

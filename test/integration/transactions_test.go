@@ -188,6 +188,7 @@ func TestDiscoveryHasTheSubresources(t *testing.T) {
 		"nodenetworkstates/confirm":  "TransactionReference[create]",
 		"nodenetworkstates/rollback": "TransactionReference[create]",
 		"nodenetworkstates/history":  "NodeNetworkStateHistory[get]",
+		"nodenetworkstates/ports":    "NodeNetworkPorts[get]",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %s, not %s", name, got[name], want)
@@ -207,7 +208,7 @@ func TestDiscoveryHasTheSubresources(t *testing.T) {
 		const one = "/apis/nmstate.io/v1alpha1/nodenetworkstates/{name}/"
 		for subresource, want := range map[string][]string{
 			"confirm": {"post", "TransactionReference", "NodeNetworkState"}, "rollback": {"post", "TransactionReference", "NodeNetworkState"},
-			"history": {"get", "NodeNetworkStateHistory"},
+			"history": {"get", "NodeNetworkStateHistory"}, "ports": {"get", "NodeNetworkPorts"},
 		} {
 			operation, err := json.Marshal(openapi.Paths[one+subresource][want[0]])
 			if err != nil {

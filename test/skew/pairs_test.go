@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -66,6 +68,9 @@ func TestOlderAgent(t *testing.T) {
 	p := newPair(t, now(t, "apiserver"), older(t)+"/node-agent")
 	p.specs()
 	p.refused("does not support spec.reapply: update it")
+	if _, err := p.states.GetPorts(t.Context(), node, metav1.GetOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "does not support the subresource ports: update it") {
+		t.Errorf("the ports of an older agent: %v", err)
+	}
 }
 
 // TestOlderServer: what it does not know is an unknown field for it.

@@ -106,6 +106,7 @@ func (o *Options) Run(ctx context.Context) error {
 		Restored:           link.Reconnect,
 		Server:             o.Server,
 		ApplyTimeout:       o.ApplyTimeout,
+		LLDP:               o.LLDP,
 	})
 	if err != nil {
 		return err

@@ -45,6 +45,7 @@ type Options struct {
 	Backend               string
 	IncludeUnmanagedVeths bool
 	ApplyTimeout          time.Duration
+	LLDP                  bool
 	Logs                  *logs.Options
 }
 
@@ -75,6 +76,7 @@ func (o *Options) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Backend, "backend", o.Backend, fmt.Sprintf("What carries out changes, one of %q; auto is NetworkManager when it answers on D-Bus, else the kernel alone.", backends))
 	flags.BoolVar(&o.IncludeUnmanagedVeths, "include-unmanaged-veths", o.IncludeUnmanagedVeths, "Show the veths that NetworkManager leaves alone, such as pods', too.")
 	flags.DurationVar(&o.ApplyTimeout, "apply-timeout", o.ApplyTimeout, "How long nmstate may take to apply and verify a change, at least 1s. A change that takes longer is rolled back.")
+	flags.BoolVar(&o.LLDP, "lldp", o.LLDP, "Hear what switches and other neighbours say of themselves by LLDP, for the subresource ports. The agent listens, and sends nothing.")
 	logsapi.AddFlags(o.Logs, flags)
 	// The host's name is no default that a reader of the help can rely on.
 	flags.Lookup("node-name").DefValue = ""

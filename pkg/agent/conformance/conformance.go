@@ -91,6 +91,10 @@ func Run(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"ApplyOfNoState", applyNoState},
 		{"ApplyOfNoStateEndsAFailure", applyNoStateAfterFailure},
 		{"StatusIsComplete", statusComplete},
+		{"PortsAreThoseThatAreShown", portsShown},
+		{"PortsTravel", portsTravel},
+		{"PortsAreSharedByCallers", portsShared},
+		{"PortsEndWithTheirContext", portsEnd},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, newHarness(t)) })
 	}

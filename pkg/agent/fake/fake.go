@@ -69,6 +69,9 @@ type Agent struct {
 	warnings []string
 	// history has the last changes, the newest first.
 	history []v1alpha1.HistoryEntry
+	// ports replace those of the network if they are set; told counts how often they were asked for.
+	ports []v1alpha1.NetworkPort
+	told  int64
 	// kept are the ids of the changes of annotations alone.
 	kept []string
 }

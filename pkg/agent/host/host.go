@@ -30,6 +30,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/lldp"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/preparation"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
@@ -59,6 +60,8 @@ type Config struct {
 	Server string
 	// ApplyTimeout is how long nmstate may take to apply and verify a change; 0 means the default.
 	ApplyTimeout time.Duration
+	// LLDP makes the agent hear what neighbours say of themselves by LLDP. It sends nothing.
+	LLDP bool
 
 	// adjust lets tests change how transactions are made.
 	adjust func(*transaction.Config)
@@ -94,6 +97,9 @@ type Host struct {
 	leftovers chan struct{}
 	// published tells reapplies that an object was published.
 	published chan struct{}
+	// portReads are the reads of what the kernel tells of the ports, and lldp listens to their neighbours; nil if it does not.
+	portReads *portReads
+	lldp      *lldp.Listener
 
 	mu   sync.Mutex
 	view view
@@ -147,6 +153,10 @@ func New(config Config) (*Host, error) {
 		return nil, err
 	}
 	h.rounds = agent.NewRounds(h.read)
+	h.portReads = newPortReads(h.readPorts)
+	if config.LLDP {
+		h.lldp = lldp.New(h.shows)
+	}
 	h.view.nmstateVersion = nmstate.Version()
 	if h.kernel, err = hostid.Current(); err != nil {
 		// Then nothing is applied again after a boot, and a change that a boot has overtaken is undone.
@@ -196,6 +206,9 @@ func (h *Host) Run(ctx context.Context) error {
 		return h.reapplies(ctx)
 	})
 	group.Go(func() error { return h.settles(ctx) })
+	if h.lldp != nil {
+		group.Go(func() error { return h.lldp.Run(ctx) })
+	}
 	group.Go(func() error {
 		if err := h.round(ctx); err != nil {
 			return err
@@ -297,6 +310,7 @@ func (h *Host) look(raw []byte, err error) error {
 			h.raw = raw
 			if !next.equal(h.view.state) {
 				h.view.state = next
+				h.lldp.Recheck()
 			}
 		}
 	}

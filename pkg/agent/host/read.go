@@ -32,6 +32,8 @@ type state struct {
 	// shown is full without what is not shown.
 	shown *v1alpha1.State
 	count v1alpha1.InterfaceCount
+	// veths are the names of the veths that are shown.
+	veths map[string]bool
 }
 
 // noise are fields that change by themselves while nothing changes: a bridge's
@@ -53,13 +55,16 @@ func parseState(raw []byte, keepVeths bool) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &state{full: full, shown: v1alpha1.NewState(full)}
+	s := &state{full: full, shown: v1alpha1.NewState(full), veths: map[string]bool{}}
 	hidden := map[any]bool{}
 	for _, item := range tree.List(root, "interfaces") {
 		iface, _ := item.(map[string]any)
 		if !keepVeths && iface["type"] == "veth" && iface["state"] == "ignore" {
 			hidden[iface["name"]] = true
 			continue
+		}
+		if name, ok := iface["name"].(string); ok && iface["type"] == "veth" {
+			s.veths[name] = true
 		}
 		s.count.Total++
 		if iface["state"] == "up" {

@@ -158,6 +158,12 @@ func (s *served) carryOut(ctx context.Context, request *agentpb.Request, reply *
 			reply.History, err = agent.EncodeHistory(history)
 		}
 		return nil, err
+	case *agentpb.Request_Ports:
+		ports, err := s.agent.Ports(ctx)
+		if err == nil {
+			reply.Ports, err = agent.EncodePorts(ports)
+		}
+		return nil, err
 	default:
 		return nil, &agent.Error{Kind: agent.Failed, Reason: "UnknownRequest", Message: "this agent does not know the request"}
 	}

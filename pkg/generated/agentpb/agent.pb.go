@@ -576,6 +576,7 @@ type Request struct {
 	//	*Request_Ping
 	//	*Request_Decide
 	//	*Request_History
+	//	*Request_Ports
 	Request       isRequest_Request `protobuf_oneof:"request"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -679,6 +680,15 @@ func (x *Request) GetHistory() *HistoryRequest {
 	return nil
 }
 
+func (x *Request) GetPorts() *PortsRequest {
+	if x != nil {
+		if x, ok := x.Request.(*Request_Ports); ok {
+			return x.Ports
+		}
+	}
+	return nil
+}
+
 type isRequest_Request interface {
 	isRequest_Request()
 }
@@ -707,6 +717,10 @@ type Request_History struct {
 	History *HistoryRequest `protobuf:"bytes,7,opt,name=history,proto3,oneof"`
 }
 
+type Request_Ports struct {
+	Ports *PortsRequest `protobuf:"bytes,8,opt,name=ports,proto3,oneof"`
+}
+
 func (*Request_Barrier) isRequest_Request() {}
 
 func (*Request_Validate) isRequest_Request() {}
@@ -718,6 +732,8 @@ func (*Request_Ping) isRequest_Request() {}
 func (*Request_Decide) isRequest_Request() {}
 
 func (*Request_History) isRequest_Request() {}
+
+func (*Request_Ports) isRequest_Request() {}
 
 // Decision ends a change that waits for a manual confirmation.
 type Decision struct {
@@ -830,6 +846,43 @@ func (x *HistoryRequest) GetChange() string {
 	return ""
 }
 
+// PortsRequest asks what the kernel and the hardware tell of the ports now.
+type PortsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PortsRequest) Reset() {
+	*x = PortsRequest{}
+	mi := &file_agent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PortsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PortsRequest) ProtoMessage() {}
+
+func (x *PortsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_agent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PortsRequest.ProtoReflect.Descriptor instead.
+func (*PortsRequest) Descriptor() ([]byte, []int) {
+	return file_agent_proto_rawDescGZIP(), []int{9}
+}
+
 // Barrier asks for a Reply as soon as all that had changed on the node was sent.
 type Barrier struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -839,7 +892,7 @@ type Barrier struct {
 
 func (x *Barrier) Reset() {
 	*x = Barrier{}
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +904,7 @@ func (x *Barrier) String() string {
 func (*Barrier) ProtoMessage() {}
 
 func (x *Barrier) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[9]
+	mi := &file_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +917,7 @@ func (x *Barrier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Barrier.ProtoReflect.Descriptor instead.
 func (*Barrier) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{9}
+	return file_agent_proto_rawDescGZIP(), []int{10}
 }
 
 // Ping asks for a Reply at once, whatever else the agent is doing. An agent that
@@ -877,7 +930,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -889,7 +942,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[10]
+	mi := &file_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -902,7 +955,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{10}
+	return file_agent_proto_rawDescGZIP(), []int{11}
 }
 
 // Change is a write to the node's object.
@@ -928,7 +981,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -940,7 +993,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[11]
+	mi := &file_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -953,7 +1006,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{11}
+	return file_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Change) GetObject() []byte {
@@ -1008,7 +1061,7 @@ type Addresses struct {
 
 func (x *Addresses) Reset() {
 	*x = Addresses{}
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1073,7 @@ func (x *Addresses) String() string {
 func (*Addresses) ProtoMessage() {}
 
 func (x *Addresses) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[12]
+	mi := &file_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1086,7 @@ func (x *Addresses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Addresses.ProtoReflect.Descriptor instead.
 func (*Addresses) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{12}
+	return file_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Addresses) GetIps() []string {
@@ -1058,14 +1111,16 @@ type Reply struct {
 	Warnings []string `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	// Of a HistoryRequest: a v1alpha1.NodeNetworkStateHistory as JSON; if it names a change, of that
 	// change alone, and without entries if the agent does not know the change.
-	History       []byte `protobuf:"bytes,6,opt,name=history,proto3" json:"history,omitempty"`
+	History []byte `protobuf:"bytes,6,opt,name=history,proto3" json:"history,omitempty"`
+	// Of a PortsRequest: a v1alpha1.NodeNetworkPorts as JSON.
+	Ports         []byte `protobuf:"bytes,7,opt,name=ports,proto3" json:"ports,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1132,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[13]
+	mi := &file_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1145,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{13}
+	return file_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Reply) GetId() uint64 {
@@ -1135,6 +1190,13 @@ func (x *Reply) GetHistory() []byte {
 	return nil
 }
 
+func (x *Reply) GetPorts() []byte {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
 // Error is agent.Error.
 type Error struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1147,7 +1209,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1221,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_agent_proto_msgTypes[14]
+	mi := &file_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1234,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_agent_proto_rawDescGZIP(), []int{14}
+	return file_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Error) GetKind() string {
@@ -1238,7 +1300,7 @@ const file_agent_proto_rawDesc = "" +
 	"\vobject_hash\x18\x01 \x01(\fR\n" +
 	"objectHash\x12\x1a\n" +
 	"\bprotocol\x18\x02 \x01(\rR\bprotocol\x12\x12\n" +
-	"\x04host\x18\x03 \x01(\tR\x04host\"\x8b\x03\n" +
+	"\x04host\x18\x03 \x01(\tR\x04host\"\xc9\x03\n" +
 	"\aRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12;\n" +
 	"\abarrier\x18\x02 \x01(\v2\x1f.nmstate.agent.v1alpha1.BarrierH\x00R\abarrier\x12<\n" +
@@ -1246,14 +1308,16 @@ const file_agent_proto_rawDesc = "" +
 	"\x05apply\x18\x04 \x01(\v2\x1e.nmstate.agent.v1alpha1.ChangeH\x00R\x05apply\x122\n" +
 	"\x04ping\x18\x05 \x01(\v2\x1c.nmstate.agent.v1alpha1.PingH\x00R\x04ping\x12:\n" +
 	"\x06decide\x18\x06 \x01(\v2 .nmstate.agent.v1alpha1.DecisionH\x00R\x06decide\x12B\n" +
-	"\ahistory\x18\a \x01(\v2&.nmstate.agent.v1alpha1.HistoryRequestH\x00R\ahistoryB\t\n" +
+	"\ahistory\x18\a \x01(\v2&.nmstate.agent.v1alpha1.HistoryRequestH\x00R\ahistory\x12<\n" +
+	"\x05ports\x18\b \x01(\v2$.nmstate.agent.v1alpha1.PortsRequestH\x00R\x05portsB\t\n" +
 	"\arequest\"X\n" +
 	"\bDecision\x12 \n" +
 	"\vtransaction\x18\x01 \x01(\tR\vtransaction\x12\x16\n" +
 	"\x06commit\x18\x02 \x01(\bR\x06commit\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\"(\n" +
 	"\x0eHistoryRequest\x12\x16\n" +
-	"\x06change\x18\x01 \x01(\tR\x06change\"\t\n" +
+	"\x06change\x18\x01 \x01(\tR\x06change\"\x0e\n" +
+	"\fPortsRequest\"\t\n" +
 	"\aBarrier\"\x06\n" +
 	"\x04Ping\"\xa0\x02\n" +
 	"\x06Change\x12\x16\n" +
@@ -1267,14 +1331,15 @@ const file_agent_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x127\n" +
 	"\x05value\x18\x02 \x01(\v2!.nmstate.agent.v1alpha1.AddressesR\x05value:\x028\x01\"\x1d\n" +
 	"\tAddresses\x12\x10\n" +
-	"\x03ips\x18\x01 \x03(\tR\x03ips\"\xae\x01\n" +
+	"\x03ips\x18\x01 \x03(\tR\x03ips\"\xc4\x01\n" +
 	"\x05Reply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x16\n" +
 	"\x06object\x18\x02 \x01(\fR\x06object\x123\n" +
 	"\x05error\x18\x03 \x01(\v2\x1d.nmstate.agent.v1alpha1.ErrorR\x05error\x12\x12\n" +
 	"\x04read\x18\x04 \x01(\bR\x04read\x12\x1a\n" +
 	"\bwarnings\x18\x05 \x03(\tR\bwarnings\x12\x18\n" +
-	"\ahistory\x18\x06 \x01(\fR\ahistory\"M\n" +
+	"\ahistory\x18\x06 \x01(\fR\ahistory\x12\x14\n" +
+	"\x05ports\x18\a \x01(\fR\x05ports\"M\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
@@ -1295,7 +1360,7 @@ func file_agent_proto_rawDescGZIP() []byte {
 	return file_agent_proto_rawDescData
 }
 
-var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_agent_proto_goTypes = []any{
 	(*ConfirmRequest)(nil),  // 0: nmstate.agent.v1alpha1.ConfirmRequest
 	(*ConfirmResponse)(nil), // 1: nmstate.agent.v1alpha1.ConfirmResponse
@@ -1306,39 +1371,41 @@ var file_agent_proto_goTypes = []any{
 	(*Request)(nil),         // 6: nmstate.agent.v1alpha1.Request
 	(*Decision)(nil),        // 7: nmstate.agent.v1alpha1.Decision
 	(*HistoryRequest)(nil),  // 8: nmstate.agent.v1alpha1.HistoryRequest
-	(*Barrier)(nil),         // 9: nmstate.agent.v1alpha1.Barrier
-	(*Ping)(nil),            // 10: nmstate.agent.v1alpha1.Ping
-	(*Change)(nil),          // 11: nmstate.agent.v1alpha1.Change
-	(*Addresses)(nil),       // 12: nmstate.agent.v1alpha1.Addresses
-	(*Reply)(nil),           // 13: nmstate.agent.v1alpha1.Reply
-	(*Error)(nil),           // 14: nmstate.agent.v1alpha1.Error
-	nil,                     // 15: nmstate.agent.v1alpha1.Hello.LabelsEntry
-	nil,                     // 16: nmstate.agent.v1alpha1.Change.AddressesEntry
+	(*PortsRequest)(nil),    // 9: nmstate.agent.v1alpha1.PortsRequest
+	(*Barrier)(nil),         // 10: nmstate.agent.v1alpha1.Barrier
+	(*Ping)(nil),            // 11: nmstate.agent.v1alpha1.Ping
+	(*Change)(nil),          // 12: nmstate.agent.v1alpha1.Change
+	(*Addresses)(nil),       // 13: nmstate.agent.v1alpha1.Addresses
+	(*Reply)(nil),           // 14: nmstate.agent.v1alpha1.Reply
+	(*Error)(nil),           // 15: nmstate.agent.v1alpha1.Error
+	nil,                     // 16: nmstate.agent.v1alpha1.Hello.LabelsEntry
+	nil,                     // 17: nmstate.agent.v1alpha1.Change.AddressesEntry
 }
 var file_agent_proto_depIdxs = []int32{
 	3,  // 0: nmstate.agent.v1alpha1.AgentMessage.hello:type_name -> nmstate.agent.v1alpha1.Hello
-	13, // 1: nmstate.agent.v1alpha1.AgentMessage.reply:type_name -> nmstate.agent.v1alpha1.Reply
-	15, // 2: nmstate.agent.v1alpha1.Hello.labels:type_name -> nmstate.agent.v1alpha1.Hello.LabelsEntry
+	14, // 1: nmstate.agent.v1alpha1.AgentMessage.reply:type_name -> nmstate.agent.v1alpha1.Reply
+	16, // 2: nmstate.agent.v1alpha1.Hello.labels:type_name -> nmstate.agent.v1alpha1.Hello.LabelsEntry
 	5,  // 3: nmstate.agent.v1alpha1.ServerMessage.welcome:type_name -> nmstate.agent.v1alpha1.Welcome
 	6,  // 4: nmstate.agent.v1alpha1.ServerMessage.request:type_name -> nmstate.agent.v1alpha1.Request
-	9,  // 5: nmstate.agent.v1alpha1.Request.barrier:type_name -> nmstate.agent.v1alpha1.Barrier
-	11, // 6: nmstate.agent.v1alpha1.Request.validate:type_name -> nmstate.agent.v1alpha1.Change
-	11, // 7: nmstate.agent.v1alpha1.Request.apply:type_name -> nmstate.agent.v1alpha1.Change
-	10, // 8: nmstate.agent.v1alpha1.Request.ping:type_name -> nmstate.agent.v1alpha1.Ping
+	10, // 5: nmstate.agent.v1alpha1.Request.barrier:type_name -> nmstate.agent.v1alpha1.Barrier
+	12, // 6: nmstate.agent.v1alpha1.Request.validate:type_name -> nmstate.agent.v1alpha1.Change
+	12, // 7: nmstate.agent.v1alpha1.Request.apply:type_name -> nmstate.agent.v1alpha1.Change
+	11, // 8: nmstate.agent.v1alpha1.Request.ping:type_name -> nmstate.agent.v1alpha1.Ping
 	7,  // 9: nmstate.agent.v1alpha1.Request.decide:type_name -> nmstate.agent.v1alpha1.Decision
 	8,  // 10: nmstate.agent.v1alpha1.Request.history:type_name -> nmstate.agent.v1alpha1.HistoryRequest
-	16, // 11: nmstate.agent.v1alpha1.Change.addresses:type_name -> nmstate.agent.v1alpha1.Change.AddressesEntry
-	14, // 12: nmstate.agent.v1alpha1.Reply.error:type_name -> nmstate.agent.v1alpha1.Error
-	12, // 13: nmstate.agent.v1alpha1.Change.AddressesEntry.value:type_name -> nmstate.agent.v1alpha1.Addresses
-	2,  // 14: nmstate.agent.v1alpha1.Fleet.Connect:input_type -> nmstate.agent.v1alpha1.AgentMessage
-	0,  // 15: nmstate.agent.v1alpha1.Fleet.Confirm:input_type -> nmstate.agent.v1alpha1.ConfirmRequest
-	4,  // 16: nmstate.agent.v1alpha1.Fleet.Connect:output_type -> nmstate.agent.v1alpha1.ServerMessage
-	1,  // 17: nmstate.agent.v1alpha1.Fleet.Confirm:output_type -> nmstate.agent.v1alpha1.ConfirmResponse
-	16, // [16:18] is the sub-list for method output_type
-	14, // [14:16] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	9,  // 11: nmstate.agent.v1alpha1.Request.ports:type_name -> nmstate.agent.v1alpha1.PortsRequest
+	17, // 12: nmstate.agent.v1alpha1.Change.addresses:type_name -> nmstate.agent.v1alpha1.Change.AddressesEntry
+	15, // 13: nmstate.agent.v1alpha1.Reply.error:type_name -> nmstate.agent.v1alpha1.Error
+	13, // 14: nmstate.agent.v1alpha1.Change.AddressesEntry.value:type_name -> nmstate.agent.v1alpha1.Addresses
+	2,  // 15: nmstate.agent.v1alpha1.Fleet.Connect:input_type -> nmstate.agent.v1alpha1.AgentMessage
+	0,  // 16: nmstate.agent.v1alpha1.Fleet.Confirm:input_type -> nmstate.agent.v1alpha1.ConfirmRequest
+	4,  // 17: nmstate.agent.v1alpha1.Fleet.Connect:output_type -> nmstate.agent.v1alpha1.ServerMessage
+	1,  // 18: nmstate.agent.v1alpha1.Fleet.Confirm:output_type -> nmstate.agent.v1alpha1.ConfirmResponse
+	17, // [17:19] is the sub-list for method output_type
+	15, // [15:17] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_agent_proto_init() }
@@ -1363,6 +1430,7 @@ func file_agent_proto_init() {
 		(*Request_Ping)(nil),
 		(*Request_Decide)(nil),
 		(*Request_History)(nil),
+		(*Request_Ports)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1370,7 +1438,7 @@ func file_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_agent_proto_rawDesc), len(file_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,7 +38,11 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.HTTPProbe{}.OpenAPIModelName():               schema_pkg_apis_nmstate_v1alpha1_HTTPProbe(ref),
 		v1alpha1.HistoryEntry{}.OpenAPIModelName():            schema_pkg_apis_nmstate_v1alpha1_HistoryEntry(ref),
 		v1alpha1.InterfaceCount{}.OpenAPIModelName():          schema_pkg_apis_nmstate_v1alpha1_InterfaceCount(ref),
+		v1alpha1.LLDPNeighbor{}.OpenAPIModelName():            schema_pkg_apis_nmstate_v1alpha1_LLDPNeighbor(ref),
+		v1alpha1.LLDPVLAN{}.OpenAPIModelName():                schema_pkg_apis_nmstate_v1alpha1_LLDPVLAN(ref),
 		v1alpha1.LastApply{}.OpenAPIModelName():               schema_pkg_apis_nmstate_v1alpha1_LastApply(ref),
+		v1alpha1.NetworkPort{}.OpenAPIModelName():             schema_pkg_apis_nmstate_v1alpha1_NetworkPort(ref),
+		v1alpha1.NodeNetworkPorts{}.OpenAPIModelName():        schema_pkg_apis_nmstate_v1alpha1_NodeNetworkPorts(ref),
 		v1alpha1.NodeNetworkState{}.OpenAPIModelName():        schema_pkg_apis_nmstate_v1alpha1_NodeNetworkState(ref),
 		v1alpha1.NodeNetworkStateHistory{}.OpenAPIModelName(): schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateHistory(ref),
 		v1alpha1.NodeNetworkStateList{}.OpenAPIModelName():    schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateList(ref),
@@ -46,6 +50,8 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1alpha1.NodeNetworkStateStatus{}.OpenAPIModelName():  schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateStatus(ref),
 		v1alpha1.NodeProbe{}.OpenAPIModelName():               schema_pkg_apis_nmstate_v1alpha1_NodeProbe(ref),
 		v1alpha1.PingProbe{}.OpenAPIModelName():               schema_pkg_apis_nmstate_v1alpha1_PingProbe(ref),
+		v1alpha1.PortCounters{}.OpenAPIModelName():            schema_pkg_apis_nmstate_v1alpha1_PortCounters(ref),
+		v1alpha1.PortLLDP{}.OpenAPIModelName():                schema_pkg_apis_nmstate_v1alpha1_PortLLDP(ref),
 		v1alpha1.Probe{}.OpenAPIModelName():                   schema_pkg_apis_nmstate_v1alpha1_Probe(ref),
 		v1alpha1.ProbeResult{}.OpenAPIModelName():             schema_pkg_apis_nmstate_v1alpha1_ProbeResult(ref),
 		v1alpha1.State{}.OpenAPIModelName():                   schema_pkg_apis_nmstate_v1alpha1_State(ref),
@@ -374,6 +380,193 @@ func schema_pkg_apis_nmstate_v1alpha1_InterfaceCount(ref common.ReferenceCallbac
 	}
 }
 
+func schema_pkg_apis_nmstate_v1alpha1_LLDPNeighbor(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "LLDPNeighbor is what a neighbour says of itself. Nothing proves that it is true.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"chassisID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Identifies the neighbour, as a rule a switch. Characters that cannot be shown are left out; what is not a text at all is in hexadecimal digits.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"chassisIDType": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What kind of identifier chassisID is.\n\nPossible enum values:\n - `\"AgentCircuitID\"` is a circuit of a relay agent (RFC 3046).\n - `\"ChassisComponent\"` is the name of a component of a chassis.\n - `\"InterfaceAlias\"` is a name that an administrator has given to an interface.\n - `\"InterfaceName\"` is the name of an interface.\n - `\"Local\"` is a name that the neighbour has chosen.\n - `\"MACAddress\"` is a MAC address.\n - `\"NetworkAddress\"` is an IP address.\n - `\"PortComponent\"` is the name of a component of a port.\n - `\"Reserved\"` is of a kind that the standard has reserved.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"AgentCircuitID", "ChassisComponent", "InterfaceAlias", "InterfaceName", "Local", "MACAddress", "NetworkAddress", "PortComponent", "Reserved"},
+						},
+					},
+					"portID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Identifies the neighbour's port.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"portIDType": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What kind of identifier portID is.\n\nPossible enum values:\n - `\"AgentCircuitID\"` is a circuit of a relay agent (RFC 3046).\n - `\"ChassisComponent\"` is the name of a component of a chassis.\n - `\"InterfaceAlias\"` is a name that an administrator has given to an interface.\n - `\"InterfaceName\"` is the name of an interface.\n - `\"Local\"` is a name that the neighbour has chosen.\n - `\"MACAddress\"` is a MAC address.\n - `\"NetworkAddress\"` is an IP address.\n - `\"PortComponent\"` is the name of a component of a port.\n - `\"Reserved\"` is of a kind that the standard has reserved.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"AgentCircuitID", "ChassisComponent", "InterfaceAlias", "InterfaceName", "Local", "MACAddress", "NetworkAddress", "PortComponent", "Reserved"},
+						},
+					},
+					"portDescription": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The neighbour's description of that port.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"systemName": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The neighbour's name, as a rule its hostname.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"systemDescription": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What hardware and software the neighbour is.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"capabilities": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "What the neighbour does: of what it can do, that which is enabled.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+										Enum:   []interface{}{"Bridge", "CustomerVLAN", "DOCSISCableDevice", "Other", "Repeater", "Router", "ServiceVLAN", "StationOnly", "Telephone", "TwoPortMACRelay", "WLANAccessPoint"},
+									},
+								},
+							},
+						},
+					},
+					"managementAddresses": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "Addresses by which the neighbour is managed: IP addresses, and MAC addresses.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
+					"portVLANID": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The VLAN of untagged frames at the neighbour's port.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"namedVLANs": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "VLANs of the neighbour's port that it names.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.LLDPVLAN{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"sourceMACAddress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The source address of the frame.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"ttlSeconds": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How long this is good for after it was heard, in seconds, as the neighbour says.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"lastHeardTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "When it was heard last, by the node's clock.",
+							Ref:         ref(v1.Time{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"chassisID", "chassisIDType", "portID", "portIDType", "sourceMACAddress", "ttlSeconds", "lastHeardTime"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.LLDPVLAN{}.OpenAPIModelName(), v1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_LLDPVLAN(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "LLDPVLAN is a VLAN that a neighbour names.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"id": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The VLAN's number.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The VLAN's name.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"id", "name"},
+			},
+		},
+	}
+}
+
 func schema_pkg_apis_nmstate_v1alpha1_LastApply(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -500,6 +693,216 @@ func schema_pkg_apis_nmstate_v1alpha1_LastApply(ref common.ReferenceCallback) co
 		},
 		Dependencies: []string{
 			v1alpha1.ProbeResult{}.OpenAPIModelName(), v1.Time{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_NetworkPort(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "NetworkPort is one network link of a node. What the kernel or the hardware does not tell is absent.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the interface.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"index": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The kernel's number of it. Another number behind the same name is another link, whose counters began anew.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"type": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The type of the interface in nmstate's words, such as \"ethernet\", \"bond\" or \"linux-bridge\"; the kernel's own word for what nmstate has no type.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"macAddress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The MAC address in use.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"permanentMACAddress": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The MAC address that the hardware has, if it is another one, as with a port of a bond.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"carrier": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether there is a carrier: the interface is up, and something is at the other end.",
+							Default:     false,
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"carrierChanges": {
+						SchemaProps: spec.SchemaProps{
+							Description: "How often the carrier came or went since the interface was made.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"operState": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The operational state (RFC 2863). Virtual interfaces may stay \"Unknown\" while they work.\n\nPossible enum values:\n - `\"Dormant\"` : it waits for something outside, such as 802.1X.\n - `\"Down\"` : no packets pass.\n - `\"LowerLayerDown\"` : an interface below this one is down, or the carrier of the other end is.\n - `\"NotPresent\"` : a part is missing, as a rule the hardware.\n - `\"Testing\"` : in a test, no packets pass.\n - `\"Unknown\"` : the driver does not tell.\n - `\"Up\"` : packets pass.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Dormant", "Down", "LowerLayerDown", "NotPresent", "Testing", "Unknown", "Up"},
+						},
+					},
+					"speed": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Speed in Mbit/s.",
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"duplex": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether both ends may send at the same time.\n\nPossible enum values:\n - `\"Full\"` : both ends may send at the same time.\n - `\"Half\"` : one end may send at a time.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Full", "Half"},
+						},
+					},
+					"autoNegotiation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Whether speed and duplex mode are negotiated with the other end.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"connector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The connector that is in use.\n\nPossible enum values:\n - `\"AUI\"` is an attachment unit interface.\n - `\"BNC\"` is for coaxial cable.\n - `\"DirectAttach\"` is for a cable that has its modules at its ends.\n - `\"Fibre\"` is for optical fibre.\n - `\"MII\"` is a media-independent interface.\n - `\"None\"` : there is none, as on a backplane.\n - `\"Other\"` is none of these.\n - `\"TwistedPair\"` is for twisted pairs, such as RJ45.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"AUI", "BNC", "DirectAttach", "Fibre", "MII", "None", "Other", "TwistedPair"},
+						},
+					},
+					"driver": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Name of the kernel's driver.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"driverVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Version of the driver; for the kernel's own drivers, that of the kernel.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"firmwareVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Version of the firmware.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"busInfo": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Where the device is on its bus: for PCI its address, such as \"0000:3b:00.0\".",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"counters": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What has passed since the interface was made.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1alpha1.PortCounters{}.OpenAPIModelName()),
+						},
+					},
+					"lldp": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What was heard of the neighbours by LLDP; absent where the agent does not listen: without its flag --lldp nowhere.",
+							Ref:         ref(v1alpha1.PortLLDP{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"name", "index", "type", "carrier", "carrierChanges", "operState", "counters"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.PortCounters{}.OpenAPIModelName(), v1alpha1.PortLLDP{}.OpenAPIModelName()},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkPorts(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "NodeNetworkPorts is what the kernel and the hardware of a node tell of its network ports: carriers, speeds, drivers and counters, which nmstate's format does not have. It is the subresource \"ports\" of a NodeNetworkState, and is read from the node at each request.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(v1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"readTime": {
+						SchemaProps: spec.SchemaProps{
+							Description: "When the node's agent read them, by the node's clock. Two reads and the time between them give rates.",
+							Ref:         ref(v1.MicroTime{}.OpenAPIModelName()),
+						},
+					},
+					"ports": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "The network links that status.currentState shows, and no pods' veths; in the order of their indexes.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.NetworkPort{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"readTime", "ports"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.NetworkPort{}.OpenAPIModelName(), v1.MicroTime{}.OpenAPIModelName(), v1.ObjectMeta{}.OpenAPIModelName()},
 	}
 }
 
@@ -861,6 +1264,133 @@ func schema_pkg_apis_nmstate_v1alpha1_PingProbe(ref common.ReferenceCallback) co
 				},
 			},
 		},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_PortCounters(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "PortCounters are a link's counters, as the kernel counts them: rx is what was received, tx what was sent.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"rxBytes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Bytes that were received.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"rxPackets": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Packets that were received.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"rxErrors": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Packets that came in broken.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"rxDropped": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Packets that came in whole and were not processed, as there was no room or nobody wanted them.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"rxMulticast": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Of the packets that were received, those to a multicast address.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"txBytes": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Bytes that were sent.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"txPackets": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Packets that were sent.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"txErrors": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Packets that could not be sent because something failed.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+					"txDropped": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Packets that were not sent because there was no room.",
+							Default:     0,
+							Type:        []string{"integer"},
+							Format:      "int64",
+						},
+					},
+				},
+				Required: []string{"rxBytes", "rxPackets", "rxErrors", "rxDropped", "rxMulticast", "txBytes", "txPackets", "txErrors", "txDropped"},
+			},
+		},
+	}
+}
+
+func schema_pkg_apis_nmstate_v1alpha1_PortLLDP(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "PortLLDP is what an agent hears on a port by LLDP (IEEE 802.1AB). It listens, and sends nothing.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"neighbors": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "The neighbours that were heard and whose time is not over; the one that was heard last is first.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1alpha1.LLDPNeighbor{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"message": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Why the agent cannot listen on this port, if it cannot.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"neighbors"},
+			},
+		},
+		Dependencies: []string{
+			v1alpha1.LLDPNeighbor{}.OpenAPIModelName()},
 	}
 }
 

@@ -39,6 +39,8 @@ const (
 	RollbackSubresource = "rollback"
 	// HistorySubresource tells of the last changes.
 	HistorySubresource = "history"
+	// PortsSubresource tells what the kernel and the hardware know of the ports.
+	PortsSubresource = "ports"
 )
 
 var (

@@ -94,6 +94,10 @@ func (f *oneNode) History(ctx context.Context, _ string) (*v1alpha1.NodeNetworkS
 	return f.Agent.History(ctx)
 }
 
+func (f *oneNode) Ports(ctx context.Context, _ string) (*v1alpha1.NodeNetworkPorts, error) {
+	return f.Agent.Ports(ctx)
+}
+
 // newOneNode returns the resource with one node, node1.
 func newOneNode(t *testing.T) *REST {
 	t.Helper()

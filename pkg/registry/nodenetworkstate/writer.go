@@ -53,6 +53,7 @@ type Fleet interface {
 	Validate(ctx context.Context, node string, change agent.Change) (*agent.Plan, error)
 	Decide(ctx context.Context, node string, decision agent.Decision) (*v1alpha1.NodeNetworkState, error)
 	History(ctx context.Context, node string) (*v1alpha1.NodeNetworkStateHistory, error)
+	Ports(ctx context.Context, node string) (*v1alpha1.NodeNetworkPorts, error)
 	// Warnings are what a user should know about each change of a node, because of its agent.
 	Warnings(node string) []string
 }

@@ -77,6 +77,10 @@ func (f *fleetOfOne) History(context.Context, string) (*v1alpha1.NodeNetworkStat
 	return &v1alpha1.NodeNetworkStateHistory{}, nil
 }
 
+func (f *fleetOfOne) Ports(context.Context, string) (*v1alpha1.NodeNetworkPorts, error) {
+	return &v1alpha1.NodeNetworkPorts{}, nil
+}
+
 // newFleetOfOne returns the fleet, and a store of its node as it is before the write.
 func newFleetOfOne(errors ...error) (*fleetOfOne, *livestore.Store) {
 	log := livestore.NewLog(clock.RealClock{})

@@ -41,7 +41,7 @@ var (
 
 func addKnownTypes(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(SchemeGroupVersion, &NodeNetworkState{}, &NodeNetworkStateList{},
-		&TransactionReference{}, &NodeNetworkStateHistory{})
+		&TransactionReference{}, &NodeNetworkStateHistory{}, &NodeNetworkPorts{})
 	metav1.AddToGroupVersion(scheme, SchemeGroupVersion)
 	return nil
 }

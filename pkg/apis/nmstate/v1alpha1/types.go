@@ -27,6 +27,7 @@ import (
 // +genclient:method=Confirm,verb=create,subresource=confirm,input=TransactionReference,result=NodeNetworkState
 // +genclient:method=Rollback,verb=create,subresource=rollback,input=TransactionReference,result=NodeNetworkState
 // +genclient:method=GetHistory,verb=get,subresource=history,result=NodeNetworkStateHistory
+// +genclient:method=GetPorts,verb=get,subresource=ports,result=NodeNetworkPorts
 // +kubebuilder:object:root=true
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 

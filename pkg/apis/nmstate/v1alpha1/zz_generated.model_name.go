@@ -47,8 +47,28 @@ func (in InterfaceCount) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LLDPNeighbor) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.LLDPNeighbor"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LLDPVLAN) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.LLDPVLAN"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in LastApply) OpenAPIModelName() string {
 	return "io.nmstate.v1alpha1.LastApply"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in NetworkPort) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.NetworkPort"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in NodeNetworkPorts) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.NodeNetworkPorts"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
@@ -84,6 +104,16 @@ func (in NodeProbe) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in PingProbe) OpenAPIModelName() string {
 	return "io.nmstate.v1alpha1.PingProbe"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in PortCounters) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.PortCounters"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in PortLLDP) OpenAPIModelName() string {
+	return "io.nmstate.v1alpha1.PortLLDP"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

@@ -103,6 +103,12 @@ func ExtractNodeNetworkStateHistory(nodeNetworkState *nmstatev1alpha1.NodeNetwor
 	return ExtractNodeNetworkStateFrom(nodeNetworkState, fieldManager, "history")
 }
 
+// ExtractNodeNetworkStatePorts extracts the applied configuration owned by fieldManager from
+// nodeNetworkState for the ports subresource.
+func ExtractNodeNetworkStatePorts(nodeNetworkState *nmstatev1alpha1.NodeNetworkState, fieldManager string) (*NodeNetworkStateApplyConfiguration, error) {
+	return ExtractNodeNetworkStateFrom(nodeNetworkState, fieldManager, "ports")
+}
+
 // ExtractNodeNetworkStateRollback extracts the applied configuration owned by fieldManager from
 // nodeNetworkState for the rollback subresource.
 func ExtractNodeNetworkStateRollback(nodeNetworkState *nmstatev1alpha1.NodeNetworkState, fieldManager string) (*NodeNetworkStateApplyConfiguration, error) {

@@ -47,6 +47,7 @@ type NodeNetworkStateInterface interface {
 	Confirm(ctx context.Context, nodeNetworkStateName string, transactionReference *nmstatev1alpha1.TransactionReference, opts v1.CreateOptions) (*nmstatev1alpha1.NodeNetworkState, error)
 	Rollback(ctx context.Context, nodeNetworkStateName string, transactionReference *nmstatev1alpha1.TransactionReference, opts v1.CreateOptions) (*nmstatev1alpha1.NodeNetworkState, error)
 	GetHistory(ctx context.Context, nodeNetworkStateName string, options v1.GetOptions) (*nmstatev1alpha1.NodeNetworkStateHistory, error)
+	GetPorts(ctx context.Context, nodeNetworkStateName string, options v1.GetOptions) (*nmstatev1alpha1.NodeNetworkPorts, error)
 
 	NodeNetworkStateExpansion
 }
@@ -105,6 +106,19 @@ func (c *nodeNetworkStates) GetHistory(ctx context.Context, nodeNetworkStateName
 		Resource("nodenetworkstates").
 		Name(nodeNetworkStateName).
 		SubResource("history").
+		VersionedParams(&options, scheme.ParameterCodec).
+		Do(ctx).
+		Into(result)
+	return
+}
+
+// GetPorts takes name of the nodeNetworkState, and returns the corresponding nmstatev1alpha1.NodeNetworkPorts object, and an error if there is any.
+func (c *nodeNetworkStates) GetPorts(ctx context.Context, nodeNetworkStateName string, options v1.GetOptions) (result *nmstatev1alpha1.NodeNetworkPorts, err error) {
+	result = &nmstatev1alpha1.NodeNetworkPorts{}
+	err = c.GetClient().Get().
+		Resource("nodenetworkstates").
+		Name(nodeNetworkStateName).
+		SubResource("ports").
 		VersionedParams(&options, scheme.ParameterCodec).
 		Do(ctx).
 		Into(result)

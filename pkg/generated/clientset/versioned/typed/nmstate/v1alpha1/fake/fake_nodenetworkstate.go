@@ -88,3 +88,14 @@ func (c *fakeNodeNetworkStates) GetHistory(ctx context.Context, nodeNetworkState
 	}
 	return obj.(*v1alpha1.NodeNetworkStateHistory), err
 }
+
+// GetPorts takes name of the nodeNetworkState, and returns the corresponding nodeNetworkPorts object, and an error if there is any.
+func (c *fakeNodeNetworkStates) GetPorts(ctx context.Context, nodeNetworkStateName string, options v1.GetOptions) (result *v1alpha1.NodeNetworkPorts, err error) {
+	emptyResult := &v1alpha1.NodeNetworkPorts{}
+	obj, err := c.Fake.
+		Invokes(testing.NewRootGetSubresourceActionWithOptions(c.Resource(), "ports", nodeNetworkStateName, options), emptyResult)
+	if obj == nil {
+		return emptyResult, err
+	}
+	return obj.(*v1alpha1.NodeNetworkPorts), err
+}

@@ -1,0 +1,108 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package change
+
+import (
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/clientset/versioned"
+	"github.com/nmstate/kubernetes-nmstate/pkg/generated/informers/externalversions"
+)
+
+// Event is what a node's object was and is now. Old is nil for the first one, New once the node has gone.
+type Event struct{ Old, New *v1alpha1.NodeNetworkState }
+
+// Observe returns what happens to the selected nodes until ctx ends, beginning with what is there. It does not close the channel. An
+// error of the watch goes to failed; the watch is tried again all the same. The first objects may be a moment old; no node is asked.
+func Observe(ctx context.Context, clients versioned.Interface, options metav1.ListOptions, failed func(error)) (<-chan Event, error) {
+	factory := externalversions.NewSharedInformerFactoryWithOptions(clients, 0, externalversions.WithTweakListOptions(
+		func(o *metav1.ListOptions) {
+			o.LabelSelector, o.FieldSelector = options.LabelSelector, options.FieldSelector
+		}))
+	informer := factory.Nmstate().V1alpha1().NodeNetworkStates().Informer()
+	events := make(chan Event)
+	send := func(event Event) {
+		select {
+		case events <- event:
+		case <-ctx.Done():
+		}
+	}
+	if err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { failed(err) }); err != nil {
+		return nil, err
+	}
+	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(obj any) { send(Event{New: object(obj)}) },
+		UpdateFunc: func(old, obj any) { send(Event{object(old), object(obj)}) },
+		DeleteFunc: func(old any) { send(Event{Old: object(old)}) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	factory.StartWithContext(ctx)
+	return events, nil
+}
+
+// object returns the object that an informer tells of.
+func object(obj any) *v1alpha1.NodeNetworkState {
+	if gone, isGone := obj.(cache.DeletedFinalStateUnknown); isGone {
+		obj = gone.Obj
+	}
+	state, _ := obj.(*v1alpha1.NodeNetworkState)
+	return state
+}
+
+// One returns the options that select one node.
+func One(node string) metav1.ListOptions {
+	return metav1.ListOptions{FieldSelector: "metadata.name=" + node}
+}
+
+// firstWait is how long the first object of a node is waited for, before a change is made without knowing it.
+const firstWait = 10 * time.Second
+
+// observed is a node's object as it was seen last, and what comes.
+type observed struct {
+	events <-chan Event
+	last   *v1alpha1.NodeNetworkState
+}
+
+// observe watches a node and returns once it was seen, or cannot be. Then last is nil, and nothing may ever come.
+func observe(ctx context.Context, clients versioned.Interface, node string) *observed {
+	failures := make(chan error, 1)
+	events, err := Observe(ctx, clients, One(node), func(err error) {
+		select {
+		case failures <- err:
+		default:
+		}
+	})
+	o := &observed{events: events}
+	if err != nil {
+		return o
+	}
+	select {
+	case event := <-events:
+		o.last = event.New
+	case <-failures:
+	case <-time.After(firstWait):
+	case <-ctx.Done():
+	}
+	return o
+}

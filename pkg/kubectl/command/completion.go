@@ -1,0 +1,135 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package command
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/netstate"
+)
+
+// completionWait is how long a completion asks the server; a shell waits for it.
+const completionWait = 3 * time.Second
+
+type completion = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
+
+// completeNodes completes the names of nodes, at most so many arguments; 0 is any number.
+func (p *plugin) completeNodes(most int) completion {
+	return func(command *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		if most > 0 && len(args) >= most {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return p.complete(command, func(ctx context.Context, c *connection) []string {
+			names, _ := c.names(ctx, "")
+			return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(args, name) })
+		}, begun)
+	}
+}
+
+// complete returns what ask finds, as far as it begins with what is there. What goes wrong completes nothing.
+func (p *plugin) complete(command *cobra.Command, ask func(context.Context, *connection) []string, begun string) ([]string, cobra.ShellCompDirective) {
+	c, err := p.connect()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(collectWarnings(command.Context(), &warnings{}), completionWait)
+	defer cancel()
+	found := slices.DeleteFunc(ask(ctx, c), func(one string) bool { return !strings.HasPrefix(one, begun) })
+	slices.Sort(found)
+	return slices.Compact(found), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeInterfaces completes the names of interfaces of the nodes that are named, else of all.
+func (p *plugin) completeInterfaces(command *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	return p.complete(command, func(ctx context.Context, c *connection) []string {
+		var names []string
+		for _, obj := range c.cached(ctx, args) {
+			if obj.Status.CurrentState == nil {
+				continue
+			}
+			if state, err := tree.Decode(obj.Status.CurrentState.Raw); err == nil {
+				names = append(names, netstate.InterfaceNames(state)...)
+			}
+		}
+		return names
+	}, begun)
+}
+
+// cached returns the named nodes, else all, as the server has them. No node is asked.
+func (c *connection) cached(ctx context.Context, names []string) []v1alpha1.NodeNetworkState {
+	if len(names) == 0 {
+		list, err := c.nodes.List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+		if err != nil {
+			return nil
+		}
+		return list.Items
+	}
+	var all []v1alpha1.NodeNetworkState
+	for _, name := range names {
+		if obj, err := c.nodes.Get(ctx, name, metav1.GetOptions{ResourceVersion: "0"}); err == nil {
+			all = append(all, *obj)
+		}
+	}
+	return all
+}
+
+// completeWaiting completes the ids of changes that wait for a confirmation.
+func (p *plugin) completeWaiting(command *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return p.complete(command, func(ctx context.Context, c *connection) []string {
+		var ids []string
+		for _, obj := range c.cached(ctx, nil) {
+			if last := obj.Status.LastApply; last != nil && last.Outcome == v1alpha1.ApplyInProgress && last.ConfirmBefore != nil {
+				ids = append(ids, last.ID)
+			}
+		}
+		return ids
+	}, begun)
+}
+
+// completeUndo completes a node, and then the ids of its changes that can be undone.
+func (p *plugin) completeUndo(command *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return p.completeNodes(1)(command, args, begun)
+	case 1:
+		return p.complete(command, func(ctx context.Context, c *connection) []string {
+			history, err := c.nodes.GetHistory(ctx, args[0], metav1.GetOptions{})
+			if err != nil {
+				return nil
+			}
+			var ids []string
+			for _, entry := range history.Entries {
+				if entry.Revert != nil {
+					ids = append(ids, entry.ID)
+				}
+			}
+			return ids
+		}, begun)
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}

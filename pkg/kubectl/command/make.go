@@ -1,0 +1,125 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package command
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/change"
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
+)
+
+// make makes changes, some at the same time, and none any more after one has failed. It shows how far they are and how they ended.
+func (p *plugin) make(ctx context.Context, c *connection, patches []patch, output output, atOnce int) error {
+	var nodes []string
+	for _, one := range patches {
+		nodes = append(nodes, one.node)
+	}
+	shown := p.streams.Out
+	if output.form != asText {
+		shown = p.streams.ErrOut
+	}
+	b := newBoard(shown, canRewrite(shown), nodes)
+	done := make(chan struct{})
+	defer close(done)
+	go b.tick(done)
+	asks := &asking{plugin: p, board: b}
+	maker := &change.Maker{Clients: c.clients, Report: b.report, Decide: asks.decide}
+
+	results := make([]*change.Result, len(patches))
+	group, going := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, one := range patches {
+		if going.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			if going.Err() != nil {
+				return nil
+			}
+			result := p.makeOne(ctx, c, maker, one, b)
+			results[i] = &result
+			if result.Error != nil {
+				return result.Error
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return p.tellResults(results, nodes, output)
+}
+
+// makeOne makes the change of one node.
+func (p *plugin) makeOne(ctx context.Context, c *connection, maker *change.Maker, one patch, b *board) change.Result {
+	given := &warnings{}
+	begun := time.Now()
+	result := maker.Make(collectWarnings(ctx, given), change.Request{
+		Node: one.node, Manager: one.options.FieldManager,
+		Send: func(ctx context.Context) (*v1alpha1.NodeNetworkState, error) { return c.send(ctx, one) },
+	})
+	result.Warnings = given.take()
+	if result.Error != nil {
+		result.Error = c.known(ctx, result.Error)
+	}
+	b.end(one.node, outcome(result, time.Since(begun)))
+	return result
+}
+
+// tellResults prints the results, or what has gone wrong. The error sets the exit code.
+func (p *plugin) tellResults(results []*change.Result, nodes []string, output output) error {
+	var errs []*fault.Error
+	var tried []change.Result
+	var left []string
+	waits := false
+	for i, result := range results {
+		if result == nil {
+			left = append(left, nodes[i])
+			continue
+		}
+		for _, text := range result.Warnings {
+			fmt.Fprintf(p.streams.ErrOut, "Warning: %s: %s\n", result.Node, safe(text))
+		}
+		tried, errs = append(tried, *result), append(errs, result.Error)
+		if last := result.LastApply; result.Error == nil && last != nil && last.Outcome == v1alpha1.ApplyInProgress {
+			waits = true
+			fmt.Fprintf(p.streams.ErrOut, "%s: the change is in effect and is rolled back at %s unless it is confirmed:\n  kubectl nmstate confirm %s\n  kubectl nmstate rollback %s\n",
+				result.Node, last.ConfirmBefore.UTC().Format(time.RFC3339), last.ID, last.ID)
+		}
+	}
+	if len(left) > 0 {
+		slices.Sort(left)
+		errs = append(errs, &fault.Error{Code: fault.Done, Message: fmt.Sprintf("not changed, as another change has failed: %v", left)})
+	}
+	if output.form != asText {
+		if err := output.print(p.streams.Out, map[string]any{"results": tried, "notTried": left}); err != nil {
+			return err
+		}
+	}
+	if err := fault.Join(compactErrors(errs)); err != nil {
+		return err
+	}
+	if waits {
+		return fault.Status(fault.Undecided)
+	}
+	return nil
+}

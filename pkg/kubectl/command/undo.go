@@ -1,0 +1,200 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/netstate"
+)
+
+// undoManager is the field manager of changes that take others back. Who applied what was taken back gets a conflict when he applies
+// it again.
+const undoManager = "kubectl-nmstate-undo"
+
+type undo struct {
+	*plugin
+	output
+	yes bool
+}
+
+func (p *plugin) newUndo() *cobra.Command {
+	u := &undo{plugin: p}
+	command := &cobra.Command{
+		Use:   "undo NODE [ID]",
+		Short: "Take a change of a node back",
+		Long: `Takes a change back: the last one that was committed, or the one with this ID ("history" lists them; the beginning of an ID is enough).
+
+It is a change of its own, checked, confirmed and remembered like others. It makes the network what it was before the change, as far as the change touched it; what else is desired stays desired. Taking an older change back can take back a part of what came later. Probes, confirmation and reapply stay as they are.
+
+It shows what would change and asks, unless --yes is given. The spec's parts that it changes then belong to the field manager ` + undoManager + `: who applies the same file again gets a conflict, and has to use --force-conflicts.`,
+		Example: `  # The last change
+  kubectl nmstate undo node01
+
+  # Another one, in a script
+  kubectl nmstate undo node01 1f2e3d4c --yes`,
+		ValidArgsFunction: p.completeUndo,
+		RunE: func(command *cobra.Command, args []string) error {
+			if len(args) < 1 || len(args) > 2 {
+				return wrongArgs(command, "a NODE and at most one ID are needed, and %d arguments are given", len(args))
+			}
+			return u.run(command.Context(), args[0], strings.Join(args[1:], ""))
+		},
+	}
+	command.Flags().BoolVarP(&u.yes, "yes", "y", false, "Do not ask.")
+	u.output.add(command, asJSON, asYAML)
+	return command
+}
+
+func (u *undo) run(ctx context.Context, node, id string) error {
+	if err := u.check(); err != nil {
+		return err
+	}
+	c, err := u.connect()
+	if err != nil {
+		return err
+	}
+	history, err := c.nodes.GetHistory(ctx, node, metav1.GetOptions{})
+	if err != nil {
+		return c.explain(ctx, node, err)
+	}
+	entry, wrong := undone(node, history.Entries, id)
+	if wrong != nil {
+		return wrong
+	}
+	object, err := c.nodes.Get(ctx, node, metav1.GetOptions{})
+	if err != nil {
+		return c.explain(ctx, node, err)
+	}
+	request, err := revertPatch(object, entry)
+	if err != nil {
+		return err
+	}
+	plan := c.plan(ctx, request)
+	if u.form == asText || !u.yes {
+		out := u.streams.ErrOut
+		if u.form == asText {
+			out = u.streams.Out
+		}
+		fmt.Fprintf(out, "%s: takes back change %s, made %s by %s\n", node, entry.ID, entry.StartTime.UTC().Format("2006-01-02 15:04:05Z"), entry.User)
+		if err := u.tellPlan(out, plan); err != nil {
+			return err
+		}
+	}
+	if plan.Error != nil {
+		return plan.Error
+	}
+	if !plan.Changes {
+		return nil
+	}
+	if err := u.agreed(ctx, node); err != nil {
+		return err
+	}
+	return u.make(ctx, c, []patch{request}, u.output, 1)
+}
+
+// agreed asks the user. The error says that the answer was no.
+func (u *undo) agreed(ctx context.Context, node string) error {
+	if u.yes {
+		return nil
+	}
+	asks := &asking{plugin: u.plugin}
+	answer, ok := asks.ask(ctx, node+": take it back? [y/N] ")
+	switch {
+	case ctx.Err() != nil:
+		return fault.From(node, ctx.Err())
+	case !ok:
+		return fault.Wrong("nobody can be asked, as there is no terminal", "Use --yes.")
+	case answer == "y" || answer == "yes":
+		return nil
+	}
+	return &fault.Error{Node: node, Code: fault.Undecided, Message: "nothing was changed: you did not say yes"}
+}
+
+// undone returns the change that is to be taken back: that of the id, else the newest that was committed.
+func undone(node string, entries []v1alpha1.HistoryEntry, id string) (*v1alpha1.HistoryEntry, *fault.Error) {
+	var found []*v1alpha1.HistoryEntry
+	for i := range entries {
+		entry := &entries[i]
+		if id == "" && entry.Outcome == v1alpha1.ApplyCommitted || id != "" && strings.HasPrefix(entry.ID, id) {
+			found = append(found, entry)
+		}
+	}
+	see := fmt.Sprintf("\"kubectl nmstate history %s\" lists the changes.", node)
+	switch {
+	case id == "" && len(found) == 0:
+		return nil, &fault.Error{Node: node, Code: fault.Usage, Message: "no change was committed that could be taken back", Remedy: see}
+	case len(found) == 0:
+		return nil, &fault.Error{Node: node, Code: fault.Usage, Message: fmt.Sprintf("its last %d changes have no id that begins with %q", len(entries), id), Remedy: see}
+	case id != "" && len(found) > 1:
+		return nil, &fault.Error{Node: node, Code: fault.Usage, Message: fmt.Sprintf("the ids of %d changes begin with %q: give more of it", len(found), id), Remedy: see}
+	}
+	switch entry := found[0]; {
+	case entry.Outcome != v1alpha1.ApplyCommitted:
+		return nil, &fault.Error{Node: node, Code: fault.Usage, Message: fmt.Sprintf("change %s ended as %s: nothing of it is in effect", entry.ID, entry.Outcome), Remedy: see}
+	case entry.Revert == nil:
+		return nil, &fault.Error{Node: node, Code: fault.Usage, Message: fmt.Sprintf("change %s cannot be taken back: the node does not know how", entry.ID),
+			Remedy: "It changed nothing of the network, or too much to be remembered." + another(node, entries)}
+	default:
+		return entry, nil
+	}
+}
+
+// another names the newest change that can be taken back.
+func another(node string, entries []v1alpha1.HistoryEntry) string {
+	for _, entry := range entries {
+		if entry.Outcome == v1alpha1.ApplyCommitted && entry.Revert != nil {
+			return fmt.Sprintf(" The newest that can be: \"kubectl nmstate undo %s %s\".", node, shortID(entry.ID))
+		}
+	}
+	return " Apply what the network is to be."
+}
+
+// operation is one of a JSON patch.
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
+}
+
+// revertPatch returns the request that takes a change back. It fails if the spec is another one by then: what was shown would not be
+// what is done.
+func revertPatch(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry) (patch, error) {
+	desired, err1 := decode(object.Spec.DesiredState)
+	revert, err2 := decode(entry.Revert)
+	for _, err := range []error{err1, err2} {
+		if err != nil {
+			return patch{}, fmt.Errorf("reading the states of %s: %w", object.Name, err)
+		}
+	}
+	operations := []operation{{Op: "add", Path: "/spec/desiredState", Value: netstate.Merge(desired, revert)}}
+	if desired != nil {
+		operations = slices.Insert(operations, 0, operation{Op: "test", Path: "/spec/desiredState", Value: desired})
+	}
+	body, err := json.Marshal(operations)
+	return patch{node: object.Name, kind: types.JSONPatchType, body: body, options: metav1.PatchOptions{FieldManager: undoManager}}, err
+}
