@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/preparation"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -206,4 +207,16 @@ var maskedKey = fmt.Sprintf("%-32s", secret.Mask)
 // withKeys returns a masked state with masks that nmstate accepts.
 func withKeys(state []byte) []byte {
 	return bytes.ReplaceAll(state, []byte(secret.Mask), []byte(maskedKey))
+}
+
+// differenceOf returns what of a desired state does not hold in the current one.
+func differenceOf(desired *v1alpha1.State, current *state, backend v1alpha1.Backend) (*v1alpha1.State, error) {
+	masked, err := secret.MaskState(desired.Raw)
+	if err == nil && backend == v1alpha1.BackendKernel {
+		masked, err = preparation.Named(masked, current.full)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return difference(v1alpha1.NewState(masked), current.full, backend)
 }

@@ -31,7 +31,6 @@ import (
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/lldp"
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/preparation"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
@@ -372,18 +371,6 @@ func (h *Host) compare() {
 	if h.view.difference, err = differenceOf(desired, h.view.state, h.view.backend.name); err != nil {
 		h.view.differenceError = secret.Scrub(err.Error(), desired.Raw)
 	}
-}
-
-// differenceOf returns what of a desired state does not hold in the current one.
-func differenceOf(desired *v1alpha1.State, current *state, backend v1alpha1.Backend) (*v1alpha1.State, error) {
-	masked, err := secret.MaskState(desired.Raw)
-	if err == nil && backend == v1alpha1.BackendKernel {
-		masked, err = preparation.Named(masked, current.full)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return difference(v1alpha1.NewState(masked), current.full, backend)
 }
 
 // save writes the record and remembers whether that went well. As long as the outcome of an earlier change is not written, no

@@ -203,7 +203,7 @@ func (c *connection) ports(ctx context.Context, names []string) (map[string]*v1a
 		group.Go(func() error {
 			told, err := c.nodes.GetPorts(ctx, name, metav1.GetOptions{})
 			if err != nil {
-				errs[i] = c.known(ctx, fault.FromRead(name, err))
+				errs[i] = c.known(ctx, fault.FromPorts(name, err))
 				return nil
 			}
 			ports[i] = told

@@ -141,8 +141,8 @@ func TestCodeOf(t *testing.T) {
 	}
 }
 
-// TestFromRead: what only reads says nothing of a change.
-func TestFromRead(t *testing.T) {
+// TestFromPorts: nothing is said of a change.
+func TestFromPorts(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		err             error
@@ -158,13 +158,13 @@ func TestFromRead(t *testing.T) {
 		{"no node", status(404, metav1.StatusReasonNotFound, "not found", ""), Refused, `there is no node "node01"`, "kubectl get nns"},
 		{"refused", connection(&net.OpError{Op: "dial", Err: &os.SyscallError{Err: syscall.ECONNREFUSED}}), Unreachable, "cannot", "Nothing listens"},
 	} {
-		got := FromRead("node01", c.err)
+		got := FromPorts("node01", c.err)
 		if got.Code != c.code || !strings.Contains(got.Message, c.message) || !strings.Contains(got.Remedy, c.remedy) || c.remedy == "" && got.Remedy != "" ||
 			strings.Contains(got.Remedy, "changed") {
 			t.Errorf("%s: %+v, want %d, %q, %q", c.name, got, c.code, c.message, c.remedy)
 		}
 	}
-	if FromRead("node01", nil) != nil {
+	if FromPorts("node01", nil) != nil {
 		t.Error("no error is one")
 	}
 }

@@ -53,8 +53,8 @@ func From(node string, err error) *Error {
 	return fromConnection(node, err)
 }
 
-// FromRead is From for a request that only reads something of the node beside its object.
-func FromRead(node string, err error) *Error {
+// FromPorts is From for a request for a node's ports, which changes nothing.
+func FromPorts(node string, err error) *Error {
 	fault := From(node, err)
 	status := apierrors.APIStatus(nil)
 	if fault == nil || !errors.As(err, &status) {

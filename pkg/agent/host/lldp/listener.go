@@ -161,10 +161,14 @@ func (l *Listener) update(ctx context.Context, tasks *sync.WaitGroup, chosen []c
 			known.settle(c.Port)
 			continue
 		}
+		opened := l.open(tasks, c, i)
+		if opened.failure != "" && (known == nil || known.failure != opened.failure) {
+			klog.FromContext(ctx).Info("LLDP: the agent does not listen", "interface", c.Name, "reason", opened.failure)
+		}
 		if known != nil {
 			known.close()
 		}
-		l.ports[c.Index] = l.open(ctx, tasks, c, i)
+		l.ports[c.Index] = opened
 	}
 	for index := range gone {
 		l.ports[index].close()
@@ -173,7 +177,7 @@ func (l *Listener) update(ctx context.Context, tasks *sync.WaitGroup, chosen []c
 }
 
 // open listens on a link, the i-th of those that are chosen.
-func (l *Listener) open(ctx context.Context, tasks *sync.WaitGroup, c choice, i int) *port {
+func (l *Listener) open(tasks *sync.WaitGroup, c choice, i int) *port {
 	p := &port{tapped: c.tapped, carrierChanges: c.CarrierChanges}
 	if i >= maxPorts {
 		p.failure = fmt.Sprintf("the agent listens on %d ports at most", maxPorts)
@@ -182,7 +186,6 @@ func (l *Listener) open(ctx context.Context, tasks *sync.WaitGroup, c choice, i 
 	socket, err := listen(c.Index, c.tapped)
 	if err != nil {
 		p.failure = err.Error()
-		klog.FromContext(ctx).Error(err, "LLDP: the agent cannot listen", "interface", c.Name)
 		return p
 	}
 	p.socket = socket

@@ -20,7 +20,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -40,13 +39,11 @@ func TestMain(m *testing.M) { netns.Main(m) }
 // long is how long anything may take on a slow machine.
 const long = 30 * time.Second
 
-func shownAll(rtnetlink.Port) bool { return true }
-
 // run runs a listener until the test ends, on a pair of veths that are up: what is sent on peer0 comes to port0.
 func run(t *testing.T) *Listener {
 	t.Helper()
 	pair(t, "port0", "peer0")
-	l := New(shownAll)
+	l := New(func(rtnetlink.Port) bool { return true })
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- l.Run(ctx) }()
@@ -175,6 +172,11 @@ func TestNeighborsAreHeard(t *testing.T) {
 	}
 }
 
+// tagged returns a frame with the tag of a VLAN, and a priority; with VLAN 0 that is all that the tag says.
+func tagged(name string, vlan byte) []byte {
+	return slices.Insert(netns.LLDPFrame(name, 120), 12, 0x81, 0, 0xe0, vlan)
+}
+
 // TestOtherFramesAreNotHeard: of another type, to another address, broken or too long.
 func TestOtherFramesAreNotHeard(t *testing.T) {
 	l := run(t)
@@ -189,10 +191,12 @@ func TestOtherFramesAreNotHeard(t *testing.T) {
 		frame(chassis, end), append(netns.LLDPFrame("long", 120), make([]byte, maxFrame)...)} {
 		send(t, "peer0", frame)
 	}
+	send(t, "peer0", tagged("vlan", 7))
 	for i, suffix := range []byte{0x0e, 0x03, 0x00} {
 		send(t, "peer0", edited(fmt.Sprint("good", i), 5, suffix))
 	}
-	untilSystems(t, l, "port0", "good0 good1 good2")
+	send(t, "peer0", tagged("priority", 0))
+	untilSystems(t, l, "port0", "good0 good1 good2 priority")
 }
 
 // TestWhatIsRememberedIsBounded: the neighbour that was heard least recently makes room.
@@ -315,6 +319,7 @@ func TestATapHearsWhatComes(t *testing.T) {
 	other := netns.LLDPFrame("other", 120)
 	other[13] = 0xcd
 	send(t, "peer0", other)
+	send(t, "peer0", tagged("vlan", 7))
 	send(t, "peer0", netns.LLDPFrame("leaf1", 120))
 	if name := next(t, names); name != "leaf1" {
 		t.Errorf("%s was heard", name)
@@ -350,53 +355,5 @@ func TestAFloodIsNotRead(t *testing.T) {
 	})
 	if read > flood/10 {
 		t.Errorf("%d frames of %d were read", read, flood)
-	}
-}
-
-func TestChoose(t *testing.T) {
-	hardware := func(index int) rtnetlink.Port {
-		return rtnetlink.Port{Index: index, Name: fmt.Sprint("eth", index), Hardware: unix.ARPHRD_ETHER}
-	}
-	loopback := rtnetlink.Port{Index: 1, Name: "lo", Hardware: unix.ARPHRD_LOOPBACK, Flags: unix.IFF_LOOPBACK}
-	veth := rtnetlink.Port{Index: 7, Name: "veth7", Kind: "veth", Hardware: unix.ARPHRD_ETHER}
-	pod := rtnetlink.Port{Index: 8, Name: "pod", Kind: "veth", Hardware: unix.ARPHRD_ETHER}
-	bridge := rtnetlink.Port{Index: 9, Name: "br0", Kind: "bridge", Hardware: unix.ARPHRD_ETHER}
-	ofBridge, ofVSwitch := hardware(3), hardware(4)
-	ofBridge.PortKind, ofVSwitch.PortKind = "bridge", "openvswitch"
-	l := New(func(p rtnetlink.Port) bool { return p.Name != "pod" })
-	for name, test := range map[string]struct {
-		links []rtnetlink.Port
-		want  []choice
-	}{
-		"hardware":         {[]rtnetlink.Port{loopback, hardware(2), ofBridge, ofVSwitch, veth, pod, bridge}, []choice{{hardware(2), false}, {ofBridge, false}, {ofVSwitch, true}}},
-		"none":             {[]rtnetlink.Port{loopback, veth, pod, bridge}, []choice{{veth, false}}},
-		"neither, nothing": {[]rtnetlink.Port{loopback, bridge}, nil},
-	} {
-		got := l.choose(test.links)
-		if !slices.EqualFunc(got, test.want, func(a, b choice) bool { return a.Index == b.Index && a.tapped == b.tapped }) {
-			t.Errorf("%s: %+v", name, got)
-		}
-	}
-}
-
-// TestTooManyPortsSaySo: those beyond the limit, and those that are not there any more.
-func TestTooManyPortsSaySo(t *testing.T) {
-	l := New(shownAll)
-	l.mu.Lock()
-	past := l.open(t.Context(), nil, choice{rtnetlink.Port{Index: 5, Name: "eth5"}, false}, maxPorts)
-	gone := l.open(t.Context(), nil, choice{rtnetlink.Port{Index: 1 << 30, Name: "gone", MAC: net.HardwareAddr{}}, false}, 0)
-	l.ports[5] = past
-	l.mu.Unlock()
-	if past.socket != nil || !strings.Contains(past.failure, "128 ports") {
-		t.Errorf("%+v", past)
-	}
-	if gone.socket != nil || gone.failure == "" {
-		t.Errorf("%+v", gone)
-	}
-	if told := l.Heard(rtnetlink.Port{Index: 5}); told == nil || told.Message != past.failure || told.Neighbors == nil {
-		t.Errorf("%+v", told)
-	}
-	if told := (*Listener)(nil).Heard(rtnetlink.Port{Index: 5}); told != nil {
-		t.Errorf("without a listener %+v was heard", told)
 	}
 }

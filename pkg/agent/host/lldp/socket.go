@@ -36,6 +36,8 @@ const (
 	// Of a port so many frames are read a second, and so many in a row: a neighbour sends one in 30 s, and four when it begins.
 	frameRate  = 20
 	frameBurst = 20
+	// vlanID are the bits of a VLAN's tag that are its number.
+	vlanID = 0xfff
 	// multicastPrefix begins the addresses that LLDP's frames are sent to.
 	multicastPrefix = 0x0180c200
 )
@@ -97,10 +99,15 @@ func bigEndian(n uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n))
 }
 
-// filter returns the program that lets LLDP's frames pass, whole, and nothing else.
+// filter returns the program that lets LLDP's frames pass, whole, and nothing else. The kernel takes a VLAN's tag out of a
+// frame; LLDP's have none, or one that is only a priority. A tap sees the tag; to others the kernel says that the frame is
+// for another host.
 func filter() (*unix.SockFprog, error) {
 	last := len(multicastSuffixes)
 	instructions := []bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtVLANTag},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: vlanID},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0, SkipTrue: uint8(last + 5)},
 		bpf.LoadAbsolute{Off: 12, Size: 2},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: etherType, SkipTrue: uint8(last + 3)},
 		bpf.LoadAbsolute{Off: 0, Size: 4},
@@ -141,7 +148,7 @@ func receive(socket *os.File, heard func(frame []byte)) {
 			}
 			// Any other error is the link's, which went down; when it is up again, frames come again.
 			link, ok := from.(*unix.SockaddrLinklayer)
-			received = err == nil && ok && link.Pkttype != unix.PACKET_OUTGOING
+			received = err == nil && ok && link.Pkttype == unix.PACKET_MULTICAST
 			return true
 		})
 		if err != nil {

@@ -184,8 +184,7 @@ type PortLLDP struct {
 
 // LLDPNeighbor is what a neighbour says of itself. Nothing proves that it is true.
 type LLDPNeighbor struct {
-	// Identifies the neighbour, as a rule a switch. Characters that cannot be shown are left out; what is not a text at all
-	// is in hexadecimal digits.
+	// Identifies the neighbour, as a rule a switch. What is no text is in hexadecimal digits.
 	ChassisID string `json:"chassisID"`
 	// What kind of identifier chassisID is.
 	ChassisIDType LLDPIDType `json:"chassisIDType"`
