@@ -99,6 +99,7 @@ func (s *suite) specs() {
 	Describe("failures", s.failureSpecs)
 	Describe("writers", s.writerSpecs)
 	Describe("kubectl", s.kubectlSpecs)
+	Describe("the plugin", s.pluginSpecs)
 	Describe("an apply that takes long, in the end", slow.endSpecs)
 	Describe("examples", s.exampleSpecs)
 	Describe("reads", s.readSpecs)

@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -223,28 +224,52 @@ func (f *following) afterError(ctx context.Context, err error) Result {
 	if ctx.Err() != nil {
 		return f.interrupted()
 	}
-	isStatus := apierrors.ReasonForError(err) != metav1.StatusReasonUnknown
-	undecided := apierrors.IsTimeout(err) || !isStatus && !neverSent(err)
-	if last := f.refreshed(ctx); last != nil {
+	undecided := isUndecided(err)
+	if last := f.refreshed(ctx, !undecided); last != nil {
 		if undecided && last.Outcome == v1alpha1.ApplyInProgress {
 			return f.toTheEnd(ctx, last)
 		}
-		if undecided && last.Outcome == v1alpha1.ApplyCommitted {
-			return Result{Node: f.Node, LastApply: last}
+		if undecided {
+			return f.ended(last)
 		}
 		return Result{Node: f.Node, LastApply: last, Error: fault.From(f.Node, err)}
 	}
 	found := fault.From(f.Node, err)
 	if undecided {
-		found.Code, found.Remedy = fault.Undecided, fmt.Sprintf(
+		found.Node, found.Code, found.Remedy = f.Node, fault.Undecided, fmt.Sprintf(
 			"It is not known whether the change was begun: \"kubectl nmstate history %s\" tells. Look there before you repeat it.", f.Node)
 	}
 	return Result{Node: f.Node, Error: found}
 }
 
-// refreshed returns the story of this change as the node tells it now.
-func (f *following) refreshed(ctx context.Context) *v1alpha1.LastApply {
-	if obj, err := f.Clients.NmstateV1alpha1().NodeNetworkStates().Get(ctx, f.Node, metav1.GetOptions{ResourceVersion: "0"}); err == nil {
+// isUndecided tells whether a change may go on, or have been made, although its request has failed: the answer was not waited for,
+// or it is of somebody on the way to the node.
+func isUndecided(err error) bool {
+	status := apierrors.APIStatus(nil)
+	if !errors.As(err, &status) {
+		return !neverSent(err)
+	}
+	details := status.Status().Details
+	ofNode := details != nil && details.Kind == "nodenetworkstates" && details.Name != ""
+	return apierrors.IsTimeout(err) || status.Status().Code >= http.StatusInternalServerError && !ofNode
+}
+
+// freshWait is how long a node is asked for the story of a change that has ended.
+const freshWait = 3 * time.Second
+
+// refreshed returns the story of this change: as the node tells it now if that is wanted, or if it cannot be asked as the server
+// knows it.
+func (f *following) refreshed(ctx context.Context, now bool) *v1alpha1.LastApply {
+	nodes := f.Clients.NmstateV1alpha1().NodeNetworkStates()
+	if now {
+		asking, cancel := context.WithTimeout(ctx, freshWait)
+		defer cancel()
+		if obj, err := nodes.Get(asking, f.Node, metav1.GetOptions{}); err == nil {
+			f.last = obj
+			return f.own()
+		}
+	}
+	if obj, err := nodes.Get(ctx, f.Node, metav1.GetOptions{ResourceVersion: "0"}); err == nil {
 		f.last = obj
 	}
 	return f.own()
@@ -324,7 +349,7 @@ func (f *following) decide(ctx context.Context, waits *v1alpha1.LastApply) *Resu
 	}
 	if _, err := Decided(ctx, f.Clients, f.Node, waits.ID, decision); err != nil {
 		// Its time may be over: then the object tells.
-		if last := f.refreshed(ctx); last != nil && last.Outcome != v1alpha1.ApplyInProgress {
+		if last := f.refreshed(ctx, true); last != nil && last.Outcome != v1alpha1.ApplyInProgress {
 			result := f.ended(last)
 			return &result
 		}

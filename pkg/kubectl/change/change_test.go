@@ -244,6 +244,24 @@ func TestConnectionLost(t *testing.T) {
 	}
 }
 
+// TestSomebodyOnTheWay: what is answered by somebody else than the node says nothing of the change.
+func TestSomebodyOnTheWay(t *testing.T) {
+	n := newNode(t, earlier)
+	away := &apierrors.StatusError{ErrStatus: metav1.Status{Code: http.StatusServiceUnavailable, Reason: metav1.StatusReasonServiceUnavailable, Message: "broken"}}
+	result := n.make(t.Context(), func(context.Context) (*v1alpha1.NodeNetworkState, error) { return nil, away }, never, StageSending)
+	if codeOf(result) != fault.Undecided || result.Error.Node != "node01" {
+		t.Errorf("it is %+v", result.Error)
+	}
+	n = newNode(t, earlier)
+	result = n.make(t.Context(), func(context.Context) (*v1alpha1.NodeNetworkState, error) {
+		n.becomes(undone)
+		return nil, away
+	}, never, StageSending)
+	if codeOf(result) != fault.Failed {
+		t.Errorf("the node knows: %+v", result.Error)
+	}
+}
+
 // decided has the fake end the change as it is asked to.
 func (n *node) decided() {
 	n.clients.PrependReactor("create", "nodenetworkstates", func(action clienttesting.Action) (bool, runtime.Object, error) {
@@ -324,6 +342,19 @@ func TestInterrupted(t *testing.T) {
 		if codeOf(result) != fault.Interrupted || !strings.Contains(result.Error.Message, c.want) {
 			t.Errorf("%s: %+v, want %q", c.name, result.Error, c.want)
 		}
+	}
+}
+
+// TestNoNode: a node that there is not is not waited for.
+func TestNoNode(t *testing.T) {
+	n := newNode(t, earlier)
+	n.clients = fake.NewSimpleClientset()
+	begun := time.Now()
+	result := n.make(t.Context(), func(context.Context) (*v1alpha1.NodeNetworkState, error) {
+		return nil, status(http.StatusNotFound, metav1.StatusReasonNotFound, 0)
+	}, never, StageSending)
+	if codeOf(result) != fault.Refused || time.Since(begun) >= firstWait {
+		t.Errorf("it is %+v, after %v", result.Error, time.Since(begun))
 	}
 }
 

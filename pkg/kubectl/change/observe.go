@@ -31,15 +31,23 @@ import (
 // Event is what a node's object was and is now. Old is nil for the first one, New once the node has gone.
 type Event struct{ Old, New *v1alpha1.NodeNetworkState }
 
-// Observe returns what happens to the selected nodes until ctx ends, beginning with what is there. It does not close the channel. An
-// error of the watch goes to failed; the watch is tried again all the same. The first objects may be a moment old; no node is asked.
-func Observe(ctx context.Context, clients versioned.Interface, options metav1.ListOptions, failed func(error)) (<-chan Event, error) {
+// Observation is a watch of nodes.
+type Observation struct {
+	// Events has what is there at first, and then what happens. It is not closed.
+	Events <-chan Event
+	// Begun is closed once all that was there at first was taken from Events.
+	Begun <-chan struct{}
+}
+
+// Observe watches the selected nodes until ctx ends. An error of the watch goes to failed; the watch is tried again all the same. The
+// first objects may be a moment old; no node is asked.
+func Observe(ctx context.Context, clients versioned.Interface, options metav1.ListOptions, failed func(error)) (Observation, error) {
 	factory := externalversions.NewSharedInformerFactoryWithOptions(clients, 0, externalversions.WithTweakListOptions(
 		func(o *metav1.ListOptions) {
 			o.LabelSelector, o.FieldSelector = options.LabelSelector, options.FieldSelector
 		}))
 	informer := factory.Nmstate().V1alpha1().NodeNetworkStates().Informer()
-	events := make(chan Event)
+	events, begun := make(chan Event), make(chan struct{})
 	send := func(event Event) {
 		select {
 		case events <- event:
@@ -47,18 +55,23 @@ func Observe(ctx context.Context, clients versioned.Interface, options metav1.Li
 		}
 	}
 	if err := informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { failed(err) }); err != nil {
-		return nil, err
+		return Observation{}, err
 	}
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	handler, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(obj any) { send(Event{New: object(obj)}) },
 		UpdateFunc: func(old, obj any) { send(Event{object(old), object(obj)}) },
 		DeleteFunc: func(old any) { send(Event{Old: object(old)}) },
 	})
 	if err != nil {
-		return nil, err
+		return Observation{}, err
 	}
 	factory.StartWithContext(ctx)
-	return events, nil
+	go func() {
+		if cache.WaitForCacheSync(ctx.Done(), handler.HasSynced) {
+			close(begun)
+		}
+	}()
+	return Observation{events, begun}, nil
 }
 
 // object returns the object that an informer tells of.
@@ -87,19 +100,20 @@ type observed struct {
 // observe watches a node and returns once it was seen, or cannot be. Then last is nil, and nothing may ever come.
 func observe(ctx context.Context, clients versioned.Interface, node string) *observed {
 	failures := make(chan error, 1)
-	events, err := Observe(ctx, clients, One(node), func(err error) {
+	observation, err := Observe(ctx, clients, One(node), func(err error) {
 		select {
 		case failures <- err:
 		default:
 		}
 	})
-	o := &observed{events: events}
+	o := &observed{events: observation.Events}
 	if err != nil {
 		return o
 	}
 	select {
-	case event := <-events:
+	case event := <-o.events:
 		o.last = event.New
+	case <-observation.Begun:
 	case <-failures:
 	case <-time.After(firstWait):
 	case <-ctx.Done():

@@ -56,8 +56,7 @@ func (p *plugin) blame(ctx context.Context, node string, o output) error {
 	if err != nil {
 		return err
 	}
-	// The spec does not change with the network: no need to ask the node.
-	object, err := c.nodes.Get(ctx, node, metav1.GetOptions{ResourceVersion: "0"})
+	object, err := c.nodes.Get(ctx, node, metav1.GetOptions{})
 	if err != nil {
 		return c.explain(ctx, node, err)
 	}

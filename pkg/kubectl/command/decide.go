@@ -70,13 +70,13 @@ func (p *plugin) decideByID(ctx context.Context, decision change.Decision, id, n
 	if err != nil {
 		return err
 	}
-	object, err := c.waiting(ctx, id, node)
+	waiting, err := c.waiting(ctx, id, node)
 	if err != nil {
 		return err
 	}
-	object, err = change.Decided(ctx, c.clients, object.Name, object.Status.LastApply.ID, decision)
+	object, err := change.Decided(ctx, c.clients, waiting.Name, waiting.Status.LastApply.ID, decision)
 	if err != nil {
-		return c.explain(ctx, node, err)
+		return c.explain(ctx, waiting.Name, err)
 	}
 	last := object.Status.LastApply
 	if o.form != asText {
@@ -86,12 +86,25 @@ func (p *plugin) decideByID(ctx context.Context, decision change.Decision, id, n
 	return err
 }
 
-// waiting returns the object of the node on which a change waits whose id begins so.
+// waiting returns the object of the node on which a change waits whose id begins so. A change that has just been made the server's copy
+// may not have yet: then the nodes are asked.
 func (c *connection) waiting(ctx context.Context, id, node string) (*v1alpha1.NodeNetworkState, error) {
-	objects, errs := c.lookedThrough(ctx, node)
-	if errs != nil {
-		return nil, errs
+	var wrong *fault.Error
+	for _, version := range []string{"0", ""} {
+		objects, err := c.lookedThrough(ctx, node, version)
+		if err != nil {
+			return nil, err
+		}
+		var object *v1alpha1.NodeNetworkState
+		if object, wrong = waitingOf(objects, id); object != nil {
+			return object, nil
+		}
 	}
+	return nil, wrong
+}
+
+// waitingOf returns the object on which a change waits whose id begins so, or what is wrong.
+func waitingOf(objects []v1alpha1.NodeNetworkState, id string) (*v1alpha1.NodeNetworkState, *fault.Error) {
 	var found []*v1alpha1.NodeNetworkState
 	ended := ""
 	var others []string
@@ -122,16 +135,16 @@ func (c *connection) waiting(ctx context.Context, id, node string) (*v1alpha1.No
 		Remedy: "It may have been rolled back, as its time was over: \"kubectl nmstate history NODE\" tells."}
 }
 
-// lookedThrough returns the named node, else all.
-func (c *connection) lookedThrough(ctx context.Context, node string) ([]v1alpha1.NodeNetworkState, error) {
+// lookedThrough returns the named node, else all, at least as new as the resourceVersion.
+func (c *connection) lookedThrough(ctx context.Context, node, version string) ([]v1alpha1.NodeNetworkState, error) {
 	if node == "" {
-		list, err := c.nodes.List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+		list, err := c.nodes.List(ctx, metav1.ListOptions{ResourceVersion: version})
 		if err != nil {
 			return nil, fault.From("", err)
 		}
 		return list.Items, nil
 	}
-	object, err := c.nodes.Get(ctx, node, metav1.GetOptions{ResourceVersion: "0"})
+	object, err := c.nodes.Get(ctx, node, metav1.GetOptions{ResourceVersion: version})
 	if err != nil {
 		return nil, c.explain(ctx, node, err)
 	}

@@ -20,6 +20,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -108,7 +109,7 @@ func (p *plugin) tellResults(results []*change.Result, nodes []string, output ou
 	}
 	if len(left) > 0 {
 		slices.Sort(left)
-		errs = append(errs, &fault.Error{Code: fault.Done, Message: fmt.Sprintf("not changed, as another change has failed: %v", left)})
+		errs = append(errs, &fault.Error{Code: fault.Done, Message: "not tried any more: " + strings.Join(left, ", ")})
 	}
 	if output.form != asText {
 		if err := output.print(p.streams.Out, map[string]any{"results": tried, "notTried": left}); err != nil {

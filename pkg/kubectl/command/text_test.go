@@ -265,3 +265,26 @@ func TestSafe(t *testing.T) {
 		t.Errorf("it prints %q", out.String())
 	}
 }
+
+// TestWaitingOf: which change is meant, and which ones wait if none is.
+func TestWaitingOf(t *testing.T) {
+	on := func(node, id string, waits bool) v1alpha1.NodeNetworkState {
+		object := v1alpha1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: node}}
+		object.Status.LastApply = &v1alpha1.LastApply{ID: id, Outcome: v1alpha1.ApplyCommitted}
+		if waits {
+			object.Status.LastApply.Outcome, object.Status.LastApply.ConfirmBefore = v1alpha1.ApplyInProgress, &metav1.Time{Time: noon}
+		}
+		return object
+	}
+	objects := []v1alpha1.NodeNetworkState{{}, on("a", "1111-x", true), on("b", "1122-x", true), on("c", "2222-x", false)}
+	for id, want := range map[string]string{
+		"1111": "a", "1122-x": "b", "11": `the ids of 2 changes begin with "11"`, "22": "change 2222-x of c does not wait for a confirmation: it is Committed",
+		"33": "These do: 1111-x of a, 1122-x of b.",
+	} {
+		object, err := waitingOf(objects, id)
+		switch {
+		case object != nil && object.Name != want, object == nil && !strings.Contains(err.Error(), want):
+			t.Errorf("%s: %v, %v, want %s", id, object, err, want)
+		}
+	}
+}

@@ -154,7 +154,7 @@ func (w *wait) until(ctx context.Context, c *connection, nodes []string) (map[st
 		options = change.One(nodes[0])
 	}
 	failures := make(chan error, 1)
-	events, err := change.Observe(ctx, c.clients, options, func(err error) {
+	observation, err := change.Observe(ctx, c.clients, options, func(err error) {
 		select {
 		case failures <- err:
 		default:
@@ -169,7 +169,7 @@ func (w *wait) until(ctx context.Context, c *connection, nodes []string) (map[st
 	}
 	for {
 		select {
-		case event := <-events:
+		case event := <-observation.Events:
 			if event.New == nil {
 				state[event.Old.Name] = waited{Node: event.Old.Name, Message: "it was removed"}
 			} else if _, isAwaited := state[event.New.Name]; isAwaited {

@@ -17,6 +17,7 @@ limitations under the License.
 package command
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -79,7 +80,7 @@ func (w *watch) run(ctx context.Context, args []string) error {
 		}
 	}
 	failures := make(chan error, 1)
-	events, err := change.Observe(ctx, c.clients, options, func(err error) {
+	observation, err := change.Observe(ctx, c.clients, options, func(err error) {
 		select {
 		case failures <- err:
 		default:
@@ -91,8 +92,8 @@ func (w *watch) run(ctx context.Context, args []string) error {
 	t := newTeller(time.Now())
 	for {
 		select {
-		case event := <-events:
-			if object := event.New; object != nil && len(args) > 0 && !slices.Contains(args, object.Name) {
+		case event := <-observation.Events:
+			if len(args) > 0 && !slices.Contains(args, cmp.Or(event.New, event.Old).Name) {
 				continue
 			}
 			for _, line := range t.tell(event) {
