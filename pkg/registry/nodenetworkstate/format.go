@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -105,7 +106,16 @@ func (f format) refuseUnknown(ctx context.Context, updated, existing runtime.Obj
 // wrong returns what nmstate is sure to refuse. With the field validation Ignore a value that an enumeration does not have
 // passes: it may be of a newer nmstate on the node.
 func (f format) wrong(ctx context.Context, now, before *v1alpha1.NodeNetworkState) field.ErrorList {
-	wrong := f.judge(ctx, now, before).Wrong
+	wrong := slices.Clone(f.judge(ctx, now, before).Wrong)
+	for i, err := range wrong {
+		if name, isText := err.BadValue.(string); isText && err.Type == field.ErrorTypeDuplicate {
+			if owners := whose(now.ManagedFields, func(other string) bool { return other == name }); owners != "" {
+				told := *err
+				told.Detail += "; " + owners
+				wrong[i] = &told
+			}
+		}
+	}
 	if bodyFrom(ctx).FieldValidation != metav1.FieldValidationIgnore {
 		return wrong
 	}
