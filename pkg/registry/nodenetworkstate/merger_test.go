@@ -43,6 +43,7 @@ import (
 type merger struct {
 	*managedfields.FieldManager
 	owners ownership
+	format format
 }
 
 // newConverter returns what upstream's field manager knows of types.
@@ -81,7 +82,7 @@ func newMerger(t testing.TB) merger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return merger{manager, owners}
+	return merger{manager, owners, testFormat(t)}
 }
 
 // unmanaged returns an object that nobody has written to.
@@ -126,7 +127,7 @@ func (m merger) applyBody(ctx context.Context, live *v1alpha1.NodeNetworkState, 
 	}
 	body := NewBody(string(types.ApplyPatchType), data)
 	body.Manager, body.Force = manager, force
-	updated, err := asSent{rest.DefaultUpdatedObjectInfo(nil, merge), m.owners}.UpdatedObject(WithBody(ctx, body), live)
+	updated, err := asSent{rest.DefaultUpdatedObjectInfo(nil, merge), m.owners, m.format}.UpdatedObject(WithBody(ctx, body), live)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +158,7 @@ func (m merger) put(t testing.TB, live *v1alpha1.NodeNetworkState, manager strin
 	}
 	body := NewBody(runtime.ContentTypeJSON, data)
 	body.Manager = manager
-	updated, err := asSent{rest.DefaultUpdatedObjectInfo(sent, update), m.owners}.UpdatedObject(WithBody(t.Context(), body), live)
+	updated, err := asSent{rest.DefaultUpdatedObjectInfo(sent, update), m.owners, m.format}.UpdatedObject(WithBody(t.Context(), body), live)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -285,6 +285,16 @@ func TestWritersBesideAppliers(t *testing.T) {
 	})
 	live = m.apply(t, live, "one", `{}`)
 	checkSpec(t, "what was put", live, `{interfaces: [{name: br2, type: linux-bridge, bridge: {port: []}}]}`)
+	// What is edited in an entry goes with the entry.
+	live = m.apply(t, unmanaged(), "one", `{interfaces: [{name: eth1, type: ethernet}]}`)
+	live = m.put(t, live, "edit", func(sent *v1alpha1.NodeNetworkState) {
+		sent.Spec.DesiredState = v1alpha1.NewState([]byte(`{"interfaces":[{"name":"eth1","type":"ethernet","mtu":1400}]}`))
+	})
+	live, err := m.tryApply(t, live, "one", `{}`, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSpec(t, "an edited entry that is given up", live, `{}`)
 	// An entry that is there twice was written by a PUT. It stays, and others can be applied beside it.
 	live = m.put(t, live, "edit", func(sent *v1alpha1.NodeNetworkState) {
 		sent.Spec.DesiredState = v1alpha1.NewState([]byte(`{"routes":{"config":[{"destination":"198.51.100.0/24"},{"destination":"198.51.100.0/24"}]}}`))
@@ -297,13 +307,13 @@ func TestWritersBesideAppliers(t *testing.T) {
 func TestWhatCannotBeMergedIsTold(t *testing.T) {
 	m := newMerger(t)
 	for state, says := range map[string]string{
-		`{interfaces: [null]}`:                                        `spec.desiredState.interfaces[0]: Invalid value: must be an object with name or type`,
-		`{interfaces: [s3cret]}`:                                      `spec.desiredState.interfaces[0]: Invalid value: must be an object with name or type`,
-		`{interfaces: [{mtu: 5}]}`:                                    `spec.desiredState.interfaces[0]: Invalid value: must have name or type`,
-		`{interfaces: [{name: a, type: b}, {name: a, type: b}]}`:      `spec.desiredState.interfaces[name=a]: Duplicate value: "{\"name\":\"a\",\"type\":\"b\"}": server-side apply merges a list entry by entry`,
-		`{interfaces: [{name: a, bridge: {port: [{name: b}, {}]}}]}`:  `spec.desiredState.interfaces[name=a].bridge.port[1]: Invalid value: must have name`,
-		`{interfaces: [{name: a, vrf: {port: [{k: s3cret}]}}]}`:       `spec.desiredState.interfaces[name=a].vrf.port[0]: Invalid value: must be a text`,
-		`{routes: {config: [{destination: a}, {destination: a}, 7]}}`: `spec.desiredState.routes.config[1]: Duplicate value`,
+		`{interfaces: [null]}`:                                         `spec.desiredState.interfaces[0]: Invalid value: must be an object with name or type`,
+		`{interfaces: [eth1]}`:                                         `spec.desiredState.interfaces[0]: Invalid value: must be an object with fields such as`,
+		`{interfaces: [{mtu: 5}]}`:                                     `spec.desiredState.interfaces[0].name: Required value: The name of the interface`,
+		`{interfaces: [{name: a, type: b}, {name: a, type: b}]}`:       `spec.desiredState.interfaces[name=a]: Duplicate value: "a": is there twice`,
+		`{interfaces: [{name: a, bridge: {port: [{name: b}, null]}}]}`: `spec.desiredState.interfaces[name=a].bridge.port[1]: Invalid value: must be an object with name`,
+		`{interfaces: [{name: a, vrf: {port: [null, b]}}]}`:            `spec.desiredState.interfaces[name=a].vrf.port[0]: Invalid value: must be a text`,
+		`{routes: {config: [{destination: a}, {destination: a}]}}`:     `spec.desiredState.routes.config[1]: Duplicate value`,
 	} {
 		_, err := m.tryApply(t, unmanaged(), "one", state, false)
 		answer(t, err, http.StatusUnprocessableEntity, says)
@@ -320,6 +330,18 @@ func TestWhatCannotBeMergedIsTold(t *testing.T) {
 		sent.Spec.DesiredState = v1alpha1.NewState([]byte(`{"interfaces":[{"name":"eth1"}]}`))
 	})
 	checkSpec(t, "it can be replaced", now, `{interfaces: [{name: eth1}]}`)
+}
+
+// TestAStateThatIsTooLargeCanBeReplaced: a node that was taken over may have sent one that would take minutes to merge.
+func TestAStateThatIsTooLargeCanBeReplaced(t *testing.T) {
+	m, live := newMerger(t), before("one")
+	live.Spec.DesiredState = v1alpha1.NewState([]byte(`{"interfaces":[` + strings.Repeat(`{"name":"eth1"},`, 500_000) + `{}]}`))
+	_, err := m.tryApply(t, live, "one", `{}`, true)
+	answer(t, err, http.StatusUnprocessableEntity, "of the node has a list of 500001 entries", "kubectl replace")
+	now := m.put(t, live, "edit", func(sent *v1alpha1.NodeNetworkState) {
+		sent.Spec.DesiredState = v1alpha1.NewState([]byte(`{"interfaces":[{"name":"eth1"}]}`))
+	})
+	checkSpec(t, "replaced", now, `{interfaces: [{name: eth1}]}`)
 }
 
 // TestWhoseEntriesMeet: what a node refuses of what several managers want is told with who wants it.
@@ -395,7 +417,7 @@ func TestTheStatusIsNotMerged(t *testing.T) {
 		return existing, nil
 	}
 	ctx := WithBody(t.Context(), NewBody(string(types.MergePatchType), []byte(`{"status":{"backend":"Kernel"}}`)))
-	if _, err := (asSent{rest.DefaultUpdatedObjectInfo(nil, look), m.owners}).UpdatedObject(ctx, live); err != nil || !seen {
+	if _, err := (asSent{rest.DefaultUpdatedObjectInfo(nil, look), m.owners, m.format}).UpdatedObject(ctx, live); err != nil || !seen {
 		t.Errorf("a patch of the status sees it: %t, %v", seen, err)
 	}
 }

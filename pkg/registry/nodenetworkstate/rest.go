@@ -187,7 +187,7 @@ func (r *REST) cacheReaches(ctx context.Context, revision uint64) error {
 // answers what would change.
 func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	info = rest.WrapUpdatedObjectInfo(asSent{info, r.owners}, checkResourceVersion, keepUnmentioned, r.format.refuseUnknown)
+	info = rest.WrapUpdatedObjectInfo(asSent{info, r.owners, r.format}, checkResourceVersion, keepUnmentioned, r.format.refuseUnknown)
 	if slices.Contains(options.DryRun, metav1.DryRunAll) {
 		planned, err := r.dryRun(ctx, name, info, create, update, options)
 		return planned, false, err

@@ -35,6 +35,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/jsonweight"
 )
 
 // asSent is an update that says what the client sent: upstream's merge loses
@@ -43,6 +44,7 @@ import (
 type asSent struct {
 	rest.UpdatedObjectInfo
 	ownership ownership
+	format    format
 }
 
 // UpdatedObject implements rest.UpdatedObjectInfo.
@@ -53,18 +55,24 @@ func (a asSent) UpdatedObject(ctx context.Context, existing runtime.Object) (run
 		return a.UpdatedObjectInfo.UpdatedObject(ctx, existing)
 	}
 	live := *before
-	live.ManagedFields = a.ownership.split(before)
 	applies, leaves := body.is(types.ApplyYAMLPatchType), body.leavesStatus()
-	var claims []claim
-	if applies {
-		claims = a.ownership.hide(&live)
-	}
 	if leaves {
 		live.Status = v1alpha1.NodeNetworkStateStatus{}
 	}
+	var claims []claim
+	if err := checkOwned(before); err == nil {
+		live.ManagedFields = a.ownership.split(before)
+		if applies {
+			claims = a.ownership.hide(&live)
+		}
+	} else if applies {
+		return nil, err
+	} else {
+		unmanage(&live, body)
+	}
 	updated, err := a.UpdatedObjectInfo.UpdatedObject(ctx, &live)
 	if err != nil {
-		return nil, body.explain(a.ownership, before, err)
+		return nil, body.explain(a, before, err)
 	}
 	now, ok := updated.(*v1alpha1.NodeNetworkState)
 	if !ok {
@@ -89,6 +97,30 @@ func (a asSent) UpdatedObject(ctx context.Context, existing runtime.Object) (run
 	return now, nil
 }
 
+// checkOwned refuses to merge with a state that has too many values, which a client
+// cannot have written. A node that was taken over may have sent it.
+func checkOwned(before *v1alpha1.NodeNetworkState) error {
+	state := before.Spec.DesiredState
+	if state == nil {
+		return nil
+	}
+	err := v1alpha1.CheckOwned(jsonweight.Of(state.Raw))
+	if err == nil {
+		return nil
+	}
+	return apierrors.NewInvalid(v1alpha1.SchemeGroupVersion.WithKind(kind).GroupKind(), before.Name, field.ErrorList{field.Invalid(
+		field.NewPath("spec", "desiredState"), field.OmitValueType{}, "of the node "+err.Error()+": replace it, by kubectl replace or a merge patch")})
+}
+
+// unmanage has upstream forget who manages what, which costs nothing. An object in a
+// PUT says itself who does, so that upstream would compare it with the state.
+func unmanage(live *v1alpha1.NodeNetworkState, body Body) {
+	live.ManagedFields = nil
+	if !body.is(types.MergePatchType) && !body.is(types.JSONPatchType) {
+		live.Spec.DesiredState = nil
+	}
+}
+
 // leavesStatus tells whether the body is a patch that says nothing of the status.
 // Upstream is then given the object without: what is read of a network may have
 // megabytes, and upstream decodes and walks them several times for each merge.
@@ -110,11 +142,11 @@ func (b Body) leavesStatus() bool {
 
 // explain returns an error of upstream's with its cause, and without the object:
 // an answer may be kept in an audit log, where no secret belongs.
-func (b Body) explain(o ownership, existing *v1alpha1.NodeNetworkState, err error) error {
+func (b Body) explain(a asSent, existing *v1alpha1.NodeNetworkState, err error) error {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
-		if misfits := b.misfits(o, existing, err); len(misfits) > 0 {
-			return apierrors.NewInvalid(v1alpha1.SchemeGroupVersion.WithKind(kind).GroupKind(), existing.Name, misfits)
+		if misfit := b.misfits(a, existing, err); misfit != nil {
+			return misfit
 		}
 		if detail, ok := strings.CutPrefix(err.Error(), "failed to create typed patch object "); ok {
 			_, detail, _ = strings.Cut(detail, "): ")
@@ -137,22 +169,31 @@ func (b Body) explain(o ownership, existing *v1alpha1.NodeNetworkState, err erro
 }
 
 // misfits tells which entries of lists made server-side apply fail, because they cannot
-// be told apart: entries that were sent, or that the object has already.
-func (b Body) misfits(o ownership, existing *v1alpha1.NodeNetworkState, err error) field.ErrorList {
+// be told apart: entries that were sent, or that the object has already. What nmstate's
+// format says of what was sent comes first, as by any other way to write.
+func (b Body) misfits(a asSent, existing *v1alpha1.NodeNetworkState, err error) error {
 	path := field.NewPath("spec", "desiredState")
+	var misfits field.ErrorList
 	switch {
 	case strings.HasPrefix(err.Error(), "failed to create typed patch object "):
 		sent, _, _ := b.desired()
-		return o.merging.Misfits(sent, path)
+		if state, err := encode(sent); err == nil {
+			if err := a.format.check(b, existing.Name, state); err != nil {
+				return err
+			}
+		}
+		misfits = a.ownership.merging.Misfits(sent, path)
 	case strings.HasPrefix(err.Error(), "failed to create typed live object "), strings.HasPrefix(err.Error(), "failed to create manager for existing fields"):
 		present, _ := decode(existing.Spec.DesiredState)
-		misfits := o.merging.Misfits(present, path)
+		misfits = a.ownership.merging.Misfits(present, path)
 		for _, misfit := range misfits {
 			misfit.Detail = "the node has this already, and nothing can be merged with it: replace it, by kubectl replace or a merge patch"
 		}
-		return misfits
 	}
-	return nil
+	if len(misfits) == 0 {
+		return nil
+	}
+	return apierrors.NewInvalid(v1alpha1.SchemeGroupVersion.WithKind(kind).GroupKind(), existing.Name, misfits)
 }
 
 func causes(s metav1.Status) []metav1.StatusCause {

@@ -31,16 +31,22 @@ import (
 
 // takenAway returns a conflict if a server-side apply took something away from another field manager. Upstream finds a conflict
 // where a manager writes another value, or another field. It finds none where a manager writes null over a list, or true over an
-// object, and all that others have in it goes. manager is who applies.
+// object, and all that others have in it goes. manager is who applies. What was in an entry that is the manager's own goes with it
+// without a conflict, as upstream has it: whoever patches an entry of another manager does not own the entry.
 func (o ownership) takenAway(now, before *v1alpha1.NodeNetworkState, manager string) error {
 	var causes []metav1.StatusCause
 	var messages []string
 	var left *fieldpath.Set
+	isOwn := func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == manager && entry.Operation == metav1.ManagedFieldsOperationApply
+	}
+	given := fieldpath.NewSet()
+	if at := slices.IndexFunc(before.ManagedFields, isOwn); at >= 0 {
+		given = inState(fieldsOf(before.ManagedFields[at]))
+	}
 	for _, entry := range before.ManagedFields {
-		own := claim{entry: entry}
-		at := slices.IndexFunc(now.ManagedFields, own.isOf)
-		if entry.Manager == manager && entry.Operation == metav1.ManagedFieldsOperationApply ||
-			at >= 0 && bytes.Equal(now.ManagedFields[at].FieldsV1.GetRawBytes(), entry.FieldsV1.GetRawBytes()) {
+		at := slices.IndexFunc(now.ManagedFields, claim{entry: entry}.isOf)
+		if isOwn(entry) || at >= 0 && bytes.Equal(now.ManagedFields[at].FieldsV1.GetRawBytes(), entry.FieldsV1.GetRawBytes()) {
 			continue
 		}
 		lost := inState(fieldsOf(entry))
@@ -58,6 +64,11 @@ func (o ownership) takenAway(now, before *v1alpha1.NodeNetworkState, manager str
 		}
 		// A field that is still there has another owner now, as upstream decides.
 		lost.Difference(left).Leaves().Iterate(func(path fieldpath.Path) {
+			for i := range path {
+				if given.Has(path[:i+1]) {
+					return
+				}
+			}
 			where := fieldpath.Path(stateAt()).String() + path.String()
 			causes = append(causes, metav1.StatusCause{
 				Type: metav1.CauseTypeFieldManagerConflict, Message: fmt.Sprintf("conflict with %q", entry.Manager), Field: where})
