@@ -14,7 +14,8 @@ tools=$PWD/_output/tools
 
 # The crate nmstate is read where cargo keeps it, as hack/libnmstate pins it.
 CARGO_TARGET_DIR=$PWD/_output/nmstate-schema cargo run --quiet --locked --manifest-path hack/nmstate-schema/Cargo.toml -- \
-	hack/libnmstate/Cargo.toml hack/nmstate-schema/descriptions.yaml pkg/stateschema/zz_generated.definitions.json docs/state.md
+	hack/libnmstate/Cargo.toml hack/nmstate-schema/descriptions.yaml hack/nmstate-schema/ownership.yaml \
+	pkg/stateschema/zz_generated.definitions.json docs/state.md
 
 header=(--go-header-file hack/boilerplate.go.txt)
 "$tools/deepcopy-gen" "${header[@]}" --output-file zz_generated.deepcopy.go ./pkg/apis/nmstate/v1alpha1

@@ -116,7 +116,9 @@ type Server struct {
 // New assembles a Server.
 func New(config Config) (*Server, error) {
 	livestore.AnnounceWatchProgress()
-	setOpenAPI(&config.Generic.Config, config.Scheme)
+	if err := setOpenAPI(&config.Generic.Config, config.Scheme); err != nil {
+		return nil, err
+	}
 	s := &Server{
 		gate:      newGate(config.Codecs),
 		elector:   config.Elector,

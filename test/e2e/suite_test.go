@@ -98,6 +98,7 @@ func (s *suite) specs() {
 	Describe("states", s.stateSpecs)
 	Describe("failures", s.failureSpecs)
 	Describe("writers", s.writerSpecs)
+	Describe("ownership", s.ownershipSpecs)
 	Describe("kubectl", s.kubectlSpecs)
 	Describe("the plugin", s.pluginSpecs)
 	Describe("an apply that takes long, in the end", slow.endSpecs)
