@@ -341,6 +341,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: reapply
       type:
         scalar: string
+    - name: removal
+      type:
+        scalar: string
 - name: io.nmstate.v1alpha1.NodeNetworkStateStatus
   map:
     fields:
