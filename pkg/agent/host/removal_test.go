@@ -161,9 +161,6 @@ func ethernets(t *testing.T) {
 // TestWhatLeavesIsTakenAway, and the node is as it was before it came.
 func TestWhatLeavesIsTakenAway(t *testing.T) {
 	for _, one := range removalCases() {
-		if one.managedOnly {
-			continue
-		}
 		t.Run(one.name, func(t *testing.T) {
 			h := newHost(t, t.TempDir())
 			ethernets(t)
@@ -185,7 +182,12 @@ func TestManagedWhatLeavesIsTakenAway(t *testing.T) {
 			h := newManagedHost(t, t.TempDir())
 			forgetProfiles(t)
 			t.Cleanup(func() { forgetProfiles(t) })
-			one.run(t, h, func(t *testing.T) string { return removalPicture(t) + namesOfProfiles(t) })
+			one.run(t, h, func(t *testing.T) string {
+				if one.keepsProfile {
+					return removalPicture(t)
+				}
+				return removalPicture(t) + namesOfProfiles(t)
+			})
 		})
 	}
 }

@@ -29,12 +29,10 @@ type removalCase struct {
 	commands []string
 	// stays is in the spec all the time, comes comes and leaves. Both are lists of sections.
 	stays, comes string
-	// later is what the spec is changed to while it has what comes, "" for nothing. Under Orphan, nothing of it is taken away.
-	later string
 	// dry must be in the difference that a dry run of the removal shows.
 	dry string
-	// kernelOnly and managedOnly leave a backend out.
-	kernelOnly, managedOnly bool
+	// kernelOnly leaves NetworkManager out. keepsProfile tells that NetworkManager keeps a profile that it had not before.
+	kernelOnly, keepsProfile bool
 }
 
 func ethernet(name, rest string) string {
@@ -46,7 +44,7 @@ func ipv4(address string) string {
 	return fmt.Sprintf(`,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"%s","prefix-length":%s}]}`, ip, length)
 }
 
-const noIPv4, noIPv6 = `,"ipv4":{"enabled":false}`, `,"ipv6":{"enabled":false}`
+const noIPv6 = `,"ipv6":{"enabled":false}`
 
 func bridgeWith(name, rest string, ports ...string) string {
 	for i, port := range ports {
@@ -75,6 +73,10 @@ func removalCases() []removalCase {
 		{name: "macvlan over a link of others", there: eth1, comes: `"interfaces":[{"name":"mv1","type":"mac-vlan","state":"up","mac-vlan":{"base-iface":"eth1","mode":"bridge"}` + ipv4("198.51.101.7/24") + `}]`},
 		{
 			name: "address beside one that was there", there: eth1, dry: `"address":[{"ip":"198.51.100.6","prefix-length":24}]`,
+			comes: `"interfaces":[` + ethernet("eth1", `,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.6","prefix-length":24},{"ip":"198.51.100.7","prefix-length":24}]}`) + `]`,
+		},
+		{
+			name: "address beside one that was set by hand", commands: []string{"ip addr add 198.51.100.6/24 dev eth1"}, keepsProfile: true,
 			comes: `"interfaces":[` + ethernet("eth1", `,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.6","prefix-length":24},{"ip":"198.51.100.7","prefix-length":24}]}`) + `]`,
 		},
 		{name: "address", comes: `"interfaces":[` + ethernet("eth1", ipv4("198.51.100.7/24")) + `]`},
