@@ -39,8 +39,8 @@ type transaction struct {
 	plan    plan
 	backend backend
 	worker  *worker
-	// desired is what libnmstate is asked for.
-	desired []byte
+	// desired is what libnmstate is asked for. asked is the desired state as it came; the check may make another one of it.
+	desired, asked []byte
 	// rehearsed is what could be reached before the change.
 	rehearsed rehearsal
 	// before is how the probes went before the change, probes is how they went in all.
@@ -139,6 +139,7 @@ func (t *transaction) ready(ctx context.Context) error {
 			t.worker.kill()
 		}
 	})()
+	t.asked = t.plan.Desired
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return t.check(ctx) })
 	group.Go(func() error { return t.rehearse(ctx) })
