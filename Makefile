@@ -147,7 +147,7 @@ test-builds:
 	@$(MAKE) --no-print-directory -j2 libnmstate cluster-components nmstatectl $(if $(HAS_VM),vm-image)
 
 .PHONY: test
-test: test-builds verify test-unit test-integration test-e2e test-skew test-release ## Run all tests; this is what CI runs.
+test: test-builds verify test-unit test-integration test-e2e test-skew test-release test-chart ## Run all tests; this is what CI runs.
 ifneq ($(HAS_VM),)
 	$(MAKE) test-vm-sample $(TEST_VM_SET) && result=0 || result=$$?; $(MAKE) vm-down $(TEST_VM_SET) && exit $$result
 endif
@@ -173,8 +173,13 @@ test-integration: build ## Run the server with agents in memory against client-g
 	KUBE_WATCHLIST_INCONSISTENCY_DETECTOR=true KUBE_FEATURE_WatchListClient=true $(GO_TEST) -count=1 -timeout 10m ./test/integration/...
 	KUBE_FEATURE_WatchListClient=false $(GO_TEST) -count=1 -timeout 10m -run Informers ./test/integration/...
 
+# Prometheus and promtool, of Debian's package.
+.PHONY: prometheus
+prometheus: setup
+	@hack/prometheus/packages.sh
+
 .PHONY: test-e2e
-test-e2e: build kubectl ## Run the real binaries on nodes of their own, driven by kubectl.
+test-e2e: build kubectl prometheus ## Run the real binaries on nodes of their own, driven by kubectl.
 	$(GO_TEST) -count=1 -timeout 30m ./test/e2e/...
 
 .PHONY: test-skew
@@ -210,11 +215,15 @@ test-release: libnmstate ## Test how images are written and releases are made.
 	cd hack/release && go mod tidy -diff && $(GO_TEST) -count=1 ./...
 	cd hack/bench-report && go mod tidy -diff && $(GO_TEST) -count=1 ./...
 
+.PHONY: test-chart
+test-chart: prometheus ## Test the Helm chart, the alerts and the dashboard, without a cluster.
+	cd hack/chart && go mod tidy -diff && CGO_ENABLED=0 $(GO_TEST) -count=1 ./...
+
 # How many faults the storm of test-cluster has, with a rolling restart before each.
 ROUNDS ?= 9
 
 .PHONY: test-cluster
-test-cluster: cluster-sync plugin ## Run the specs of test-e2e, those of a cluster, and test-clients, through a real kube-apiserver.
+test-cluster: cluster-sync helm plugin ## Run the specs of test-e2e, those of a cluster, and test-clients, through a real kube-apiserver.
 	cd test/e2e && $(GO_TEST) -count=1 -timeout 120m -form=cluster -rounds=$(ROUNDS) -kills=2 -ginkgo.timeout=115m
 	$(GO_TEST) -count=1 -timeout 30m ./test/clients -cluster
 
@@ -246,10 +255,13 @@ bench-scale: apiserver ## Measure with thousands of simulated agents, alone and 
 bench-report: ## Make tables and plots in docs/benchmarks.md of what bench and bench-scale have measured.
 	cd hack/bench-report && go mod tidy -diff && go run . $(CURDIR)/docs/benchmarks.md $(BENCH_RESULTS)/scale.json $(BENCH_RESULTS)/bench.json
 
+# The version of the source tree.
+SOURCE_VERSION := $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' version/version.go)
+
 # What images are called: $(IMAGE_REGISTRY)/$(IMAGE_REPO)/nmstate-apiserver:$(IMAGE_TAG).
 export IMAGE_REGISTRY ?= localhost
 export IMAGE_REPO ?= nmstate
-export IMAGE_TAG ?= $(shell sed -n 's/^const Version = "\(.*\)"/\1/p' version/version.go)
+export IMAGE_TAG ?= $(SOURCE_VERSION)
 # The server is built for these; the agent, which is linked with C, for this machine's architecture.
 IMAGE_ARCHES ?= amd64 arm64
 IMAGE_BIN := $(BIN)/image
@@ -266,6 +278,17 @@ images: image-programs ## Write the container images and what they are made of t
 	$(BIN)/images --out=$(OUTPUT)/images --registry=$(IMAGE_REGISTRY) --repo=$(IMAGE_REPO) --tag=$(IMAGE_TAG) \
 		--created=$$(git log -1 --format=%ct 2>/dev/null || echo 0) $(IMAGE_ARCHES:%=--server=$(IMAGE_BIN)/apiserver-%) \
 		--agent=$(IMAGE_BIN)/node-agent --crates=hack/libnmstate/Cargo.lock
+
+.PHONY: helm
+helm: setup
+	@echo "building helm"
+	@cd hack/chart && CGO_ENABLED=0 go build -ldflags '-s -w' -o $(BIN)/helm helm.sh/helm/v4/cmd/helm
+
+.PHONY: chart
+chart: setup ## Package the Helm chart, with these images as its defaults, into _output/chart.
+	@cd hack/chart && CGO_ENABLED=0 go build -o $(BIN)/chart .
+	@$(BIN)/chart --source=artifacts/chart --out=$(OUTPUT)/chart --version=$(SOURCE_VERSION) --registry=$(IMAGE_REGISTRY) --repo=$(IMAGE_REPO) \
+		--tag=$(IMAGE_TAG) --arch=$$(go env GOARCH) --created=$$(git log -1 --format=%ct 2>/dev/null || echo 0)
 
 # What the kubectl plugin is released for.
 PLUGIN_PLATFORMS := linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Makes all generated code again: a network state's definitions, deepcopy, defaults, OpenAPI, clients, gRPC, docs/api.md and docs/state.md.
+# Makes all generated code again: a network state's definitions, deepcopy, defaults, OpenAPI, clients, gRPC, docs/api.md and docs/state.md,
+# alerts and dashboard.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -13,7 +14,8 @@ tools=$PWD/_output/tools
 
 # The crate nmstate is read where cargo keeps it, as hack/libnmstate pins it.
 CARGO_TARGET_DIR=$PWD/_output/nmstate-schema cargo run --quiet --locked --manifest-path hack/nmstate-schema/Cargo.toml -- \
-	hack/libnmstate/Cargo.toml hack/nmstate-schema/descriptions.yaml pkg/stateschema/zz_generated.definitions.json docs/state.md
+	hack/libnmstate/Cargo.toml hack/nmstate-schema/descriptions.yaml hack/nmstate-schema/ownership.yaml \
+	pkg/stateschema/zz_generated.definitions.json docs/state.md
 
 header=(--go-header-file hack/boilerplate.go.txt)
 "$tools/deepcopy-gen" "${header[@]}" --output-file zz_generated.deepcopy.go ./pkg/apis/nmstate/v1alpha1
@@ -52,3 +54,6 @@ protoc --plugin="$tools/protoc-gen-go" --plugin="$tools/protoc-gen-go-grpc" -I p
 
 "$tools/crd-ref-docs" --config hack/api-docs.yaml --source-path pkg/apis --renderer markdown --output-path docs/api.md
 sed -i 's/Optional: \\{\\} <br \/>/optional/' docs/api.md
+
+# Alerts and dashboard, for people as they are, in the Helm chart, and as a component.
+"$tools/jsonnet" -S -m artifacts artifacts/mixin/render.jsonnet >/dev/null

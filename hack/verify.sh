@@ -6,7 +6,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 failed=0
 fail() { echo "verify: $*" >&2; failed=1; }
 
-generated=(pkg/generated pkg/apis pkg/stateschema docs/api.md docs/state.md hack/openapi-violations.list)
+generated=(
+	pkg/generated pkg/apis pkg/stateschema docs/api.md docs/state.md hack/openapi-violations.list
+	artifacts/mixin/rendered artifacts/chart/files artifacts/components/prometheus-rule
+)
 before=$(mktemp -d)
 cp -r --parents "${generated[@]}" "$before"
 # The generators delete first what they make: if they are stopped, what was there is put back.
@@ -30,6 +33,10 @@ CARGO_TARGET_DIR=$PWD/_output/nmstate-schema cargo test --quiet --locked --manif
 mapfile -t go_files < <(git ls-files '*.go')
 unformatted=$(gofmt -l "${go_files[@]}")
 [[ -z $unformatted ]] || fail "run gofmt on: $unformatted"
+mapfile -t jsonnet_files < <(git ls-files '*.jsonnet' '*.libsonnet')
+for file in "${jsonnet_files[@]}"; do
+	_output/tools/jsonnetfmt --test "$file" || fail "run jsonnetfmt on: $file"
+done
 mapfile -t packages < <(go list ./... | grep -v /pkg/generated/)
 _output/tools/staticcheck "${packages[@]}" || fail "staticcheck"
 mapfile -t scripts < <(git ls-files '*.sh' hack/setup .ci/run)

@@ -48,6 +48,12 @@ func failures(programs programs) []failure {
 				p.commitRender("#!/bin/sh\necho 'image: localhost/nmstate/nmstate-apiserver:v1.2.3'\n")
 			},
 			func(p *project) { p.commitRender(render) }},
+		{"no chart", "make chart", false,
+			func(p *project) { p.t.Setenv("CHART", "false") },
+			func(p *project) { p.t.Setenv("CHART", programs.chart) }},
+		{"chart of another version", "make chart has not written the chart of v1.2.3", false,
+			func(p *project) { p.t.Setenv("CHART", "true") },
+			func(p *project) { p.t.Setenv("CHART", programs.chart) }},
 		{"registry", "pushing 127.0.0.1", false,
 			func(p *project) {
 				p.refuse = func(r *http.Request) bool {

@@ -34,9 +34,9 @@ import (
 
 const description = "What is new:\n\n# a heading, which is no comment\n- and \"quotes\", `code` and $dollars\n"
 
-// programs are what the tests' releases are made with: hack/images itself, and small programs instead of the real ones.
+// programs are what the tests' releases are made with: hack/images and hack/chart themselves, and small programs instead of the real ones.
 type programs struct {
-	images, amd64, arm64, agent string
+	images, chart, amd64, arm64, agent string
 	// plugin is the plugin of each platform.
 	plugin map[platform]string
 }
@@ -45,8 +45,12 @@ func buildPrograms(t *testing.T) programs {
 	folder := t.TempDir()
 	build := func(name, source string, environment ...string) string {
 		path := filepath.Join(folder, name)
+		module := filepath.Join("..", "images")
+		if name == "chart" {
+			module = filepath.Join("..", "chart")
+		}
 		command := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, source)
-		command.Dir = filepath.Join("..", "images")
+		command.Dir = module
 		command.Env = append(os.Environ(), environment...)
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("go build %s: %v\n%s", source, err, out)
@@ -66,6 +70,7 @@ func buildPrograms(t *testing.T) programs {
 	return programs{
 		plugin: plugin,
 		images: build("images", "."),
+		chart:  build("chart", ".", "CGO_ENABLED=0"),
 		amd64:  build("amd64", "./testdata/program", "CGO_ENABLED=0", "GOARCH=amd64"),
 		arm64:  build("arm64", "./testdata/program", "CGO_ENABLED=0", "GOARCH=arm64"),
 		agent:  build("agent", "./testdata/agent", "CGO_ENABLED=1"),
@@ -75,6 +80,9 @@ func buildPrograms(t *testing.T) programs {
 const makefile = `
 demo-kubectl:
 	@mkdir -p _output/bin && touch _output/bin/kubectl
+
+chart:
+	@$$CHART --source=$$CHART_SOURCE --out=_output/chart --version="$$IMAGE_TAG" --registry="$$IMAGE_REGISTRY" --repo="$$IMAGE_REPO" --tag="$$IMAGE_TAG" --arch=amd64
 
 images:
 	@env >$$WITNESS
@@ -143,11 +151,16 @@ func newProject(t *testing.T, p programs) *project {
 	if err != nil {
 		t.Fatal(err)
 	}
+	chartSource, err := filepath.Abs("../../artifacts/chart")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for variable, value := range map[string]string{
 		"GIT_CONFIG_GLOBAL": path("gitconfig"), "GIT_CONFIG_SYSTEM": os.DevNull,
 		"DOCKER_CONFIG": folder, "REGISTRY_AUTH_FILE": "", "XDG_RUNTIME_DIR": folder, "HOME": folder,
 		"GITHUB_TOKEN": secret, "WITNESS": path("witness"),
 		"IMAGES": p.images, "SERVER_AMD64": p.amd64, "SERVER_ARM64": p.arm64, "AGENT": p.agent, "CRATES": cratesLock,
+		"CHART": p.chart, "CHART_SOURCE": chartSource,
 		"PLUGINS": filepath.Dir(p.agent),
 	} {
 		t.Setenv(variable, value)

@@ -78,10 +78,12 @@ func (r *release) make(ctx context.Context) error {
 	return nil
 }
 
-// build makes the kubectl that renders the manifests, the images and the plugin; their Go code has no paths of this machine in it.
+// build makes the kubectl that renders the manifests, the chart, the images and the plugin; their Go code has no paths of this machine in it.
 func (r *release) build(ctx context.Context) error {
-	if err := r.runMake(ctx, "demo-kubectl"); err != nil {
-		return err
+	for _, target := range []string{"demo-kubectl", "chart"} {
+		if err := r.runMake(ctx, target); err != nil {
+			return err
+		}
 	}
 	flags := "GOFLAGS=" + strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath")
 	for _, target := range []string{"images", "plugins"} {

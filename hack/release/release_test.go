@@ -216,7 +216,7 @@ func testAssets(t *testing.T, assets map[string][]byte, programs programs, regis
 	want := []string{"SHA256SUMS", "images.txt", "install.yaml",
 		"kubectl-nmstate-darwin-amd64.tar.gz", "kubectl-nmstate-darwin-arm64.tar.gz",
 		"kubectl-nmstate-linux-amd64.tar.gz", "kubectl-nmstate-linux-arm64.tar.gz",
-		"kubectl-nmstate-windows-amd64.zip", "kubectl-nmstate-windows-arm64.zip",
+		"kubectl-nmstate-windows-amd64.zip", "kubectl-nmstate-windows-arm64.zip", "nmstate-1.2.3.tgz",
 		"nmstate-apiserver-linux-amd64", "nmstate-apiserver-linux-amd64.cdx.json",
 		"nmstate-apiserver-linux-arm64", "nmstate-apiserver-linux-arm64.cdx.json",
 		"nmstate-node-agent-linux-" + host, "nmstate-node-agent-linux-" + host + ".cdx.json", "nmstate.yaml"}
@@ -235,6 +235,10 @@ func testAssets(t *testing.T, assets map[string][]byte, programs programs, regis
 	}
 	if want := "image: " + registry + "/nmstate/nmstate-apiserver:v1.2.3\n"; !strings.Contains(string(assets["install.yaml"]), want) {
 		t.Errorf("install.yaml is %s", assets["install.yaml"])
+	}
+	values, err := readPackaged(assets["nmstate-1.2.3.tgz"], "nmstate/values.yaml")
+	if want := "repository: " + registry + "/nmstate/nmstate-node-agent\n"; err != nil || !strings.Contains(string(values), want) {
+		t.Errorf("the chart's values are %s, %v", values, err)
 	}
 	// as a user checks them
 	folder := t.TempDir()

@@ -59,6 +59,9 @@ func (r *release) stage(ctx context.Context) ([]built, []string, error) {
 	if err := r.render(ctx, images, filepath.Join(folder, "install.yaml")); err != nil {
 		return nil, nil, err
 	}
+	if err := r.copyChart(images, folder); err != nil {
+		return nil, nil, err
+	}
 	assets, err := writeChecksums(folder)
 	return images, assets, err
 }

@@ -7,8 +7,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/lib.sh"
 lock
 for node in "$NODES_DIR"/vm*/; do
-	[[ ! -d $node ]] || "$here/node.sh" down "$(basename "$node")"
+	[[ -d $node ]] || continue
+	"$here/node.sh" down "$(basename "$node")"
+	[[ $VM_CLUSTER != yes ]] || "$here/member.sh" remove "$(basename "$node")"
 done
-"$root/hack/demo/server.sh" stop
-"$root/hack/nodes/hub.sh" down
+if [[ $VM_CLUSTER != yes ]]; then
+	"$root/hack/demo/server.sh" stop
+	"$root/hack/nodes/hub.sh" down
+fi
 rm -rf "$VM_DIR"

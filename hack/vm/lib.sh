@@ -1,8 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What the scripts of the virtual machines share; sourced, not run. VM_DIR, DEMO_PORT and NODES_PREFIX set apart several sets
-# of them at a time; their image is built once for all. VM_PATIENCE multiplies all time limits, for slow machines.
+# of them at a time; their image is built once for all. VM_PATIENCE multiplies all time limits, for slow machines. With
+# VM_CLUSTER=yes they are nodes of the cluster that hack/cluster runs, and are plugged into its hub.
 # shellcheck disable=SC2034
+VM_CLUSTER=${VM_CLUSTER:-no}
+if [[ $VM_CLUSTER == yes ]]; then
+	VM_DIR=${VM_DIR:-$(dirname "${BASH_SOURCE[0]}")/../../_output/vm-cluster-nodes} NODES_PREFIX=${NODES_PREFIX:-nnc-}
+fi
 VM_DIR=$(realpath -m "${VM_DIR:-$(dirname "${BASH_SOURCE[0]}")/../../_output/vm-run}")
 export VM_DIR DEMO_DIR=$VM_DIR
 export DEMO_PORT=${DEMO_PORT:-16643} NODES_PREFIX=${NODES_PREFIX:-nnv-}
@@ -10,6 +15,7 @@ export DEMO_PORT=${DEMO_PORT:-16643} NODES_PREFIX=${NODES_PREFIX:-nnv-}
 source "$(dirname "${BASH_SOURCE[0]}")/../demo/lib.sh"
 # shellcheck source=hack/stamp.sh
 source "$root/hack/stamp.sh"
+[[ $VM_CLUSTER != yes ]] || kubeconfig=${CLUSTER_DIR:-$root/_output/cluster}/kubeconfig
 image=$root/_output/vm
 programs=$NODES_DIR/programs.sqfs # the project's own programs and the keys of this set's server
 VM_PATIENCE=${VM_PATIENCE:-1}

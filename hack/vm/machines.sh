@@ -23,10 +23,12 @@ terminal() {
 
 # environment TERMINALS SHELL prints what guest/init.sh is told.
 environment() {
-	local zone=a
+	local zone=a services=
 	[[ $(backend "$name") == networkmanager ]] || zone=b
+	# A cluster's node reaches Services by the kube-proxy of another one.
+	[[ $VM_CLUSTER != yes ]] || services=10.96.0.0/16,192.0.2.11
 	echo "NODE_NAME=$name NODE_ADDRESS=$address/24 NODE_BACKEND=$(backend "$name") NODE_ZONE=$zone AGENT_SERVER=192.0.2.1:$AGENT_PORT" \
-		"NODE_CONSOLES=$1 NODE_SHELL=$2"
+		"NODE_CONSOLES=$1 NODE_SHELL=$2 NODE_SERVICES=$services"
 }
 
 tap() { (($1)) && echo "$name-$1" || echo "$name-m"; }

@@ -73,11 +73,18 @@ boot() {
 	# The request waits in the console until the node reads it.
 	limited "$(patiently 300)" "$name to boot, see $dir/console.log" "${BASH_SOURCE[0]}" exec "$name" \
 		bash -c 'until [[ -e /run/node-is-up ]]; do sleep 0.1; done'
+	hand_over
 	agent_connects
 	: >"$dir/ready"
 }
 
-# agent_connects waits for what a standalone server shows; in a cluster, agents come with pods.
+# hand_over gives a node of a cluster what its agent proves itself by.
+hand_over() {
+	[[ -d $VM_DIR/members/$name ]] || return 0
+	tar -C "$VM_DIR/members/$name" -c . | "${BASH_SOURCE[0]}" exec -i "$name" tar -C /etc/nmstate -x
+}
+
+# agent_connects waits for what the API server shows.
 agent_connects() {
 	[[ -f $kubeconfig ]] || return 0
 	local event

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Nodes as virtual machines, vm01 and vm02 or those of VM_NODES, and a standalone API server. What is missing is built, what
-# runs already is left running, what is dead or was built anew is started again.
+# Nodes as virtual machines, vm01 and vm02 or those of VM_NODES, and a standalone API server, or with VM_CLUSTER=yes the
+# cluster that runs. What is missing is built, what runs already is left running, what is dead or was built anew is started again.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=hack/vm/lib.sh
@@ -9,14 +9,24 @@ source "$here/lib.sh"
 "$here/image.sh"
 lock
 
-built=$(sha256sum "$APISERVER")
-if [[ ! -f $VM_DIR/built || $(<"$VM_DIR/built") != "$built" ]]; then
-	"$root/hack/demo/server.sh" stop
+serve() {
+	local built
+	built=$(sha256sum "$APISERVER")
+	if [[ ! -f $VM_DIR/built || $(<"$VM_DIR/built") != "$built" ]]; then
+		"$root/hack/demo/server.sh" stop
+	fi
+	"$root/hack/demo/server.sh" check
+	"$root/hack/nodes/hub.sh" up "$AGENT_PORT"
+	"$root/hack/demo/server.sh" start
+	echo "$built" >"$VM_DIR/built"
+}
+if [[ $VM_CLUSTER == yes ]]; then
+	for name in "${nodes[@]}"; do
+		"$here/member.sh" add "$name"
+	done
+else
+	serve
 fi
-"$root/hack/demo/server.sh" check
-"$root/hack/nodes/hub.sh" up "$AGENT_PORT"
-"$root/hack/demo/server.sh" start
-echo "$built" >"$VM_DIR/built"
 "$here/programs.sh"
 "$here/accelerator.sh" >/dev/null
 jobs=()

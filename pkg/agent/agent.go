@@ -62,7 +62,8 @@ type Agent interface {
 	// change was there first (Conflict, Busy): the story told is then that one's.
 	//
 	// A desired state that is absent or empty asks nothing of the network: a change
-	// to it is committed, and the network is not touched.
+	// to it is committed, and the network is not touched. With v1alpha1.RemovalRevert,
+	// what leaves the desired state is taken away in the same transaction.
 	//
 	// If ctx ends first the apply goes on; the error is then of kind InProgress.
 	//
@@ -200,12 +201,14 @@ const Protocol = 1
 
 // What an agent may be able to do, as its Hello says.
 const (
-	// CapabilityConfirmation: changes are confirmed; the agent knows all of v1alpha1.NodeNetworkStateSpec.
+	// CapabilityConfirmation: changes are confirmed; the agent knows all of v1alpha1.NodeNetworkStateSpec but for removal.
 	CapabilityConfirmation = "confirmation"
 	// CapabilityHistory: the agent keeps a history.
 	CapabilityHistory = "history"
 	// CapabilityRecall: the agent knows of each of the last changes what became of it.
 	CapabilityRecall = "recall"
+	// CapabilityRemoval: the agent knows spec.removal.
+	CapabilityRemoval = "removal"
 	// CapabilityPorts: the agent tells what the kernel and the hardware know of the ports.
 	CapabilityPorts = "ports"
 )
@@ -215,5 +218,5 @@ const ReasonNotSupported = "NotSupported"
 
 // Capabilities are what an agent of this version can do.
 func Capabilities() []string {
-	return []string{CapabilityConfirmation, CapabilityHistory, CapabilityRecall, CapabilityPorts}
+	return []string{CapabilityConfirmation, CapabilityHistory, CapabilityRecall, CapabilityRemoval, CapabilityPorts}
 }

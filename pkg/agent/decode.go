@@ -127,8 +127,10 @@ func (r *received) object() (*v1alpha1.NodeNetworkState, error) {
 	if obj.Status.LastApply, err = decodeLastApply(r.Status.LastApply); err != nil {
 		return nil, err
 	}
-	if len(obj.Spec.Reapply) > maxWord {
-		return nil, fmt.Errorf("spec.reapply has %d bytes, and may have at most %d", len(obj.Spec.Reapply), maxWord)
+	for name, word := range map[string]string{"spec.reapply": string(obj.Spec.Reapply), "spec.removal": string(obj.Spec.Removal)} {
+		if len(word) > maxWord {
+			return nil, fmt.Errorf("%s has %d bytes, and may have at most %d", name, len(word), maxWord)
+		}
 	}
 	err = errors.Join(
 		decodePart("spec.confirmation", r.Spec.Confirmation, maxText, &obj.Spec.Confirmation),

@@ -267,7 +267,7 @@ func TestLegacyFingerprint(t *testing.T) {
 		t.Errorf("of an object that such a program could have made, %q is not %q (%v)", legacy, now, err)
 	}
 	rich := full()
-	rich.Spec.Reapply = v1alpha1.ReapplyAlways
+	rich.Spec.Reapply, rich.Spec.Removal = v1alpha1.ReapplyAlways, v1alpha1.RemovalRevert
 	rich.Spec.Probes = []v1alpha1.Probe{{Name: "gateway"}}
 	if got, err := LegacyFingerprint(rich); err != nil || got != legacy {
 		t.Errorf("of the same object with a newer spec it is %q, not %q (%v)", got, legacy, err)

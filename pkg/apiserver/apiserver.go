@@ -36,7 +36,6 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/apiserver/pkg/storage/cacher"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
-	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -117,7 +116,9 @@ type Server struct {
 // New assembles a Server.
 func New(config Config) (*Server, error) {
 	livestore.AnnounceWatchProgress()
-	setOpenAPI(&config.Generic.Config, config.Scheme)
+	if err := setOpenAPI(&config.Generic.Config, config.Scheme); err != nil {
+		return nil, err
+	}
 	s := &Server{
 		gate:      newGate(config.Codecs),
 		elector:   config.Elector,
@@ -129,9 +130,6 @@ func New(config Config) (*Server, error) {
 		callersKnown: config.CallersKnown,
 	}
 	s.log.Limit(config.HistoryBytes)
-	if err := s.log.RegisterMetrics(legacyregistry.Register); err != nil {
-		return nil, fmt.Errorf("registering the metrics of the history of changes: %w", err)
-	}
 	config.Generic.BuildHandlerChainFunc = s.chain(config.Codecs)
 	var err error
 	if s.generic, err = config.Generic.Complete().New("nmstate-apiserver", genericapiserver.NewEmptyDelegate()); err != nil {
@@ -147,8 +145,8 @@ func New(config Config) (*Server, error) {
 		Directory: directory, Authenticator: config.Authenticator, Sink: sink, Reads: config.Reads,
 		Self: config.Self, Anew: config.Anew, Outside: config.Outside,
 	})
-	if err := s.fleet.RegisterMetrics(legacyregistry.Register); err != nil {
-		return nil, fmt.Errorf("registering the fleet's metrics: %w", err)
+	if err := s.registerMetrics(); err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	if err := s.installResource(config); err != nil {
 		return nil, err

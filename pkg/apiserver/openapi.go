@@ -43,22 +43,35 @@ import (
 
 const strategicMergePatch = string(types.StrategicMergePatchType)
 
-// setOpenAPI has the server describe its types, which server-side apply needs.
-func setOpenAPI(config *genericapiserver.Config, scheme *runtime.Scheme) {
+// The names of the definitions of a state that is written, of one that is read, and of the type that has states which are
+// only read.
+const (
+	desiredState = "io.nmstate.v1alpha1.State"
+	currentState = "io.nmstate.v1alpha1.CurrentState"
+	status       = "io.nmstate.v1alpha1.NodeNetworkStateStatus"
+)
+
+// setOpenAPI has the server describe its types. The field manager of server-side apply is built of the types' definitions,
+// which have the structure of a state besides. What is served to clients has all that is known of a state instead.
+func setOpenAPI(config *genericapiserver.Config, scheme *runtime.Scheme) error {
+	definitions, err := stateschema.WithStructure(generated.GetOpenAPIDefinitions, desiredState, status, currentState)
+	if err != nil {
+		return err
+	}
 	namer := openapi.NewDefinitionNamer(scheme)
-	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generated.GetOpenAPIDefinitions, namer)
+	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
 	config.OpenAPIConfig.Info.Title = "NMState"
 	config.OpenAPIConfig.Info.Version = version.Version
 	config.OpenAPIConfig.PostProcessSpec = describeV2
-	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(generated.GetOpenAPIDefinitions, namer)
+	config.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
 	config.OpenAPIV3Config.Info.Title = "NMState"
 	config.OpenAPIV3Config.Info.Version = version.Version
 	config.OpenAPIV3Config.PostProcessSpec = describeV3
+	return nil
 }
 
 // describeV2 makes the document say what clients are to know and the types do not tell: which patches there are, and
-// what is in a network state. The field manager is built of the types alone, not of this document: for it a state stays
-// an object without a format, whose fields and lists are owned as its JSON has them.
+// what is in a network state. The field manager is not built of this document.
 func describeV2(swagger *spec.Swagger) (*spec.Swagger, error) {
 	get := func(name string) (spec.Schema, bool) {
 		schema, ok := swagger.Definitions[name]
@@ -94,29 +107,28 @@ func describeV3(document *spec3.OpenAPI) (*spec3.OpenAPI, error) {
 // describeState gives the definition of a state its fields, and status.currentState one of its own, which also has what is
 // only read. A document without a state is left as it is.
 func describeState(get func(string) (spec.Schema, bool), set func(string, spec.Schema), reference string) error {
-	const current = "io.nmstate.v1alpha1.CurrentState"
-	desired, statusName := v1alpha1.State{}.OpenAPIModelName(), v1alpha1.NodeNetworkStateStatus{}.OpenAPIModelName()
-	state, ok := get(desired)
-	status, hasStatus := get(statusName)
-	if !ok || !hasStatus {
+	state, hasDesired := get(desiredState)
+	shown, hasStatus := get(status)
+	if !hasDesired || !hasStatus {
 		return nil
 	}
-	definitions, err := stateschema.Definitions(desired, current, reference)
+	definitions, err := stateschema.Definitions(desiredState, currentState, reference)
 	if err != nil {
 		return err
 	}
 	for name, definition := range definitions {
-		if name == desired || name == current {
+		if name == desiredState || name == currentState {
 			definition.Description = state.Description
 		}
 		set(name, definition)
 	}
 	// The types' definitions are not ours to change: the field manager has them, too.
-	status.Properties = maps.Clone(status.Properties)
-	property := status.Properties["currentState"]
-	property.Ref = spec.MustCreateRef(reference + current)
-	status.Properties["currentState"] = property
-	set(statusName, status)
+	shown.Properties = maps.Clone(shown.Properties)
+	// What differs has no more than what is desired.
+	difference := shown.Properties["difference"]
+	difference.Ref = spec.MustCreateRef(reference + desiredState)
+	shown.Properties["difference"] = difference
+	set(status, shown)
 	return nil
 }
 

@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -107,7 +108,9 @@ func (h writes) withBody(r *http.Request, name string) (*http.Request, error) {
 	}
 	body := nodenetworkstate.NewBody(r.Header.Get("Content-Type"), data)
 	body.Manager = fieldManager(r)
-	body.FieldValidation = r.URL.Query().Get("fieldValidation")
+	query := r.URL.Query()
+	body.FieldValidation = query.Get("fieldValidation")
+	body.Force, _ = strconv.ParseBool(query.Get("force")) // upstream refuses what is neither
 	if err := body.Check(name); err != nil {
 		return r, err
 	}

@@ -17,6 +17,8 @@ limitations under the License.
 package cluster
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,13 +39,17 @@ var _ fleet.Sink = &EventSink{}
 const (
 	EventAgentLost  = "AgentLost"
 	EventAgentFound = "AgentFound"
+	// EventDrifted: the node does not match spec.desiredState any more. EventInSync: it does again.
+	EventDrifted = "Drifted"
+	EventInSync  = "InSync"
 )
 
 // maxNote is the API's limit for a note, in bytes.
 const maxNote = 1024
 
 // EventSink is a fleet.Sink that records Events on the node and on its
-// NodeNetworkState: how each apply ended, and that an agent was lost or found. It
+// NodeNetworkState: how each apply ended, that an agent was lost or found, and that
+// the node drifted from its desired state or matches it again. It
 // records only what changes while this server is the active one: the server
 // before has recorded the rest. A change that happens while no server is active
 // gets no Event.
@@ -59,6 +65,8 @@ type EventSink struct {
 type sight struct {
 	reachable, wasReachable bool
 	lastApply               *v1alpha1.LastApply
+	// inSync is the status of the condition InSync when it was known last, and empty before.
+	inSync metav1.ConditionStatus
 	// told is how often the node may still be told of.
 	told *rate.Limiter
 }
@@ -81,7 +89,7 @@ func (s *EventSink) Set(obj *v1alpha1.NodeNetworkState) {
 	s.next.Set(obj)
 	s.mu.Lock()
 	before := s.seen[obj.Name]
-	now := sight{reachable: !isLost(obj), lastApply: obj.Status.LastApply}
+	now := sight{reachable: !isLost(obj), lastApply: obj.Status.LastApply, inSync: inSync(obj, before.inSync)}
 	if now.told = before.told; now.told == nil {
 		now.told = rate.NewLimiter(rate.Every(tellInterval), tellBurst)
 	}
@@ -104,6 +112,9 @@ func (s *EventSink) Set(obj *v1alpha1.NodeNetworkState) {
 	}
 	if applied := now.lastApply; ended(applied) && !sameApply(applied, before.lastApply) && now.told.Allow() {
 		s.tellApply(obj, applied)
+	}
+	if before.inSync != "" && now.inSync != before.inSync && now.told.Allow() {
+		s.tellDrift(obj, now.inSync)
 	}
 }
 
@@ -128,6 +139,17 @@ func availableMessage(obj *v1alpha1.NodeNetworkState) string {
 	return ""
 }
 
+// inSync returns the status of the condition InSync, or the one before if the status is
+// Unknown. While a change is under way the network differs from one of both specs: the
+// one before counts then, too.
+func inSync(obj *v1alpha1.NodeNetworkState, before metav1.ConditionStatus) metav1.ConditionStatus {
+	c := apimeta.FindStatusCondition(obj.Status.Conditions, v1alpha1.ConditionInSync)
+	if c == nil || c.Status == metav1.ConditionUnknown || apimeta.IsStatusConditionTrue(obj.Status.Conditions, v1alpha1.ConditionProgressing) {
+		return before
+	}
+	return c.Status
+}
+
 func ended(apply *v1alpha1.LastApply) bool {
 	return apply != nil && apply.Outcome != v1alpha1.ApplyInProgress
 }
@@ -146,6 +168,44 @@ func (s *EventSink) tellApply(obj *v1alpha1.NodeNetworkState, apply *v1alpha1.La
 	// client-go merges Events with equal references and keeps the first note. The
 	// resourceVersion sets the Events of two applies apart.
 	s.tellOf(obj, obj.ResourceVersion, kind, "Apply"+string(apply.Outcome), "Apply", note)
+}
+
+// tellDrift records that a drift has begun, or that it has ended.
+func (s *EventSink) tellDrift(obj *v1alpha1.NodeNetworkState, inSync metav1.ConditionStatus) {
+	if inSync == metav1.ConditionTrue {
+		s.tellOf(obj, obj.ResourceVersion, corev1.EventTypeNormal, EventInSync, "Compare", "the node matches all of spec.desiredState again")
+		return
+	}
+	note := "the node does not match spec.desiredState any more"
+	if parts := partsOf(obj.Status.Difference); len(parts) > 0 {
+		note += ": " + strings.Join(parts, ", ")
+	}
+	s.tellOf(obj, obj.ResourceVersion, corev1.EventTypeWarning, EventDrifted, "Compare", note+"; see status.difference")
+}
+
+// partsOf names what a state is about: each interface by its name, the rest by its section.
+func partsOf(state *v1alpha1.State) []string {
+	if state == nil {
+		return nil
+	}
+	var sections map[string]json.RawMessage
+	if json.Unmarshal(state.Raw, &sections) != nil {
+		return nil
+	}
+	var interfaces []struct {
+		Name string `json:"name"`
+	}
+	var parts []string
+	for section, content := range sections {
+		if section != "interfaces" || json.Unmarshal(content, &interfaces) != nil {
+			parts = append(parts, section)
+		}
+	}
+	for _, i := range interfaces {
+		parts = append(parts, "interface "+i.Name)
+	}
+	slices.Sort(parts)
+	return parts
 }
 
 // tell records an Event on the object, and one on its node.

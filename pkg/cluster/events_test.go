@@ -103,6 +103,51 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// compared is an object whose condition InSync has the given status.
+func compared(status metav1.ConditionStatus, difference string) *v1alpha1.NodeNetworkState {
+	obj := shown(true, nil)
+	obj.Status.Conditions = append(obj.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionInSync, Status: status})
+	if difference != "" {
+		obj.Status.Difference = v1alpha1.NewState([]byte(difference))
+	}
+	return obj
+}
+
+func TestDriftIsTold(t *testing.T) {
+	recorder := events.NewFakeRecorder(100)
+	sink := NewEventSink(sinkOfNothing{}, recorder)
+	const difference = `{"routes":{"config":[]},"interfaces":[{"name":"eth1","mtu":1400},{"name":"br0"}]}`
+	drifts, ends := []string{"Warning Drifted", "Warning Drifted"}, []string{"Normal InSync", "Normal InSync"}
+	changing := compared(metav1.ConditionFalse, difference)
+	changing.Status.Conditions = append(changing.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: metav1.ConditionTrue})
+	for _, step := range []struct {
+		what string
+		obj  *v1alpha1.NodeNetworkState
+		want []string
+	}{
+		{"drifted before this term", compared(metav1.ConditionFalse, difference), nil},
+		{"ended", compared(metav1.ConditionTrue, ""), ends},
+		{"a change is under way", changing, nil},
+		{"it has ended", compared(metav1.ConditionTrue, ""), nil},
+		{"begun", compared(metav1.ConditionFalse, difference), drifts},
+		{"still", compared(metav1.ConditionFalse, `{"routes":{"config":[]}}`), nil},
+		{"not known", compared(metav1.ConditionUnknown, ""), nil},
+		{"known again, and the same", compared(metav1.ConditionFalse, difference), nil},
+		{"not known again", shown(false, nil), []string{"Warning AgentLost", "Warning AgentLost"}},
+		{"ended meanwhile", compared(metav1.ConditionTrue, ""), append([]string{"Normal AgentFound", "Normal AgentFound"}, ends...)},
+	} {
+		sink.Set(step.obj)
+		if got := told(recorder); !slices.Equal(got, step.want) {
+			t.Errorf("%s: told %q, want %q", step.what, got, step.want)
+		}
+	}
+	sink.Set(compared(metav1.ConditionFalse, difference))
+	const want = "spec.desiredState any more: interface br0, interface eth1, routes; see status.difference"
+	if event := <-recorder.Events; !strings.Contains(event, want) {
+		t.Errorf("the event does not say %q: %s", want, event)
+	}
+}
+
 // TestEachApplyHasAnEvent: client-go makes one of Events that are called the same.
 func TestEachApplyHasAnEvent(t *testing.T) {
 	client := fake.NewClientset()
@@ -159,6 +204,13 @@ func TestANodeIsNotToldOfAllTheTime(t *testing.T) {
 	// Each is told of the node and of its object.
 	if got := len(told(recorder)); got < 2*tellBurst || got > 4*tellBurst {
 		t.Errorf("%d Events were recorded", got)
+	}
+	for range 100 {
+		sink.Set(compared(metav1.ConditionFalse, ""))
+		sink.Set(compared(metav1.ConditionTrue, ""))
+	}
+	if got := told(recorder); len(got) > 2 {
+		t.Errorf("%d Events of drift were recorded besides", len(got))
 	}
 	other := shown(true, nil)
 	other.Name = "node02"

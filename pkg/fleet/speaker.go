@@ -113,10 +113,15 @@ func (s *session) check(spec v1alpha1.NodeNetworkStateSpec) error {
 	if spec.Reapply != "" {
 		unknown = append(unknown, "spec.reapply")
 	}
-	if unknown == nil {
-		return nil
+	if unknown != nil {
+		if err := s.require(agent.CapabilityConfirmation, strings.Join(unknown, ", ")); err != nil {
+			return err
+		}
 	}
-	return s.require(agent.CapabilityConfirmation, strings.Join(unknown, ", "))
+	if spec.Removal != "" && spec.Removal != v1alpha1.RemovalOrphan {
+		return s.require(agent.CapabilityRemoval, "spec.removal: "+string(spec.Removal))
+	}
+	return nil
 }
 
 // address fits a change to the agent of the session: what it is based on, and where

@@ -133,7 +133,8 @@ func TestOlderAgent(t *testing.T) {
 			spec.Confirmation = &v1alpha1.Confirmation{Timeout: &metav1.Duration{}}
 			spec.Probes = []v1alpha1.Probe{{Name: "gateway"}}
 		},
-		"spec.reapply: update it": func(spec *v1alpha1.NodeNetworkStateSpec) { spec.Reapply = v1alpha1.ReapplyNever },
+		"spec.removal: Revert: update it": func(spec *v1alpha1.NodeNetworkStateSpec) { spec.Removal = v1alpha1.RemovalRevert },
+		"spec.reapply: update it":         func(spec *v1alpha1.NodeNetworkStateSpec) { spec.Reapply = v1alpha1.ReapplyNever },
 	} {
 		change := s.desire("node01", dummy)
 		edit(&change.Object.Spec)
@@ -146,6 +147,7 @@ func TestOlderAgent(t *testing.T) {
 	// What is said explicitly and is the default asks nothing of it.
 	change := s.desire("node01", dummy)
 	change.Object.Spec.Confirmation = &v1alpha1.Confirmation{Mode: v1alpha1.ConfirmByReachability}
+	change.Object.Spec.Removal = v1alpha1.RemovalOrphan
 	s.changed(r, change)
 	go r.pongs(3)
 	_, err := s.Decide(t.Context(), "node01", agent.Decision{Transaction: "id"})

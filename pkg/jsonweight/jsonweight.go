@@ -29,6 +29,8 @@ type Weight struct {
 	Values int
 	// Fields is how many fields the text has outside of all lists.
 	Fields int
+	// Siblings is how many fields one object, or how many items one list, has at most.
+	Siblings int
 	// Depth is how deep the text is nested.
 	Depth int
 	// Nested is the sum of the depths of all bytes. A decoder that copies the text of a
@@ -43,6 +45,7 @@ type Weight struct {
 func Of(text []byte) Weight {
 	var weight Weight
 	open, lists := 0, 0
+	var within []int // how many values each list and each object that is open has so far
 	for i := 0; i < len(text); i++ {
 		start := i
 		switch text[i] {
@@ -50,6 +53,10 @@ func Of(text []byte) Weight {
 			i = endOfString(text, i)
 		case ',':
 			weight.Values++
+			if len(within) > 0 {
+				within[len(within)-1]++
+				weight.Siblings = max(weight.Siblings, within[len(within)-1])
+			}
 		case ':':
 			if lists == 0 {
 				weight.Fields++
@@ -57,12 +64,15 @@ func Of(text []byte) Weight {
 		case '{', '[':
 			weight.Values++
 			open++
+			within = append(within, 1)
+			weight.Siblings = max(weight.Siblings, 1)
 			weight.Depth = max(weight.Depth, open)
 			if text[i] == '[' {
 				lists++
 			}
 		case '}', ']':
 			open--
+			within = within[:max(0, len(within)-1)]
 			if text[i] == ']' {
 				lists--
 			}

@@ -20,12 +20,14 @@ import "testing"
 
 func TestOf(t *testing.T) {
 	for text, want := range map[string]Weight{
-		``:                               {},
-		`"[{"`:                           {},
-		`{"a":1}`:                        {Values: 1, Fields: 1, Depth: 1, Nested: 6},
-		`{"a":{"b":[{"c":0}],"d:":":"}}`: {Values: 5, Fields: 3, Depth: 4, Nested: 66},
-		`[[0,1],"\"]",{}]`:               {Values: 6, Depth: 2, Nested: 14 + 5 + 1},
-		`]]]`:                            {Nested: -6},
+		``:                                 {},
+		`"[{"`:                             {},
+		`{"a":1}`:                          {Values: 1, Fields: 1, Siblings: 1, Depth: 1, Nested: 6},
+		`{"a":{"b":[{"c":0}],"d:":":"}}`:   {Values: 5, Fields: 3, Siblings: 2, Depth: 4, Nested: 66},
+		`[[0,1],"\"]",{}]`:                 {Values: 6, Siblings: 3, Depth: 2, Nested: 14 + 5 + 1},
+		`{"a":[0,[1,2,3],4],"b":5,"c":{}}`: {Values: 10, Fields: 3, Siblings: 3, Depth: 3, Nested: 50},
+		`]],]`:                             {Values: 1, Nested: -8},
+		`]]]`:                              {Nested: -6},
 	} {
 		if got := Of([]byte(text)); got != want {
 			t.Errorf("%s: %+v, not %+v", text, got, want)

@@ -62,6 +62,19 @@ func (l *Log) below(prefix string) []item {
 	return items
 }
 
+// Objects returns the objects below prefix as they are now, in the order of their
+// keys. The caller must not change them.
+func (l *Log) Objects(prefix string) []runtime.Object {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	items := l.below(prefix)
+	objects := make([]runtime.Object, 0, len(items))
+	for _, item := range items {
+		objects = append(objects, item.object)
+	}
+	return objects
+}
+
 // undone returns the objects below prefix as they were at revision, by undoing
 // what has changed since.
 func (l *Log) undone(prefix string, revision uint64) []item {

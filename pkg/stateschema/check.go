@@ -56,6 +56,7 @@ func (s *Schema) Check(state []byte, path *field.Path) Findings {
 	}
 	var c checker
 	c.composite(s.state, fields, path)
+	c.twice(s.state, fields["interfaces"], path.Child("interfaces"))
 	return c.found
 }
 

@@ -29,13 +29,14 @@ import (
 // nmstate shows and does not take. The other definitions have names that begin with one of the two. reference begins a
 // reference, such as "#/definitions/".
 //
-// Each object takes further fields, and a list is one value: they are descriptions, and not rules.
+// Each object takes further fields: they are descriptions, and not rules. In a state that is written they say what of a list
+// has an owner, as Structure does. In one that is read a list is one value: nobody owns it, and the kernel may have an entry twice.
 func Definitions(desired, current, reference string) (map[string]spec.Schema, error) {
 	definitions, err := readDefinitions()
 	if err != nil {
 		return nil, err
 	}
-	served := serving{definitions: definitions, desired: desired, current: current, reference: reference, shown: map[string]bool{}}
+	served := serving{definitions: definitions, desired: desired, current: current, reference: reference, differs: map[string]bool{}}
 	result := map[string]spec.Schema{}
 	served.add(result, root, false)
 	served.add(result, root, true)
@@ -46,8 +47,8 @@ func Definitions(desired, current, reference string) (map[string]spec.Schema, er
 type serving struct {
 	definitions                 map[string]*spec.Schema
 	desired, current, reference string
-	// shown tells, once it was found out, whether a definition reaches a field that is only shown.
-	shown map[string]bool
+	// differs tells, once it was found out, whether a definition is another one in a state that is read.
+	differs map[string]bool
 }
 
 // add adds a definition and all that it refers to.
@@ -58,7 +59,7 @@ func (s *serving) add(result map[string]spec.Schema, name string, current bool) 
 	}
 	definition := s.definitions[name]
 	object := spec.Schema{SchemaProps: spec.SchemaProps{Type: definition.Type, Properties: map[string]spec.Schema{}}}
-	object.AddExtension("x-kubernetes-preserve-unknown-fields", true)
+	object.AddExtension(keepUnknown, true)
 	result[as] = object
 	for _, field := range slices.Sorted(maps.Keys(definition.Properties)) {
 		property := definition.Properties[field]
@@ -75,9 +76,12 @@ func (s *serving) schema(result map[string]spec.Schema, schema *spec.Schema, cur
 	shown.ReadOnly = false
 	shown.Extensions = spec.Extensions{}
 	for key, value := range schema.Extensions {
-		if !strings.HasPrefix(key, extension) {
+		if !strings.HasPrefix(key, extension) && !(current && slices.Contains([]string{listType, listKeys, mapType}, key)) {
 			shown.Extensions[key] = value
 		}
+	}
+	if current && schema.Items != nil {
+		shown.Extensions[listType] = typeAtomic
 	}
 	// "ip" is either of the two that clients know.
 	if shown.Format == "ip" {
@@ -100,7 +104,7 @@ func (s *serving) schema(result map[string]spec.Schema, schema *spec.Schema, cur
 // name returns what a definition is called: the same for both states if both have the same fields.
 func (s *serving) name(name string, current bool) string {
 	state := s.desired
-	if current && s.reachesShown(name) {
+	if current && s.isOther(name) {
 		state = s.current
 	}
 	if name == root {
@@ -109,21 +113,23 @@ func (s *serving) name(name string, current bool) string {
 	return state + "." + name
 }
 
-// reachesShown tells whether a definition has, or refers to one that has, a field that is only shown.
-func (s *serving) reachesShown(name string) bool {
-	if known, ok := s.shown[name]; ok {
+// isOther tells whether a definition is another one in a state that is read: it has, or refers to one that has, a field that is
+// only shown, or a list whose entries have owners.
+func (s *serving) isOther(name string) bool {
+	if known, ok := s.differs[name]; ok {
 		return known
 	}
-	s.shown[name] = false
+	s.differs[name] = false
 	for _, property := range s.definitions[name].Properties {
 		schema := &property
+		hasEntries := schema.Items != nil && schema.Extensions[listType] != typeAtomic
 		for schema.Items != nil && schema.Items.Schema != nil {
 			schema = schema.Items.Schema
 		}
-		if next := referenced(schema); property.ReadOnly || next != "" && s.reachesShown(next) {
-			s.shown[name] = true
+		if next := referenced(schema); property.ReadOnly || hasEntries || next != "" && s.isOther(next) {
+			s.differs[name] = true
 			break
 		}
 	}
-	return s.shown[name]
+	return s.differs[name]
 }

@@ -62,8 +62,12 @@ func checkServed(t *testing.T, definitions map[string]spec.Schema, name string, 
 	}
 	if schema.Items != nil {
 		checkServed(t, definitions, name+"[]", schema.Items.Schema)
-		if schema.Extensions["x-kubernetes-list-type"] != "atomic" {
-			t.Errorf("the list %s is not atomic", name)
+		listType := schema.Extensions[listType]
+		if _, hasKeys := schema.Extensions[listKeys]; hasKeys != (listType == "map") || listType == nil {
+			t.Errorf("the list %s is of the type %v, and has keys: %t", name, listType, hasKeys)
+		}
+		if strings.HasPrefix(name, "Current.") && listType != typeAtomic {
+			t.Errorf("the list %s has owners, and nobody writes it", name)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func TestTyped(t *testing.T) {
 		t.Errorf("the bridge should be there once:\n%s", out)
 	}
 	// What it owned is given up: another field manager has no conflict.
-	mustRun(t, nil, bridge("node01", "br-free", "absent"), "apply_state.py", "-", "--field-manager", "another")
+	mustRun(t, nil, bridge("node01", "br-typed", "absent"), "apply_state.py", "-", "--field-manager", "another")
 	mustFail(t, []string{"somebody else owns it, or has changed it", `"another"`}, "", "typed", "--node", "node01")
 	mustRun(t, nil, nothing("node01"), "apply_state.py", "-", "--field-manager", "another")
 	mustFail(t, []string{"not found"}, "", "typed", "--node", "nowhere")

@@ -65,8 +65,7 @@ func (c inCluster) preflight(ctx SpecContext) {
 
 // takenAway is what make undeploy and make deploy do.
 func (c inCluster) takenAway(ctx SpecContext) {
-	image := strings.Split(c.do(ctx, "", "-n", namespace, "get", "deployment", "nmstate-apiserver", "-o", "jsonpath={.spec.template.spec.containers[0].image}"), "/")
-	Expect(image).To(HaveLen(3))
+	image := c.image(ctx)
 	deploy := func(ctx context.Context, command string) string {
 		GinkgoHelper()
 		out, err := c.deploy(ctx, command, image)

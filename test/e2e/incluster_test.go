@@ -42,6 +42,7 @@ func (c inCluster) specs() {
 	It("an admission policy of the cluster is obeyed by PUT, PATCH and apply", NodeTimeout(2*time.Minute), c.policy)
 	It("the server may change its pods' labels, nothing else of any pod", NodeTimeout(2*time.Minute), c.labelsOnly)
 	It("each apply is told of by Events of its own", NodeTimeout(2*time.Minute), c.events)
+	It("a drift is told of when it begins and when it ends, and described", NodeTimeout(2*time.Minute), c.drift)
 	It("an owner that was applied may be left out later", NodeTimeout(2*time.Minute), c.owner)
 	It("webhooks of the cluster change and refuse", NodeTimeout(2*time.Minute), c.webhooks)
 	It("stands beside the CRDs of kubernetes-nmstate", NodeTimeout(2*time.Minute), c.besideCRDs)
@@ -54,6 +55,7 @@ func (c inCluster) specs() {
 	It("rollouts, kills and cuts under load: no wrong answer, no write lost or made twice",
 		NodeTimeout(5*time.Minute+time.Duration(*rounds)*2*time.Minute), c.storm)
 	It("without any server the rest of the cluster is as before", NodeTimeout(5*time.Minute), c.absence)
+	It("is installed, upgraded, rolled back and uninstalled by Helm, without a trace", NodeTimeout(10*time.Minute), c.chart)
 	It("is taken away, but for what is somebody else's, and added again", NodeTimeout(10*time.Minute), c.takenAway)
 }
 
@@ -240,6 +242,35 @@ func (c inCluster) events(ctx SpecContext) {
 			return c.suite.kubectl(ctx, "", "get", "events.v1.events.k8s.io", "-A", "-o", `jsonpath={range .items[?(@.regarding.kind=="`+about+`")]}{.regarding.name} {.note}{"\n"}{end}`)
 		}).WithTimeout(long).Should(And(ContainSubstring(node+" the change that anna"), ContainSubstring(node+" the change that bert")), about)
 	}
+}
+
+// drift: Events on the node and on its object tell of it, and kubectl describe shows conditions, last change and Events.
+func (c inCluster) drift(ctx SpecContext) {
+	const node = "node02"
+	apply := func() {
+		GinkgoHelper()
+		c.do(ctx, `{"apiVersion":"nmstate.io/v1alpha1","kind":"NodeNetworkState","metadata":{"name":"`+node+`"},"spec":{"desiredState":{
+			"interfaces":[{"name":"drift0","type":"linux-bridge","state":"up","bridge":{"port":[]}}]}}}`,
+			"apply", "--server-side", "--force-conflicts", "--field-manager=e2e-drift", "-f", "-")
+	}
+	apply()
+	c.desireAfterwards(node, `{"interfaces":[{"name":"drift0","type":"linux-bridge","state":"absent"}]}`)
+	told := func(reason, note string) {
+		GinkgoHelper()
+		for _, about := range []string{"Node", "NodeNetworkState"} {
+			Eventually(func() (string, error) {
+				return c.suite.kubectl(ctx, "", "get", "events.v1.events.k8s.io", "-n", "default", "-o",
+					`jsonpath={range .items[?(@.reason=="`+reason+`")]}{.regarding.kind} {.regarding.name} {.note}{"\n"}{end}`)
+			}).WithTimeout(long).Should(ContainSubstring(about+" "+node+" "+note), about)
+		}
+	}
+	c.must(ctx, node, "ip link del drift0")
+	told("Drifted", "the node does not match spec.desiredState any more: interface drift0")
+	apply()
+	told("InSync", "the node matches all of spec.desiredState again")
+	described := c.do(ctx, "", "describe", "nns", node)
+	Expect(described).To(MatchRegexp(`(?s)Conditions:.*Reason: +StateRead.*Type: +Available.*Last Apply:.*Outcome: +Committed.*Events:.*Drifted.*drift0`))
+	Expect(c.do(ctx, "", "describe", "node", node)).To(MatchRegexp(`(?s)Events:.*Drifted.*drift0`))
 }
 
 func (c inCluster) absence(ctx SpecContext) {

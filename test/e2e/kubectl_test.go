@@ -69,7 +69,7 @@ type command struct {
 
 var reading = []command{
 	{name: "get", args: "get nodenetworkstates", want: []string{"NAME", "AVAILABLE", "IN SYNC", "INTERFACES", "DEFAULT ROUTE", "LAST APPLY", "AGE", "node01", "node02", "node03"}},
-	{name: "get -o wide", args: "get nns -o wide", want: []string{"JOINED", "ADDRESSES", "BACKEND", "192.0.2.11/24", "NetworkManager"}},
+	{name: "get -o wide", args: "get nns -o wide", want: []string{"PROBLEM", "JOINED", "ADDRESSES", "BACKEND", "192.0.2.11/24", "NetworkManager"}},
 	{name: "get -o yaml", args: "get nns node01 -o yaml", want: []string{"currentState:", "name: mgmt0", "backend: NetworkManager"}},
 	{name: "get by category", args: "get nmstate", want: []string{"node01"}},
 	{name: "get -l", args: "get nns -l kubernetes.io/hostname=node01 -o name", want: []string{"=nodenetworkstate.nmstate.io/node01\n"}},
@@ -105,7 +105,7 @@ var writing = []command{
 	{name: "apply --server-side", input: bridgeOnNode03, args: "apply --server-side -f -", want: []string{"serverside-applied"}},
 	{name: "apply --server-side, again", input: bridgeOnNode03, args: "apply --server-side -f -", want: []string{"serverside-applied"}},
 	{name: "diff of none", input: bridgeOnNode03, args: "diff --server-side -f -", want: []string{"="}},
-	{name: "apply --server-side of another manager", input: strings.ReplaceAll(bridgeOnNode03, "kbr0", "kbr1"), args: "apply --server-side --field-manager=another -f -", fails: true, want: []string{"conflict", ".spec.desiredState.interfaces"}},
+	{name: "apply --server-side of another manager", input: strings.ReplaceAll(bridgeOnNode03, "state: up", "state: down"), args: "apply --server-side --field-manager=another -f -", fails: true, want: []string{`conflict with "kubectl": .spec.desiredState.interfaces[name="kbr0",type="linux-bridge"].state`}},
 	{name: "apply --server-side to no node", input: onNowhere, args: "apply --server-side -f -", fails: true, want: []string{"NotFound"}},
 	{name: "apply", input: bridgeOnNode03, args: "apply -f -", want: []string{"configured"}},
 	{name: "apply, again", input: bridgeOnNode03, args: "apply -f -", want: []string{"unchanged"}},

@@ -98,6 +98,7 @@ func (s *suite) specs() {
 	Describe("states", s.stateSpecs)
 	Describe("failures", s.failureSpecs)
 	Describe("writers", s.writerSpecs)
+	Describe("ownership", s.ownershipSpecs)
 	Describe("kubectl", s.kubectlSpecs)
 	Describe("the plugin", s.pluginSpecs)
 	Describe("an apply that takes long, in the end", slow.endSpecs)
@@ -112,6 +113,7 @@ func (s *suite) specs() {
 	Describe("faults", s.faultSpecs)
 	Describe("the demo", s.demoSpecs)
 	if server, ok := s.environment.(*standalone); ok {
+		Describe("alerts", s.alertSpecs)
 		Describe("joining", joining{s, server}.specs)
 	}
 	if c, ok := s.environment.(*cluster); ok {

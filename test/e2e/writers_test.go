@@ -18,14 +18,12 @@ package e2e
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -64,32 +62,5 @@ func (s *suite) writerSpecs() {
 			Expect(links).To(ContainSubstring("race%d", winner))
 			Expect(links).NotTo(ContainSubstring("race%d", loser))
 		}
-	})
-
-	It("field managers conflict, and force changes the owner", NodeTimeout(long), func(ctx SpecContext) {
-		s.desire(ctx, node, "null") // nobody owns anything yet
-		s.desireAfterwards(node, away)
-		addresses := map[string]string{"one": "198.51.100.41", "two": "198.51.100.42"}
-		apply := func(manager string, force bool) error {
-			state := fmt.Appendf(nil, `{"apiVersion":"nmstate.io/v1alpha1","kind":"NodeNetworkState","metadata":{"name":%q},"spec":{"desiredState":{"interfaces":[
-				{"name":"race0","type":"linux-bridge","state":"up","bridge":{"port":[]},"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":%q,"prefix-length":24}]}}]}}}`, node, addresses[manager])
-			_, err := s.nns().Patch(ctx, node, types.ApplyPatchType, state, metav1.PatchOptions{FieldManager: manager, Force: &force})
-			return err
-		}
-		Expect(apply("one", false)).To(Succeed())
-		err := apply("two", false)
-		Expect(apierrors.IsConflict(err)).To(BeTrue(), "%v", err)
-		Expect(apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict)).To(BeTrue(), "%v", err)
-		Expect(err).To(MatchError(And(ContainSubstring(`"one"`), ContainSubstring(".spec.desiredState.interfaces"))))
-		Expect(string(s.get(ctx, node).Spec.DesiredState.Raw)).To(ContainSubstring(addresses["one"]))
-		Expect(apply("two", true)).To(Succeed())
-		obj := s.get(ctx, node)
-		Expect(string(obj.Spec.DesiredState.Raw)).To(ContainSubstring(addresses["two"]))
-		owners := map[string]bool{}
-		for _, entry := range obj.ManagedFields {
-			owners[entry.Manager] = strings.Contains(entry.FieldsV1.GetRawString(), "f:interfaces")
-		}
-		Expect(owners).To(HaveKeyWithValue("two", true))
-		Expect(owners["one"]).To(BeFalse())
 	})
 }

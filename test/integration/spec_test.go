@@ -37,6 +37,7 @@ const aSpec = `{
 	"desiredState": {"interfaces": [{"name": "eth1"}]},
 	"confirmation": {"mode": "None", "timeout": "1m30s"},
 	"reapply": "Always",
+	"removal": "Revert",
 	"probes": [
 		{"name": "gateway", "ping": {}},
 		{"name": "address", "ping": {"address": "192.0.2.1"}, "timeout": "500ms", "required": false},
@@ -137,7 +138,7 @@ func TestWrongSpecsAreRefusedBeforeTheNodeIsAsked(t *testing.T) {
 	node := s.join("node1")
 	s.awaitNodes(1)
 	const object = `{"apiVersion":"nmstate.io/v1alpha1","kind":"NodeNetworkState","metadata":{"name":"node1"},"spec":{` +
-		`"confirmation":{"mode":"manual","timeout":"1s"},"reapply":"no","probes":[{"name":"a"},{"name":"B","tcp":{"address":"x"}}]}}`
+		`"confirmation":{"mode":"manual","timeout":"1s"},"reapply":"no","removal":"yes","probes":[{"name":"a"},{"name":"B","tcp":{"address":"x"}}]}}`
 	before := node.Counts()
 	for media, request := range map[string][2]string{
 		"application/json":             {"PUT", ""},
@@ -145,7 +146,7 @@ func TestWrongSpecsAreRefusedBeforeTheNodeIsAsked(t *testing.T) {
 		"application/apply-patch+yaml": {"PATCH", "?fieldManager=a"},
 	} {
 		code, _, answer := s.request(request[0], "nodenetworkstates/node1"+request[1], media, object)
-		for _, field := range []string{"spec.confirmation.mode", "spec.confirmation.timeout", "spec.reapply", "spec.probes[0]", "spec.probes[1].name", "spec.probes[1].tcp.address"} {
+		for _, field := range []string{"spec.confirmation.mode", "spec.confirmation.timeout", "spec.reapply", "spec.removal", "spec.probes[0]", "spec.probes[1].name", "spec.probes[1].tcp.address"} {
 			if code != http.StatusUnprocessableEntity || !strings.Contains(answer, `"field":"`+field+`"`) {
 				t.Errorf("%s: %d, no %s in %s", media, code, field, answer)
 			}
@@ -162,5 +163,34 @@ func TestWrongSpecsAreRefusedBeforeTheNodeIsAsked(t *testing.T) {
 	}
 	if after := node.Counts(); after.Applies != before.Applies || after.Validates != before.Validates {
 		t.Errorf("the node was asked: %+v, %+v", before, after)
+	}
+}
+
+// TestWhatAManagerGivesUpIsTakenAway: by server-side apply, where the spec says so. What another manager applies stays.
+func TestWhatAManagerGivesUpIsTakenAway(t *testing.T) {
+	s := newServer(t)
+	s.join("node1")
+	s.awaitNodes(1)
+	nns := s.nns()
+	apply := func(manager, spec string, dryRun ...string) *v1alpha1.NodeNetworkState {
+		t.Helper()
+		body := `{"apiVersion":"nmstate.io/v1alpha1","kind":"NodeNetworkState","metadata":{"name":"node1"},"spec":` + spec + `}`
+		obj, err := nns.Patch(t.Context(), "node1", types.ApplyPatchType, []byte(body), metav1.PatchOptions{FieldManager: manager, DryRun: dryRun})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return obj
+	}
+	before := string(apply("b", `{"desiredState":{"hostname":{"running":"b"}}}`).Status.CurrentState.Raw)
+	if came := apply("a", `{"removal":"Revert","desiredState":{"interfaces":[{"name":"eth1","type":"ethernet"}]}}`); string(came.Status.CurrentState.Raw) == before {
+		t.Fatalf("the network is %s still", before)
+	}
+	const gone = `{"interfaces":[{"name":"eth1","state":"absent"}]}`
+	if plan := apply("a", `{"removal":"Revert"}`, metav1.DryRunAll); plan.Status.Difference == nil || string(plan.Status.Difference.Raw) != gone {
+		t.Errorf("a dry run shows %+v", plan.Status.Difference)
+	}
+	left := apply("a", `{"removal":"Revert"}`)
+	if now := string(left.Status.CurrentState.Raw); now != before || string(left.Spec.DesiredState.Raw) != `{"hostname":{"running":"b"}}` {
+		t.Errorf("the network was %s and is %s, and the spec %s", before, now, left.Spec.DesiredState.Raw)
 	}
 }

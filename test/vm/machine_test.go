@@ -48,6 +48,8 @@ type machine struct {
 	nns     typed.NodeNetworkStateInterface
 	// own replaces what is the node's own in states and looks, such as MAC addresses.
 	own *strings.Replacer
+	// reapply is spec.reapply, where a case asks for another than the default.
+	reapply v1alpha1.ReapplyPolicy
 	// reboots counts how often the node was rebooted.
 	reboots int
 }
@@ -164,7 +166,12 @@ func (m *machine) unchanged(ctx context.Context, before table.Facts, remade bool
 // apply makes state the node's desired state and waits until the change has ended; the error is that of the
 // request or, if it took longer than requests do, what status.lastApply says.
 func (m *machine) apply(ctx context.Context, state table.State) error {
-	manifest, err := m.manifest(state)
+	return m.applyBy(ctx, "", state)
+}
+
+// applyBy is apply. removal says what happens to what leaves the desired state.
+func (m *machine) applyBy(ctx context.Context, removal v1alpha1.RemovalPolicy, state table.State) error {
+	manifest, err := m.manifest(removal, state)
 	if err != nil {
 		return err
 	}
@@ -213,17 +220,24 @@ func (m *machine) outcome(ctx context.Context, before *v1alpha1.NodeNetworkState
 }
 
 // manifest is what is applied for a state.
-func (m *machine) manifest(state table.State) ([]byte, error) {
+func (m *machine) manifest(removal v1alpha1.RemovalPolicy, state table.State) ([]byte, error) {
+	spec := map[string]any{"desiredState": state}
+	if m.reapply != "" {
+		spec["reapply"] = m.reapply
+	}
+	if removal != "" {
+		spec["removal"] = removal
+	}
 	text, err := json.Marshal(map[string]any{
 		"apiVersion": "nmstate.io/v1alpha1", "kind": "NodeNetworkState", "metadata": map[string]any{"name": m.name},
-		"spec": map[string]any{"desiredState": state},
+		"spec": spec,
 	})
 	return []byte(m.own.Replace(string(text))), err
 }
 
 // dryRun returns what applying the state would change.
 func (m *machine) dryRun(ctx context.Context, state table.State) (*v1alpha1.State, error) {
-	manifest, err := m.manifest(state)
+	manifest, err := m.manifest("", state)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (t *trial) upstream(ctx context.Context, c *table.Case, fault table.Upstrea
 	if t.backend == v1alpha1.BackendKernel {
 		flag = " --kernel"
 	}
-	out, err := t.exec(ctx, fmt.Sprintf("nmstatectl apply%s - 2>&1 <<'STATE'\n%s\nSTATE\nstatus=$?; echo; echo status $status", flag, state))
+	out, err := t.exec(ctx, fmt.Sprintf("nmstatectl apply%s - 2>&1 <<'STATE'\n%s\nSTATE\nstatus=$?; echo; echo status $status\n%s", flag, state, fault.Then))
 	if undo, undoErr := t.exec(ctx, fault.Undo); undoErr != nil {
 		GinkgoWriter.Printf("undoing what nmstatectl did: %v: %s\n", undoErr, undo)
 	}

@@ -59,7 +59,7 @@ func NewCommand() *cobra.Command {
 		command.Flags().AddFlagSet(section)
 	}
 	cliflag.SetUsageAndHelpFunc(command, sections, helpWidth)
-	command.AddCommand(newJoinToken())
+	command.AddCommand(newJoinToken(), newUninstall())
 	command.CompletionOptions.DisableDefaultCmd = true
 	return command
 }

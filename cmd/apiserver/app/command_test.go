@@ -33,6 +33,7 @@ var update = flag.Bool("update", false, "write the golden files")
 var helps = map[string][]string{
 	"apiserver.txt":            {""},
 	"apiserver-join-token.txt": {"join-token", "join-token create", "join-token list", "join-token delete"},
+	"apiserver-uninstall.txt":  {"uninstall", "uninstall apiservice", "uninstall made"},
 }
 
 // TestHelp holds the help of each command to a golden file.

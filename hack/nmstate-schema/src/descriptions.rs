@@ -70,7 +70,8 @@ impl Descriptions {
     }
 }
 
-fn read_types(text: &str) -> Result<BTreeMap<String, BTreeMap<String, Value>>, String> {
+/// read_types reads a YAML of types, of fields.
+pub fn read_types(text: &str) -> Result<BTreeMap<String, BTreeMap<String, Value>>, String> {
     let value: Value = serde_yaml::from_str(text).map_err(|e| e.to_string())?;
     let mut types = BTreeMap::new();
     for (name, fields) in value.as_mapping().cloned().unwrap_or_default() {

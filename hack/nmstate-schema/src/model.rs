@@ -34,6 +34,14 @@ pub enum Kind {
     Any,
 }
 
+/// innermost returns what a list of lists, or a map, has in the end.
+pub fn innermost(kind: &Kind) -> &Kind {
+    match kind {
+        Kind::List(item) | Kind::Map(item) => innermost(item),
+        kind => kind,
+    }
+}
+
 /// A field of a type, by its name in YAML.
 #[derive(Clone, Debug)]
 pub struct Field {

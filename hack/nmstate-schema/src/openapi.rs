@@ -10,13 +10,19 @@ use serde_json::{Map, Value, json};
 use crate::{
     descriptions::Descriptions,
     model::{Field, Kind, Model, Object},
+    ownership::{By, Ownerships},
 };
 
 /// definitions returns all objects of the model, by name.
-pub fn definitions(model: &Model, descriptions: &Descriptions) -> BTreeMap<String, Value> {
+pub fn definitions(
+    model: &Model,
+    descriptions: &Descriptions,
+    ownerships: &Ownerships,
+) -> BTreeMap<String, Value> {
     let writer = Writer {
         model,
         descriptions,
+        ownerships,
     };
     model
         .objects
@@ -28,6 +34,7 @@ pub fn definitions(model: &Model, descriptions: &Descriptions) -> BTreeMap<Strin
 struct Writer<'a> {
     model: &'a Model,
     descriptions: &'a Descriptions,
+    ownerships: &'a Ownerships,
 }
 
 impl Writer<'_> {
@@ -78,6 +85,7 @@ impl Writer<'_> {
 
     fn property(&self, field: &Field) -> Value {
         let mut schema = self.kind(&field.kind);
+        self.own(field, &mut schema);
         let description = self.descriptions.of(field);
         if !description.text.is_empty() {
             schema.insert(
@@ -98,6 +106,26 @@ impl Writer<'_> {
             schema.insert("format".into(), json!("password"));
         }
         schema.into()
+    }
+
+    /// own says who owns what of a list. Of one that is only shown nobody owns anything.
+    fn own(&self, field: &Field, schema: &mut Map<String, Value>) {
+        let Some(ownership) = self.ownerships.of(field) else {
+            return;
+        };
+        let list_type = match ownership.by {
+            By::Fields(_) | By::Entry => "map",
+            By::Value => "set",
+            By::List => "atomic",
+        };
+        schema.insert("x-kubernetes-list-type".into(), json!(list_type));
+        let keys = self.ownerships.keys(self.model, field);
+        if !keys.is_empty() {
+            schema.insert("x-kubernetes-list-map-keys".into(), json!(keys));
+        }
+        if ownership.by == By::Entry {
+            schema["items"]["x-kubernetes-map-type"] = json!("atomic");
+        }
     }
 
     /// text adds to a description what the types say: the range of a number, if it is not the one of its type.

@@ -10,6 +10,7 @@ use crate::{
     descriptions::Descriptions,
     model::{Kind, Model},
     openapi,
+    ownership::Ownerships,
     source::{Source, locate},
 };
 
@@ -186,7 +187,7 @@ fn a_description_has_the_range_of_a_number() {
     let texts =
         Descriptions::read("LinuxBridgeStpOptions: {max-age: {text: How old., unit: seconds}}")
             .unwrap();
-    let definitions = openapi::definitions(&model(), &texts);
+    let definitions = openapi::definitions(&model(), &texts, &Ownerships::read("{}").unwrap());
     let max_age = &definitions["LinuxBridgeStpOptions"]["properties"]["max-age"];
     assert_eq!(max_age["description"], "How old. From 6 to 40.");
     assert_eq!(
@@ -194,6 +195,73 @@ fn a_description_has_the_range_of_a_number() {
         (&6.into(), &40.into())
     );
     assert_eq!(max_age["x-nmstate-unit"], "seconds");
+}
+
+#[test]
+fn a_list_without_a_decision_on_its_owners_is_told() {
+    let model = model();
+    let all =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ownership.yaml")).unwrap();
+    assert_eq!(
+        Ownerships::read(&all).unwrap().check(&model),
+        Vec::<String>::new()
+    );
+    for (from, to, want) in [
+        (
+            "  vfs: {",
+            "  total-vfs: {",
+            vec![
+                "the list SrIovConfig.vfs has no decision on who owns what of it",
+                "SrIovConfig.total-vfs is no list that can be written",
+            ],
+        ),
+        (
+            "  port: {by: [name], why: A port of a bridge has",
+            "  port: {by: list, why: A port of a bridge has",
+            vec!["BridgeConfig.port has more than one decision"],
+        ),
+        (
+            "by: [id]",
+            "by: [ident]",
+            vec!["SrIovConfig.vfs: its entries have no Fields([\"ident\"])"],
+        ),
+        (
+            "by: [id]",
+            "by: value",
+            vec!["SrIovConfig.vfs: its entries have no Value"],
+        ),
+    ] {
+        let other = all.replace(from, to);
+        assert_ne!(other, all);
+        assert_eq!(Ownerships::read(&other).unwrap().check(&model), want);
+    }
+    assert!(Ownerships::read("SrIovConfig: {vfs: {by: [id]}}").is_err());
+}
+
+#[test]
+fn definitions_say_who_owns_what() {
+    let all =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ownership.yaml")).unwrap();
+    let definitions = openapi::definitions(
+        &model(),
+        &Descriptions::read("{}").unwrap(),
+        &Ownerships::read(&all).unwrap(),
+    );
+    let list = |object: &str, field: &str| definitions[object]["properties"][field].clone();
+    let interfaces = list("NetworkState", "interfaces");
+    assert_eq!(
+        interfaces["x-kubernetes-list-map-keys"],
+        serde_json::json!(["name", "type"])
+    );
+    assert!(interfaces["items"]["x-kubernetes-map-type"].is_null());
+    let rules = list("RouteRules", "config");
+    assert_eq!(rules["items"]["x-kubernetes-map-type"], "atomic");
+    let keys = rules["x-kubernetes-list-map-keys"].as_array().unwrap();
+    assert!(keys.contains(&"suppress_prefixlength".into()) && keys.contains(&"priority".into()));
+    assert_eq!(list("VrfConfig", "port")["x-kubernetes-list-type"], "set");
+    for (object, field) in [("DnsClientState", "server"), ("Routes", "running")] {
+        assert_eq!(list(object, field)["x-kubernetes-list-type"], "atomic");
+    }
 }
 
 #[test]

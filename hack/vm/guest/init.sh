@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # The first process of a virtual machine: starts what a node has, keeps the agent running, and ends it all when it gets SIGTERM.
 # The kernel's command line says, as environment, which node it is: NODE_NAME, NODE_ADDRESS, NODE_BACKEND, NODE_ZONE, AGENT_SERVER,
-# and which terminals it has: NODE_CONSOLES begins the names of those for commands, NODE_SHELL is the one of node.sh console.
+# and which terminals it has: NODE_CONSOLES begins the names of those for commands, NODE_SHELL is the one of node.sh console. In a cluster,
+# NODE_SERVICES is a route to Services, and what the agent proves itself by comes to /etc/nmstate over a console.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb
-keys=/usr/local/etc/nmstate
+keys=/usr/local/etc/nmstate member=/etc/nmstate
 
 say() {
 	read -r up _ </proc/uptime
@@ -20,7 +21,7 @@ mounts() {
 	mount -t tmpfs tmpfs /dev/shm
 	mount -t tmpfs -o mode=755 tmpfs /run
 	mount -t tmpfs tmpfs /tmp
-	mkdir -p /run/dbus /run/NetworkManager /run/openvswitch /run/lock /var/lib/NetworkManager /var/log
+	mkdir -p $member /run/dbus /run/NetworkManager /run/openvswitch /run/lock /var/lib/NetworkManager /var/log
 }
 
 # first_boot writes what belongs to the node alone; from then on its /etc is its own.
@@ -42,6 +43,7 @@ first_boot() {
 			[ipv4]
 			method=manual
 			address1=$NODE_ADDRESS
+			${NODE_SERVICES:+route1=$NODE_SERVICES}
 			[ipv6]
 			method=link-local
 		PROFILE
@@ -84,13 +86,25 @@ with_the_kernel_alone() {
 	for link in mgmt0 eth1 eth2 eth3; do
 		ip link set "$link" up
 	done
+	[[ -z $NODE_SERVICES ]] || ip route add "${NODE_SERVICES%,*}" via "${NODE_SERVICES#*,}"
 }
 
+standalone_agent() {
+	node-agent "$@" --server "$AGENT_SERVER" --ca-file "$keys/ca.crt" --join-token-file "$keys/join-token" \
+		--node-labels "kubernetes.io/hostname=$NODE_NAME,node-role.kubernetes.io/worker=,topology.kubernetes.io/zone=$NODE_ZONE"
+}
+
+# member_agent runs the agent as the DaemonSet's pods do.
+member_agent() {
+	[[ -f $member/token ]] || return 0
+	node-agent "$@" --server "$(<$member/server)" --server-name nmstate-apiserver.nmstate-system.svc --ca-file $member/ca.crt \
+		--token-file $member/token
+}
+
+# agent keeps the agent running; a node of a cluster gets its token after its first boot.
 agent() {
 	while true; do
-		node-agent --node-name "$NODE_NAME" --server "$AGENT_SERVER" --ca-file "$keys/ca.crt" --join-token-file "$keys/join-token" \
-			--state-dir /var/lib/nmstate-agent --backend "$NODE_BACKEND" \
-			--node-labels "kubernetes.io/hostname=$NODE_NAME,node-role.kubernetes.io/worker=,topology.kubernetes.io/zone=$NODE_ZONE"
+		"$1" --node-name "$NODE_NAME" --state-dir /var/lib/nmstate-agent --backend "$NODE_BACKEND"
 		echo "--- the agent has ended with $?"
 		sleep 1
 	done >>/var/log/node-agent.log 2>&1
@@ -131,7 +145,10 @@ networkmanager) with_network_manager ;;
 kernel) with_the_kernel_alone ;;
 esac
 if [[ -f $keys/join-token ]]; then
-	agent &
+	agent standalone_agent &
+	agent=$!
+elif [[ -n $NODE_SERVICES ]]; then
+	agent member_agent &
 	agent=$!
 fi
 trap shut_down TERM

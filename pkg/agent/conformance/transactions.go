@@ -55,6 +55,7 @@ func RunTransactions(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"ValidateWhileAnotherWaits", validateWhileAnotherWaits},
 		{"ApplyOfWhatTheNetworkIsNotAskedFor", applyUnasked},
 		{"ApplySaysWhatHasConfirmedIt", applyConfirmed},
+		{"ApplyTakesAwayWhatLeaves", applyReverts},
 		{"HistoryIsNewestFirst", historyNewestFirst},
 		{"HistoryIsBounded", historyBounded},
 		{"HistoryUndoes", historyUndoes},
@@ -298,7 +299,7 @@ func validateWhileAnotherWaits(t *testing.T, h Harness) {
 	s.checkUndone(before, s.decide(waiting.Status.LastApply.ID, false), waiting)
 }
 
-// applyUnasked: probes, confirmation and reapply are part of the spec, and ask nothing of the network.
+// applyUnasked: probes, confirmation, reapply and removal are part of the spec, and ask nothing of the network.
 func applyUnasked(t *testing.T, h Harness) {
 	s := start(t, h)
 	generation := s.apply(s.desire(h.DesiredState(0))).Generation
@@ -312,6 +313,7 @@ func applyUnasked(t *testing.T, h Harness) {
 			spec.Confirmation = &v1alpha1.Confirmation{Mode: v1alpha1.ConfirmManually}
 		},
 		func(spec *v1alpha1.NodeNetworkStateSpec) { spec.Reapply = v1alpha1.ReapplyNever },
+		func(spec *v1alpha1.NodeNetworkStateSpec) { spec.Removal = v1alpha1.RemovalRevert },
 		func(spec *v1alpha1.NodeNetworkStateSpec) { spec.Probes, spec.Confirmation = nil, nil },
 	} {
 		change := s.change(func(obj *v1alpha1.NodeNetworkState) { edit(&obj.Spec) })

@@ -41,8 +41,9 @@ func (a *Agent) Validate(ctx context.Context, change agent.Change) (*agent.Plan,
 	if err != nil {
 		return nil, err
 	}
-	obj := compose(a.record.with(change), a.network, a.progress(), a.feed.Last())
-	obj.Status.Difference = a.network.missing(wanted)
+	after := a.record.with(change)
+	obj := compose(after, a.network, a.progress(), a.feed.Last())
+	obj.Status.Difference = a.network.missing(a.asked(after, wanted))
 	obj.Status.LastSuccessfulUpdateTime = a.feed.Last().Status.LastSuccessfulUpdateTime
 	return &agent.Plan{Object: obj, Warnings: a.warnings}, nil
 }
@@ -99,10 +100,12 @@ func (a *Agent) apply(change agent.Change) (*v1alpha1.NodeNetworkState, error) {
 	case err != nil || specChanges && sameMeaning(before.spec.DesiredState, after.spec.DesiredState):
 		// It is refused, or asks nothing of the network.
 	default:
-		t.entry.Difference = a.network.missing(wanted)
-		t.entry.Revert = a.network.revert(wanted)
-		err = a.carryOut(change, t, wanted)
-		if err == nil && len(wanted) > 0 {
+		t.after.before = a.noted(wanted)
+		asked := a.asked(after, wanted)
+		t.entry.Difference = a.network.missing(asked)
+		t.entry.Revert = a.network.revert(asked)
+		err = a.carryOut(change, t, asked)
+		if err == nil && len(asked) > 0 {
 			if t.confirmation() == v1alpha1.ConfirmManually {
 				return a.await(t), nil
 			}

@@ -83,6 +83,8 @@ type record struct {
 	generation    int64
 	spec          v1alpha1.NodeNetworkStateSpec
 	lastApply     *v1alpha1.LastApply
+	// before is what there was of each interface before it came into the spec.
+	before map[string]map[string]any
 }
 
 // New returns an agent of a node that has one interface, the loopback.

@@ -18,7 +18,6 @@ package host
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"maps"
 	"time"
@@ -210,7 +209,7 @@ func (h *Host) begin(change agent.Change, byItself bool, awaiting func()) (*tran
 	switch {
 	case !stateChanges && !again && after.Generation == before.Generation:
 		return nil, h.keep(after.remembering(story.ID))
-	case !stateChanges && !again, after.desiresNothing():
+	case !stateChanges && !again, after.desiresNothing() && !after.takesAway(before):
 		return nil, h.commitAtOnce(after, story)
 	}
 	if err := h.view.unfit(); err != nil {
@@ -218,11 +217,7 @@ func (h *Host) begin(change agent.Change, byItself bool, awaiting func()) (*tran
 		return nil, err
 	}
 	after.Kernel = h.kernel
-	planned, err := h.plan(before, after, story, change.Addresses)
-	if err != nil {
-		h.tell(before, story, v1alpha1.ApplyRejected, err)
-		return nil, err
-	}
+	planned := h.plan(before, after, story, change.Addresses)
 	planned.Unrehearsed = byItself && h.unrehearsed
 	if byItself && planned.Mode == v1alpha1.ConfirmManually {
 		// A user has confirmed this desired state already. To ask again after each boot would take it away where nobody answers.
@@ -240,27 +235,35 @@ func (h *Host) begin(change agent.Change, byItself bool, awaiting func()) (*tran
 }
 
 // plan returns what the transaction is to do. The caller holds the lock.
-func (h *Host) plan(before, after record, story v1alpha1.LastApply, addresses map[string][]string) (*transaction.Change, error) {
-	content, err := json.Marshal(after)
-	if err != nil {
-		return nil, failed(err)
-	}
-	planned := &transaction.Change{
-		Story: story, Backend: h.view.backend.name, Desired: after.Desired.Raw, Record: content,
+func (h *Host) plan(before, after record, story v1alpha1.LastApply, addresses map[string][]string) *transaction.Change {
+	backend, there := h.view.backend.name, h.view.state
+	return &transaction.Change{
+		Story: story, Backend: backend, Desired: after.raw(), Previous: before.raw(),
 		Mode: after.mode(), Timeout: after.confirmTimeout(), Probes: after.Probes, Addresses: maps.Clone(addresses),
+		Settle: func(current []byte) (transaction.Settled, error) {
+			s, err := settle(before, after, backend, h.kernel, current)
+			if err != nil {
+				return s.Settled, err
+			}
+			h.mu.Lock()
+			if change := h.view.change; change != nil {
+				change.after, change.asked = s.after, s.asked
+			}
+			h.mu.Unlock()
+			// The history can do without it.
+			s.Difference, _ = differenceOf(s.asked, there, backend)
+			return s.Settled, nil
+		},
 	}
-	if before.Desired != nil {
-		planned.Previous = before.Desired.Raw
-	}
-	// The history can do without it.
-	planned.Difference, _ = differenceOf(after.Desired, h.view.state, h.view.backend.name)
-	return planned, nil
 }
 
 // commitAtOnce commits a change that asks nothing of the network: the desired state is
 // taken away, or there was none before and the change only ends Failing, or only the way changes
 // are made is another one. The caller holds the lock.
 func (h *Host) commitAtOnce(after record, story v1alpha1.LastApply) error {
+	if after.desiresNothing() {
+		after.Before = nil
+	}
 	committed := after.told(story, v1alpha1.ApplyCommitted, nil)
 	if err := h.save(committed); err != nil {
 		err = notWritable(err)

@@ -47,6 +47,8 @@ const (
 	crashVictim  = "NMSTATE_TEST_VICTIM"
 	// crashMode is who confirms the change.
 	crashMode = "NMSTATE_TEST_MODE"
+	// crashRemoval is what becomes of what leaves the spec.
+	crashRemoval = "NMSTATE_TEST_REMOVAL"
 	// crashRefuse, if it is set, has a user roll the change back once it waits for one.
 	crashRefuse = "NMSTATE_TEST_REFUSE"
 )
@@ -86,6 +88,7 @@ func runTestAgent() error {
 	}
 	change.Object.Spec.DesiredState = v1alpha1.NewState([]byte(os.Getenv(crashState)))
 	change.Object.Spec.Confirmation = &v1alpha1.Confirmation{Mode: v1alpha1.ConfirmationMode(os.Getenv(crashMode))}
+	change.Object.Spec.Removal = v1alpha1.RemovalPolicy(os.Getenv(crashRemoval))
 	fmt.Println("begun") // the test that kills this agent reads it
 	obj, applied := h.Apply(ctx, change)
 	if applied == nil && os.Getenv(crashRefuse) != "" {

@@ -80,9 +80,8 @@ type comparison struct {
 	// candidatesOf is the first comparison of interfaces.
 	candidatesOf func(*comparison, []any) []any
 	rules        map[string]rule
-	// byName has the current interfaces by their names, byOtherName by the other
-	// names that they have.
-	byName, byOtherName map[string][]map[string]any
+	// there finds the current interfaces by their names.
+	there tree.Index
 	// wantedStates has the states of the wanted interfaces by name.
 	wantedStates map[string]any
 }

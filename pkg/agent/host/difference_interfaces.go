@@ -78,26 +78,15 @@ func (c *comparison) inFull(wanted, there map[string]any) map[string]any {
 	for _, item := range tree.List(c.desired, "interfaces") {
 		full := tree.Object(item)
 		sameName := full["name"] == wanted["name"] || full["name"] == wanted["profile-name"] || goesBy(there, full["name"])
-		if sameName && compatible(full["type"], wanted["type"]) {
+		if sameName && tree.Compatible(full["type"], wanted["type"]) {
 			return full
 		}
 	}
 	return wanted
 }
 
-// find returns the current interface that has the given name, or goes by it; nil
-// if there is none. An interface that only Open vSwitch or IPsec knows may have the
-// name of one that the kernel knows, so the type tells them apart.
-func (c *comparison) find(name, kind any) map[string]any {
-	for _, index := range []map[string][]map[string]any{c.byName, c.byOtherName} {
-		for _, iface := range index[tree.Text(name)] {
-			if compatible(iface["type"], kind) {
-				return iface
-			}
-		}
-	}
-	return nil
-}
+// find returns the current interface that has the given name, or goes by it; nil if there is none.
+func (c *comparison) find(name, kind any) map[string]any { return c.there.Find(name, kind) }
 
 // indexInterfaces notes what is looked up for each route and port.
 func (c *comparison) indexInterfaces() {
@@ -105,33 +94,12 @@ func (c *comparison) indexInterfaces() {
 	for _, item := range tree.List(c.desired, "interfaces") {
 		c.wantedStates[tree.Text(tree.Object(item)["name"])] = tree.Object(item)["state"]
 	}
-	c.byName, c.byOtherName = map[string][]map[string]any{}, map[string][]map[string]any{}
-	for _, item := range tree.List(c.current, "interfaces") {
-		iface := tree.Object(item)
-		name := tree.Text(iface["name"])
-		c.byName[name] = append(c.byName[name], iface)
-		others := []any{iface["profile-name"]}
-		for _, other := range tree.List(iface, "alt-names") {
-			others = append(others, tree.Object(other)["name"])
-		}
-		for _, other := range others {
-			if other != nil {
-				c.byOtherName[tree.Text(other)] = append(c.byOtherName[tree.Text(other)], iface)
-			}
-		}
-	}
+	c.there = tree.NewIndex(c.current)
 }
 
 // goesBy tells whether an interface has the given name beside its own.
 func goesBy(iface map[string]any, name any) bool {
 	return name != nil && (iface["profile-name"] == name || named("name", name, tree.List(iface, "alt-names")) != nil)
-}
-
-// compatible tells whether interfaces of these two types can be the same one. A
-// type that is not given can be any.
-func compatible(a, b any) bool {
-	inUserspace := func(kind any) bool { return kind == "ovs-bridge" || kind == "ipsec" }
-	return a == nil || b == nil || a == "unknown" || b == "unknown" || inUserspace(a) == inUserspace(b)
 }
 
 // compareType compares types of interfaces. To nmstate a veth is an ethernet

@@ -60,26 +60,29 @@ func (h *Host) Validate(ctx context.Context, change agent.Change) (*agent.Plan, 
 	if planned.change != nil {
 		planned.change.after = after
 	}
-	if !after.desiresNothing() {
+	var asked *v1alpha1.State
+	if !after.desiresNothing() || after.takesAway(before) {
 		if err := planned.unfit(); err != nil {
 			return nil, err
 		}
-		dry := transaction.Change{Backend: planned.backend.name, Desired: after.Desired.Raw}
-		if before.Desired != nil {
-			dry.Previous = before.Desired.Raw
-		}
+		dry := transaction.Change{Backend: planned.backend.name, Desired: after.raw(), Previous: before.raw(),
+			Settle: func(current []byte) (transaction.Settled, error) {
+				s, err := settle(before, after, planned.backend.name, h.kernel, current)
+				asked = s.asked
+				return s.Settled, err
+			}}
 		if err := h.runner.Check(ctx, dry); err != nil {
 			return nil, err
 		}
-		if planned.difference, err = differenceOf(after.Desired, planned.state, planned.backend.name); err != nil {
-			return nil, transaction.Translate(err, dry.Desired, dry.Previous)
+		if planned.difference, err = differenceOf(asked, planned.state, planned.backend.name); err != nil {
+			return nil, transaction.Translate(err, asked.Raw, dry.Previous)
 		}
 	}
 	obj, err := compose(planned, last)
 	if err != nil {
 		return nil, failed(err)
 	}
-	return &agent.Plan{Object: obj, Warnings: h.warnings(ctx, change, planned, h.testimony(ctx, planned.record))}, nil
+	return &agent.Plan{Object: obj, Warnings: h.warnings(ctx, change, planned, asked, h.testimony(ctx, planned.record))}, nil
 }
 
 // testimonyWait is how long a dry run waits for the API server's word on whether it could confirm the change.

@@ -82,6 +82,9 @@ func (c *limitCheck) check(iface map[string]any) {
 	name := tree.StringAt(iface, "name")
 	path := statePath().Child("interfaces").Key("name=" + name)
 	kind, known := c.kinds[c.typeOf(iface)]
+	if c.typeOf(iface) == infiniBand && name != "" {
+		c.checkInfiniBand(iface, path)
+	}
 	if !known || name == "" {
 		return
 	}
@@ -212,6 +215,25 @@ func (c *limitCheck) mtuOfBase(base string) (mtu int64, sure bool) {
 		return 0, false
 	}
 	return integer(is["mtu"])
+}
+
+// infiniBand is nmstate's type of an InfiniBand port, and of a partition of one.
+const infiniBand = "infiniband"
+
+// checkInfiniBand checks that the node has the hardware: a port of the interface's own name, or for a partition the port that is its base.
+// NetworkManager would say of a missing one that another device does not fit.
+func (c *limitCheck) checkInfiniBand(iface map[string]any, path *field.Path) {
+	port, at := tree.StringAt(iface, "name"), path.Child("name")
+	if c.isThere(port) {
+		return
+	}
+	fields, _ := iface["infiniband"].(map[string]any)
+	if base := tree.StringAt(fields, "base-iface"); base != "" {
+		port, at = base, path.Child("infiniband", "base-iface")
+	}
+	if tree.StringAt(c.there[port], "type") != infiniBand {
+		c.refuse(at, port, "this node has no InfiniBand port of this name; status.currentState shows its interfaces")
+	}
 }
 
 func (c *limitCheck) refuse(path *field.Path, value any, why string) {

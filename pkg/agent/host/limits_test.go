@@ -38,6 +38,7 @@ const limitsCurrent = `{"interfaces":[
 	{"name":"eth2","type":"ethernet","state":"up","mtu":1500,"controller":"bond1"},
 	{"name":"bond1","type":"bond","state":"up","mtu":1500},
 	{"name":"br1","type":"linux-bridge","state":"up","mtu":1500},
+	{"name":"ib1","type":"infiniband","state":"up","mtu":2044},
 	{"name":"vx5","type":"vxlan","state":"up","mtu":1550,"vxlan":{"base-iface":"eth1","id":5}},
 	{"name":"eth1.5","type":"vlan","state":"up","mtu":1500,"vlan":{"base-iface":"eth1","id":5}}]}`
 
@@ -94,13 +95,17 @@ func TestImpossible(t *testing.T) {
 		"name of a profile":               {`{"name":"a profile with a long name","type":"veth","veth":{"peer":"eth9"}}`, nil},
 		"name of what has a MAC address":  {`{"name":"a profile, whatever its name","type":"veth","identifier":"mac-address","mac-address":"02:00:00:00:00:01"}`, nil},
 
-		"VLAN id":                   {`{"name":"eth1.7","type":"vlan","vlan":{"base-iface":"eth1","id":4095}}`, []string{"[name=eth1.7].vlan.id: Invalid value: 4095: must be 4094 at most"}},
-		"VLAN id at the limit":      {`{"name":"eth1.7","type":"vlan","vlan":{"base-iface":"eth1","id":4094}}`, nil},
-		"VXLAN id":                  {`{"name":"vx7","type":"vxlan","vxlan":{"id":"16777216"}}`, []string{"[name=vx7].vxlan.id"}},
-		"VXLAN id at the limit":     {`{"name":"vx7","type":"vxlan","vxlan":{"id":16777215}}`, nil},
-		"two faults":                {`{"name":"sixteen-letters-","type":"vlan","vlan":{"id":4095}}`, []string{"].name", "].vlan.id"}},
-		"a kind that there is not":  {`{"name":"h1","type":"hsr"}`, []string{"[name=h1].type", "hsr"}},
-		"a kind that is not needed": {`{"name":"h1","type":"hsr","state":"absent"}`, nil},
+		"VLAN id":                      {`{"name":"eth1.7","type":"vlan","vlan":{"base-iface":"eth1","id":4095}}`, []string{"[name=eth1.7].vlan.id: Invalid value: 4095: must be 4094 at most"}},
+		"VLAN id at the limit":         {`{"name":"eth1.7","type":"vlan","vlan":{"base-iface":"eth1","id":4094}}`, nil},
+		"VXLAN id":                     {`{"name":"vx7","type":"vxlan","vxlan":{"id":"16777216"}}`, []string{"[name=vx7].vxlan.id"}},
+		"VXLAN id at the limit":        {`{"name":"vx7","type":"vxlan","vxlan":{"id":16777215}}`, nil},
+		"InfiniBand without a port":    {`{"name":"ib0","type":"infiniband","infiniband":{"mode":"datagram","pkey":"0xffff"}}`, []string{`interfaces[name=ib0].name: Invalid value: "ib0": this node has no InfiniBand port of this name`}},
+		"InfiniBand's port":            {`{"name":"ib1","type":"infiniband","infiniband":{"mode":"datagram","pkey":"0xffff"}}`, nil},
+		"partition of what is no port": {`{"name":"eth1.8001","type":"infiniband","infiniband":{"base-iface":"eth1","mode":"datagram","pkey":"0x8001"}}`, []string{`[name=eth1.8001].infiniband.base-iface: Invalid value: "eth1"`}},
+		"partition of a port":          {`{"name":"ib1.8001","type":"infiniband","infiniband":{"base-iface":"ib1","mode":"datagram","pkey":"0x8001"}}`, nil},
+		"two faults":                   {`{"name":"sixteen-letters-","type":"vlan","vlan":{"id":4095}}`, []string{"].name", "].vlan.id"}},
+		"a kind that there is not":     {`{"name":"h1","type":"hsr"}`, []string{"[name=h1].type", "hsr"}},
+		"a kind that is not needed":    {`{"name":"h1","type":"hsr","state":"absent"}`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			faults, err := impossible([]byte(`{"interfaces":[`+c.interfaces+`]}`), []byte(limitsCurrent), func(kind string) bool { return kind != "hsr" })

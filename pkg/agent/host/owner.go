@@ -39,6 +39,8 @@ type underWay struct {
 	story v1alpha1.LastApply
 	// after is the record that the change leads to.
 	after record
+	// asked is what is asked of the network, to be compared with it; nil until that is known.
+	asked *v1alpha1.State
 	// awaits is called when the change waits for a user.
 	awaits func()
 	// read tells that the network was read since the change has begun to be applied; appliedAt is when it was applied.

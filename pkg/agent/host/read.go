@@ -86,6 +86,11 @@ func dropNoise(node any) {
 		if _, isAddress := node["ip"]; isAddress {
 			steady(node)
 		}
+		if node["type"] == "ip-tunnel" {
+			// The kernel has the tunnel's local IP address in the place of a MAC address, and nmstate shows it as one. No backend takes it back.
+			delete(node, "mac-address")
+			delete(node, "permanent-mac-address")
+		}
 		for key, child := range node {
 			if noise[key] {
 				delete(node, key)
@@ -182,12 +187,12 @@ func (h *Host) changing() *underWay {
 }
 
 // hasSeen tells whether the last read has seen a change that was applied meanwhile. It began after the change was asked for, and
-// all that is desired holds in it: then NetworkManager was done, whose profiles are older than what it makes of them. That
+// all that is asked for holds in it: then NetworkManager was done, whose profiles are older than what it makes of them. That
 // the kernel's part is unchanged since is up to the witness. The caller holds the lock.
 func (h *Host) hasSeen(change *underWay) bool {
-	if !change.read || change.appliedAt.IsZero() || h.view.state == nil {
+	if !change.read || change.appliedAt.IsZero() || change.asked == nil || h.view.state == nil {
 		return false
 	}
-	missing, err := differenceOf(change.after.Desired, h.view.state, h.view.backend.name)
+	missing, err := differenceOf(change.asked, h.view.state, h.view.backend.name)
 	return err == nil && missing == nil
 }

@@ -55,6 +55,9 @@ type record struct {
 	Probes       []v1alpha1.Probe       `json:"probes,omitempty"`
 	Confirmation *v1alpha1.Confirmation `json:"confirmation,omitempty"`
 	Reapply      v1alpha1.ReapplyPolicy `json:"reapply,omitempty"`
+	Removal      v1alpha1.RemovalPolicy `json:"removal,omitempty"`
+	// Before is what there was before each part of Desired came, see removal.Plan. It has secrets.
+	Before json.RawMessage `json:"before,omitempty"`
 	// Kernel is the kernel and network namespace in which Desired was committed; see hostid.
 	Kernel string `json:"kernel,omitempty"`
 	// Kept are the ids of the last changes of annotations and managed fields alone, the newest first.
@@ -69,7 +72,7 @@ func (r record) with(obj *v1alpha1.NodeNetworkState, desired *v1alpha1.State) re
 	r.ManagedFields = obj.ManagedFields
 	changes := !r.sameOptions(obj.Spec)
 	if changes {
-		r.Probes, r.Confirmation, r.Reapply = obj.Spec.Probes, obj.Spec.Confirmation, obj.Spec.Reapply
+		r.Probes, r.Confirmation, r.Reapply, r.Removal = obj.Spec.Probes, obj.Spec.Confirmation, obj.Spec.Reapply, obj.Spec.Removal
 	}
 	if !v1alpha1.SameState(r.Desired, desired) {
 		r.Desired = desired.Compact().DeepCopy()
@@ -84,7 +87,7 @@ func (r record) with(obj *v1alpha1.NodeNetworkState, desired *v1alpha1.State) re
 // sameOptions tells whether a spec makes changes in the same way.
 func (r record) sameOptions(spec v1alpha1.NodeNetworkStateSpec) bool {
 	return equality.Semantic.DeepEqual(r.Probes, spec.Probes) &&
-		equality.Semantic.DeepEqual(r.Confirmation, spec.Confirmation) && r.Reapply == spec.Reapply
+		equality.Semantic.DeepEqual(r.Confirmation, spec.Confirmation) && r.Reapply == spec.Reapply && r.Removal == spec.Removal
 }
 
 // mode is who confirms changes.
@@ -160,7 +163,7 @@ func (r record) object() (*v1alpha1.NodeNetworkState, error) {
 	obj.Annotations = r.Annotations
 	obj.ManagedFields = r.ManagedFields
 	obj.Generation = r.Generation
-	obj.Spec.Probes, obj.Spec.Confirmation, obj.Spec.Reapply = r.Probes, r.Confirmation, r.Reapply
+	obj.Spec.Probes, obj.Spec.Confirmation, obj.Spec.Reapply, obj.Spec.Removal = r.Probes, r.Confirmation, r.Reapply, r.Removal
 	if r.Desired != nil {
 		masked, err := secret.MaskState(r.Desired.Raw)
 		if err != nil {

@@ -114,7 +114,7 @@ func TestHasSeen(t *testing.T) {
 			}
 			h.view.state = read
 		}
-		change := &underWay{after: record{Desired: v1alpha1.NewState([]byte(desired))}, read: test.read}
+		change := &underWay{asked: v1alpha1.NewState([]byte(desired)), read: test.read}
 		if test.applied {
 			change.appliedAt = time.Now()
 		}

@@ -17,11 +17,14 @@ limitations under the License.
 package host
 
 import (
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
 
 const secretState = `{"interfaces":[
@@ -60,5 +63,37 @@ func TestSecretsNeverLeaveTheAgent(t *testing.T) {
 	}
 	if _, err := agent.Fingerprint(shown); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSecretsOfBefore are in the record alone, too: what was there before its entry came, and is to be put back.
+func TestSecretsOfBefore(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	ethernets(t)
+	h.mu.Lock()
+	h.view.record.Desired = v1alpha1.NewState([]byte(`{"interfaces":[{"name":"eth1","type":"ethernet","802.1x":{"identity":"me","password":"s3cret-new"}}]}`))
+	h.view.record.Before = []byte(`{"interfaces":{"eth1":{"type":"veth","state":"up","fields":{"state":"up","802.1x":{"identity":"me","password":"s3cret-old"}},"routes":null}}}`)
+	err := h.publish()
+	h.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	change := removing(t, h, "{}")
+	planned, err := h.begin(change, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settled, err := planned.Settle([]byte(`{"interfaces":[{"name":"eth1","type":"veth","state":"up"}]}`))
+	if err != nil || !strings.Contains(string(settled.State), "s3cret-old") || settled.Difference == nil || strings.Contains(string(settled.Difference.Raw), "s3cret") {
+		t.Errorf("what is asked for is %s, and the history is given %+v, %v", settled.State, settled.Difference, err)
+	}
+	h.refuse(planned.Story, errors.New("this was a test"), false)
+	_, err = h.Validate(t.Context(), removing(t, h, "{}"))
+	if err == nil || !strings.Contains(err.Error(), "802.1x: Forbidden") || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("the dry run ends with %v", err)
+	}
+	obj, err := json.Marshal(h.feed.Last())
+	if err != nil || strings.Contains(string(obj), "s3cret") {
+		t.Errorf("the object is %s, %v", obj, err)
 	}
 }

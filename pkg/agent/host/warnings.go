@@ -25,20 +25,21 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/impact"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/probe"
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
 // findWayWait is how long it may take to resolve the API server's name.
 const findWayWait = 2 * time.Second
 
-// warnings returns what a user should know about a change whose difference is planned.
+// warnings returns what a user should know about a change whose difference is planned, and which asks that of the network.
 // testimony is what a rehearsal of the confirmation has found out; nil if nobody was asked.
 // A dry run does not fail because of them.
-func (h *Host) warnings(ctx context.Context, change agent.Change, planned view, testimony *agent.Testimony) []string {
+func (h *Host) warnings(ctx context.Context, change agent.Change, planned view, asked *v1alpha1.State, testimony *agent.Testimony) []string {
 	if planned.difference == nil {
 		return nil
 	}
-	desired, err := nmstate.FormatNetState(planned.record.Desired.Raw)
+	desired, err := nmstate.FormatNetState(asked.Raw)
 	if err != nil {
 		klog.FromContext(ctx).Info("A dry run has no warnings: nmstate does not read the desired state")
 		return nil

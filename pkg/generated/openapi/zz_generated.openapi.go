@@ -1068,7 +1068,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateSpec(ref common.ReferenceC
 				Properties: map[string]spec.Schema{
 					"desiredState": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The nmstate state that was last committed on the node, as documented at https://nmstate.io/devel/yaml_api.html: \"interfaces\", \"routes\", \"route-rules\", \"dns-resolver\", \"hostname\" and so on. What it does not mention stays as it is on the node; an interface, route or rule is removed by giving it \"state: absent\". Writing it applies it to the node; whether it is applied again by itself, \"reapply\" says. Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked value that is sent back keeps the secret that the node has. It may have 1 MiB as compact JSON.",
+							Description: "The nmstate state that was last committed on the node, as documented at https://nmstate.io/devel/yaml_api.html: \"interfaces\", \"routes\", \"route-rules\", \"dns-resolver\", \"hostname\" and so on. What it does not mention stays as it is on the node; an interface, route or rule is removed by giving it \"state: absent\". What becomes of what leaves it, \"removal\" says. Writing it applies it to the node; whether it is applied again by itself, \"reapply\" says. Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked value that is sent back keeps the secret that the node has. Server-side apply knows an owner for each interface, port, address and route; docs/state.md says of each list what has an owner, and why. It may have 1 MiB as compact JSON.",
 							Ref:         ref(v1alpha1.State{}.OpenAPIModelName()),
 						},
 					},
@@ -1105,6 +1105,14 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateSpec(ref common.ReferenceC
 							Type:        []string{"string"},
 							Format:      "",
 							Enum:        []interface{}{"Always", "Never", "OnBoot"},
+						},
+					},
+					"removal": {
+						SchemaProps: spec.SchemaProps{
+							Description: "What happens on the node to what leaves desiredState: an interface, a field of one, a route, a rule, DNS, the hostname. Orphan (default): it stays as it is. Revert: the change takes it away, and puts back what was there before it came into desiredState. Removing what others need is refused. Only the policy at the time of leaving counts.\n\nPossible enum values:\n - `\"Orphan\"` : what leaves the desired state stays on the node as it is.\n - `\"Revert\"` : what leaves the desired state is taken away, and what was there before it came is put back.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"Orphan", "Revert"},
 						},
 					},
 				},

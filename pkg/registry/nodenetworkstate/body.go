@@ -58,6 +58,8 @@ type Body struct {
 	// Manager is the field manager that the request has or, as upstream takes it, the
 	// first word of its user agent.
 	Manager string
+	// Force is whether a server-side apply is to take what other field managers own.
+	Force bool
 	// FieldValidation is what the request asks to do with fields that are not known: Ignore, Warn, Strict, or nothing.
 	FieldValidation string
 	// judged is the judgement of the desired state that the request brings: an update asks for it three times.
@@ -96,7 +98,8 @@ type sent struct {
 	Metadata   struct {
 		Name string `json:"name"`
 	} `json:"metadata"`
-	Spec json.RawMessage `json:"spec"`
+	Spec   json.RawMessage `json:"spec"`
+	Status json.RawMessage `json:"status"`
 }
 
 // parse reads the body. It fails where there is no object to be found: in a JSON

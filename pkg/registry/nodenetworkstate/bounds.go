@@ -29,7 +29,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+
+	yamltojson "sigs.k8s.io/yaml"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/jsonweight"
@@ -41,9 +42,8 @@ import (
 const (
 	// maxBodyDepth is how deep a body may be nested: as deep as a state, and what stands around it.
 	maxBodyDepth = v1alpha1.MaxDepth + 20
-	// maxFields is how many fields a body may have outside of lists: those of a state, and as
-	// many around it, such as annotations.
-	maxFields = 2 * v1alpha1.MaxStateFields
+	// maxFields is how many fields a body may have outside of lists, such as annotations.
+	maxFields = 20_000
 	// maxNested bounds the sum of the depths of a body's bytes. A whole object of 3 MiB has half of it.
 	maxNested = 64 << 20
 	// maxExpanded is how long YAML may be once its aliases are written out, as long as a body.
@@ -60,7 +60,11 @@ func (b Body) json() ([]byte, error) {
 	if err := checkAliases(b.Data); err != nil {
 		return nil, err
 	}
-	return utilyaml.ToJSON(b.Data)
+	// YAML may begin as JSON does.
+	if json.Valid(b.Data) {
+		return b.Data, nil
+	}
+	return yamltojson.YAMLToJSON(b.Data)
 }
 
 // checkBounds refuses a body that costs much more to decode and to merge than its length tells.
@@ -108,14 +112,23 @@ func checkOperations(text []byte) error {
 	if utiljson.Unmarshal(text, &operations) != nil {
 		return nil // upstream says so
 	}
-	fields := 0
+	var sum jsonweight.Weight
 	for i, operation := range operations {
-		fields += 1 + jsonweight.Of(operation.Value).Fields
+		weight := jsonweight.Of(operation.Value)
+		sum.Fields += 1 + weight.Fields
+		sum.Values += weight.Values
+		sum.Siblings += max(1, weight.Siblings)
 		if max(strings.Count(operation.From, "/"), strings.Count(operation.Path, "/")) > maxBodyDepth {
 			return apierrors.NewBadRequest(fmt.Sprintf("patch[%d]: its path must not be deeper than %d levels", i, maxBodyDepth))
 		}
 	}
-	return checkFields(fields)
+	switch {
+	case sum.Siblings > v1alpha1.MaxSiblings:
+		return apierrors.NewBadRequest(fmt.Sprintf("the patch may add %d entries to one list, or fields to one object: more than %d are not taken", sum.Siblings, v1alpha1.MaxSiblings))
+	case sum.Values > v1alpha1.MaxDesiredValues:
+		return apierrors.NewBadRequest(fmt.Sprintf("the patch has about %d values: more than %d are not taken", sum.Values, v1alpha1.MaxDesiredValues))
+	}
+	return checkFields(sum.Fields)
 }
 
 // checkAliases refuses YAML that is longer than a body may be once its aliases are written out.

@@ -21,6 +21,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"regexp"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -28,13 +29,16 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/stateschema"
 )
 
 // restore puts back in now what upstream's merge lost of the body. To nmstate {}
-// and null are not the same: "config: {}" clears DNS, "config: null" leaves it.
-func (b Body) restore(now, before *v1alpha1.NodeNetworkState) error {
-	apply, merge := b.MediaType == string(types.ApplyYAMLPatchType), b.MediaType == string(types.MergePatchType)
-	if !apply && !merge {
+// and null are not the same: "config: {}" clears DNS, "config: null" leaves it. It
+// takes the claims that were hidden from upstream, and shows those of now on.
+func (b Body) restore(o ownership, now, before *v1alpha1.NodeNetworkState, claims []claim) error {
+	applies := b.is(types.ApplyYAMLPatchType)
+	lostNothing := len(claims) == 0 && !emptyList.Match(b.Data) && !mayLack(now.Spec.DesiredState)
+	if !applies && !b.is(types.MergePatchType) || applies && lostNothing {
 		return nil
 	}
 	patch, patched, err := b.desired()
@@ -46,25 +50,42 @@ func (b Body) restore(now, before *v1alpha1.NodeNetworkState) error {
 		return nil // validation tells the client
 	}
 	restored, _ := decode(now.Spec.DesiredState)
-	if merge {
-		restored = withLists(restored, patch)
-	} else {
-		if now.Spec.DesiredState == nil && !patched && !owned(now.ManagedFields) {
-			return nil // nobody wants one any more
-		}
+	if applies {
 		existing, err := decode(before.Spec.DesiredState)
 		if err != nil {
 			return fmt.Errorf("reading the present spec.desiredState of %q: %w", now.Name, err)
 		}
-		restored = withEmpty(restored, existing, patch, patched)
+		restored = withEmpty(o.merging.Whole(), restored, existing, patch, patched)
+		restored, claims = o.settle(restored, patch, b.Manager, now.ManagedFields, claims)
+		if fields, isMap := restored.(map[string]any); isMap && len(fields) == 0 && !patched && !owned(now.ManagedFields) {
+			restored = nil // nobody wants one any more
+		}
+		now.ManagedFields = o.show(now.ManagedFields, restored, claims)
+	} else {
+		restored = withLists(restored, patch)
 	}
-	if reflect.DeepEqual(restored, merged) {
-		return nil
-	}
-	if now.Spec.DesiredState, err = encode(restored); err != nil {
-		return fmt.Errorf("writing spec.desiredState of %q: %w", now.Name, err)
+	switch {
+	case reflect.DeepEqual(restored, merged):
+	case restored == nil:
+		now.Spec.DesiredState = nil
+	default:
+		if now.Spec.DesiredState, err = encode(restored); err != nil {
+			return fmt.Errorf("writing spec.desiredState of %q: %w", now.Name, err)
+		}
 	}
 	return nil
+}
+
+// is tells whether the body is a patch of a type.
+func (b Body) is(patch types.PatchType) bool { return b.MediaType == string(patch) }
+
+// emptyList is an empty list, in JSON and in YAML.
+var emptyList = regexp.MustCompile(`\[\s*\]`)
+
+// mayLack tells, by a search of its text, whether server-side apply may have emptied
+// a map or a list of a state, or all of it.
+func mayLack(state *v1alpha1.State) bool {
+	return state == nil || len(state.Raw) <= len("null") || bytes.Contains(state.Raw, []byte("null"))
 }
 
 // desired returns spec.desiredState of the body, and whether the body has it.
@@ -107,24 +128,52 @@ func encode(value any) (*v1alpha1.State, error) {
 	return v1alpha1.NewState(bytes.TrimSpace(text.Bytes())), nil
 }
 
-// withEmpty returns now with the maps that server-side apply emptied. Its merge
-// leaves null for a map whose last field this request dropped. A null that the
-// client applied stays.
-func withEmpty(now, before, applied any, isApplied bool) any {
-	was, wasMap := before.(map[string]any)
+// withEmpty returns now with the maps that server-side apply emptied, and without
+// the lists that are owned entry by entry and that it emptied. Its merge leaves null
+// for one whose last field or entry this request dropped. A null that the client
+// applied stays. part is the structure of the value.
+func withEmpty(part stateschema.Part, now, before, applied any, isApplied bool) any {
 	switch is := now.(type) {
 	case nil:
-		if wasMap && !(isApplied && applied == nil) {
+		if _, wasMap := before.(map[string]any); wasMap && !(isApplied && applied == nil) {
 			return map[string]any{}
 		}
 	case map[string]any:
+		was, _ := before.(map[string]any)
 		fields, _ := applied.(map[string]any)
 		for key, value := range is {
 			field, there := fields[key]
-			is[key] = withEmpty(value, was[key], field, there)
+			if _, wasList := was[key].([]any); wasList && value == nil && !(there && field == nil) {
+				delete(is, key)
+				continue
+			}
+			is[key] = withEmpty(part.Field(key), value, was[key], field, there)
+		}
+	case []any:
+		if !part.HasEntries() {
+			return now
+		}
+		was, entries := byKey(part, before), byKey(part, applied)
+		for i, entry := range is {
+			if key, err := part.Key(entry); err == nil {
+				field, there := entries[key.String()]
+				is[i] = withEmpty(part.Entry(), entry, was[key.String()], field, there)
+			}
 		}
 	}
 	return now
+}
+
+// byKey returns the entries of a list by their keys.
+func byKey(part stateschema.Part, list any) map[string]any {
+	entries, _ := list.([]any)
+	found := make(map[string]any, len(entries))
+	for _, entry := range entries {
+		if key, err := part.Key(entry); err == nil {
+			found[key.String()] = entry
+		}
+	}
+	return found
 }
 
 // withLists returns now with the lists of a merge patch as they were sent. A list

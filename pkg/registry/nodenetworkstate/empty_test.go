@@ -17,8 +17,6 @@ limitations under the License.
 package nodenetworkstate
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -27,67 +25,16 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/managedfields"
-	"k8s.io/apiserver/pkg/endpoints/openapi"
-	"k8s.io/apiserver/pkg/registry/rest"
-	genericapiserver "k8s.io/apiserver/pkg/server"
-	openapibuilder3 "k8s.io/kube-openapi/pkg/builder3"
 
-	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/install"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
-	generated "github.com/nmstate/kubernetes-nmstate/pkg/generated/openapi"
 )
-
-// newFieldManager returns what upstream merges server-side apply with.
-func newFieldManager(t *testing.T) *managedfields.FieldManager {
-	t.Helper()
-	scheme := runtime.NewScheme()
-	install.Install(scheme)
-	metav1.AddToGroupVersion(scheme, v1alpha1.SchemeGroupVersion)
-	config := genericapiserver.DefaultOpenAPIV3Config(generated.GetOpenAPIDefinitions, openapi.NewDefinitionNamer(scheme))
-	models, err := openapibuilder3.BuildOpenAPIDefinitionsForResources(config, v1alpha1.NodeNetworkState{}.OpenAPIModelName())
-	if err != nil {
-		t.Fatal(err)
-	}
-	converter, err := managedfields.NewTypeConverter(models, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	gvk := v1alpha1.SchemeGroupVersion.WithKind(kind)
-	manager, err := managedfields.NewDefaultFieldManager(converter, scheme, scheme, scheme, gvk, gvk.GroupVersion(), "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return manager
-}
-
-// apply is a server-side apply as the server carries it out.
-func apply(t *testing.T, fields *managedfields.FieldManager, live *v1alpha1.NodeNetworkState, manager string, state any) *v1alpha1.NodeNetworkState {
-	t.Helper()
-	object := map[string]any{"apiVersion": "nmstate.io/v1alpha1", "kind": kind, "metadata": map[string]any{"name": live.Name}, "spec": map[string]any{"desiredState": state}}
-	data, err := json.Marshal(object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	merge := func(_ context.Context, _, existing runtime.Object) (runtime.Object, error) {
-		return fields.Apply(existing, &unstructured.Unstructured{Object: object}, manager, true)
-	}
-	ctx := WithBody(t.Context(), NewBody(string(types.ApplyPatchType), data))
-	updated, err := asSent{rest.DefaultUpdatedObjectInfo(nil, merge)}.UpdatedObject(ctx, live)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return updated.(*v1alpha1.NodeNetworkState)
-}
 
 // TestServerSideApplySaysWhatWasApplied: managers apply states at random, and
 // after each all of it is there, and null only where somebody once wrote null.
 func TestServerSideApplySaysWhatWasApplied(t *testing.T) {
-	fields := newFieldManager(t)
-	for seed := range uint64(300) {
+	fields := newMerger(t)
+	for seed := range uint64(150) {
 		random := rand.New(rand.NewPCG(seed, 7))
 		live := &v1alpha1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: "node1", UID: "1"}}
 		live.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(kind))
@@ -96,7 +43,7 @@ func TestServerSideApplySaysWhatWasApplied(t *testing.T) {
 		for range 6 {
 			state, manager := randomMap(random, 3), fmt.Sprintf("m%d", random.IntN(3))
 			note(state, "", nulls)
-			live = apply(t, fields, live, manager, state)
+			live = fields.apply(t, live, manager, state)
 			got, err := decode(live.Spec.DesiredState)
 			if err != nil {
 				t.Fatal(err)
@@ -184,6 +131,7 @@ func encoded(t *testing.T, value any) string {
 // TestOnlyWhatWasLostIsRestored: what upstream's merge left alone keeps its bytes,
 // and what admission changed afterwards stays changed.
 func TestOnlyWhatWasLostIsRestored(t *testing.T) {
+	owners := newMerger(t).owners
 	const apply, merge = string(types.ApplyYAMLPatchType), string(types.MergePatchType)
 	for name, test := range map[string]struct {
 		media, body, before, now, want string
@@ -202,7 +150,7 @@ func TestOnlyWhatWasLostIsRestored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before, now := node(), node()
 			before.Spec.DesiredState, now.Spec.DesiredState = v1alpha1.NewState([]byte(test.before)), v1alpha1.NewState([]byte(test.now))
-			if err := NewBody(test.media, []byte(test.body)).restore(now, before); err != nil {
+			if err := NewBody(test.media, []byte(test.body)).restore(owners, now, before, nil); err != nil {
 				t.Fatal(err)
 			}
 			if got := string(now.Spec.DesiredState.Raw); got != test.want {

@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -79,9 +80,16 @@ func (f format) refuseUnknown(ctx context.Context, updated, existing runtime.Obj
 	if !isOurs || !wasOurs || bodyFrom(ctx).FieldValidation != metav1.FieldValidationStrict {
 		return updated, nil
 	}
-	found := f.judge(ctx, now, before)
+	if err := strict(f.judge(ctx, now, before), before.Name); err != nil {
+		return nil, err
+	}
+	return updated, nil
+}
+
+// strict returns the error for fields that nmstate's format does not have; nil if there are none.
+func strict(found stateschema.Findings, node string) error {
 	if len(found.Unknown) == 0 {
-		return updated, nil
+		return nil
 	}
 	var messages []string
 	var causes []metav1.StatusCause
@@ -93,20 +101,48 @@ func (f format) refuseUnknown(ctx context.Context, updated, existing runtime.Obj
 		messages = append(messages, wrong.Error())
 		causes = append(causes, metav1.StatusCause{Type: metav1.CauseType(wrong.Type), Field: wrong.Field, Message: wrong.ErrorBody()})
 	}
-	return nil, &apierrors.StatusError{ErrStatus: metav1.Status{
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status:  metav1.StatusFailure,
 		Code:    http.StatusBadRequest,
 		Reason:  metav1.StatusReasonBadRequest,
 		Message: "strict decoding error: " + strings.Join(messages, ", "),
-		Details: &metav1.StatusDetails{Group: v1alpha1.SchemeGroupVersion.Group, Kind: kind, Name: before.Name, Causes: causes},
+		Details: &metav1.StatusDetails{Group: v1alpha1.SchemeGroupVersion.Group, Kind: kind, Name: node, Causes: causes},
 	}}
 }
 
 // wrong returns what nmstate is sure to refuse. With the field validation Ignore a value that an enumeration does not have
 // passes: it may be of a newer nmstate on the node.
 func (f format) wrong(ctx context.Context, now, before *v1alpha1.NodeNetworkState) field.ErrorList {
-	wrong := f.judge(ctx, now, before).Wrong
-	if bodyFrom(ctx).FieldValidation != metav1.FieldValidationIgnore {
+	wrong := slices.Clone(f.judge(ctx, now, before).Wrong)
+	for i, err := range wrong {
+		if name, isText := err.BadValue.(string); isText && err.Type == field.ErrorTypeDuplicate {
+			if owners := whose(now.ManagedFields, func(other string) bool { return other == name }); owners != "" {
+				told := *err
+				told.Detail += "; " + owners
+				wrong[i] = &told
+			}
+		}
+	}
+	return bodyFrom(ctx).lenient(wrong)
+}
+
+// check judges a state that cannot be merged, as one that was merged is judged: by refuseUnknown and wrong.
+func (f format) check(body Body, node string, state *v1alpha1.State) error {
+	found := f.schema.Check(state.Raw, field.NewPath("spec", "desiredState"))
+	if body.FieldValidation == metav1.FieldValidationStrict {
+		if err := strict(found, node); err != nil {
+			return err
+		}
+	}
+	if wrong := body.lenient(found.Wrong); len(wrong) > 0 {
+		return apierrors.NewInvalid(v1alpha1.SchemeGroupVersion.WithKind(kind).GroupKind(), node, wrong)
+	}
+	return nil
+}
+
+// lenient leaves out what passes with the field validation of the request.
+func (b Body) lenient(wrong field.ErrorList) field.ErrorList {
+	if b.FieldValidation != metav1.FieldValidationIgnore {
 		return wrong
 	}
 	return wrong.Filter(func(err error) bool {

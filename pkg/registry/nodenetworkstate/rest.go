@@ -63,12 +63,17 @@ type REST struct {
 	writer *Writer
 	log    *livestore.Log
 	format format
+	owners ownership
 }
 
 // NewREST returns the storage of the resource. options connect the generic store to
 // the live store of writer and log. encodings has what the Sink of that log records.
 func NewREST(typer runtime.ObjectTyper, options generic.RESTOptionsGetter, writer *Writer, log *livestore.Log, encodings *Encodings) (*REST, error) {
 	format, err := newFormat()
+	if err != nil {
+		return nil, err
+	}
+	owners, err := newOwnership()
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +94,7 @@ func NewREST(typer runtime.ObjectTyper, options generic.RESTOptionsGetter, write
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: options, AttrFunc: getAttrs}); err != nil {
 		return nil, err
 	}
-	return &REST{store: store, writer: writer, log: log, format: format}, nil
+	return &REST{store: store, writer: writer, log: log, format: format, owners: owners}, nil
 }
 
 // noCreate satisfies the generic store, which is never asked to create.
@@ -182,7 +187,7 @@ func (r *REST) cacheReaches(ctx context.Context, revision uint64) error {
 // answers what would change.
 func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	info = rest.WrapUpdatedObjectInfo(asSent{info}, checkResourceVersion, keepUnmentioned, r.format.refuseUnknown)
+	info = rest.WrapUpdatedObjectInfo(asSent{info, r.owners, r.format}, checkResourceVersion, keepUnmentioned, r.format.refuseUnknown)
 	if slices.Contains(options.DryRun, metav1.DryRunAll) {
 		planned, err := r.dryRun(ctx, name, info, create, update, options)
 		return planned, false, err

@@ -21,6 +21,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -34,37 +35,119 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/jsonweight"
 )
 
 // asSent is an update that says what the client sent: upstream's merge loses
-// empty maps and nulls, and its errors either lack the cause or show the whole
-// object.
-type asSent struct{ rest.UpdatedObjectInfo }
+// empty maps and lists, and nulls, and its errors either lack the cause or show the
+// whole object.
+type asSent struct {
+	rest.UpdatedObjectInfo
+	ownership ownership
+	format    format
+}
 
 // UpdatedObject implements rest.UpdatedObjectInfo.
 func (a asSent) UpdatedObject(ctx context.Context, existing runtime.Object) (runtime.Object, error) {
 	body := bodyFrom(ctx)
-	updated, err := a.UpdatedObjectInfo.UpdatedObject(ctx, existing)
 	before, ok := existing.(*v1alpha1.NodeNetworkState)
 	if !ok {
-		return updated, err
+		return a.UpdatedObjectInfo.UpdatedObject(ctx, existing)
 	}
+	live := *before
+	applies, leaves := body.is(types.ApplyYAMLPatchType), body.leavesStatus()
+	if leaves {
+		live.Status = v1alpha1.NodeNetworkStateStatus{}
+	}
+	var claims []claim
+	if err := checkOwned(before); err == nil {
+		live.ManagedFields = a.ownership.split(before)
+		if applies {
+			claims = a.ownership.hide(&live)
+		}
+	} else if applies {
+		return nil, err
+	} else {
+		unmanage(&live, body)
+	}
+	updated, err := a.UpdatedObjectInfo.UpdatedObject(ctx, &live)
 	if err != nil {
-		return nil, body.explain(before, err)
+		return nil, body.explain(a, before, err)
 	}
-	if now, ok := updated.(*v1alpha1.NodeNetworkState); ok {
-		if err := body.restore(now, before); err != nil {
+	now, ok := updated.(*v1alpha1.NodeNetworkState)
+	if !ok {
+		return updated, nil
+	}
+	if leaves {
+		now.Status = *before.Status.DeepCopy()
+	}
+	if applies && !body.Force {
+		if err := a.ownership.takenAway(now, &live, body.Manager); err != nil {
 			return nil, err
 		}
 	}
-	return updated, nil
+	if err := body.restore(a.ownership, now, &live, claims); err != nil {
+		return nil, err
+	}
+	if applies {
+		keepTime(now, before)
+	} else {
+		now.ManagedFields = a.ownership.split(now)
+	}
+	return now, nil
+}
+
+// checkOwned refuses to merge with a state that has too many values, which a client
+// cannot have written. A node that was taken over may have sent it.
+func checkOwned(before *v1alpha1.NodeNetworkState) error {
+	state := before.Spec.DesiredState
+	if state == nil {
+		return nil
+	}
+	err := v1alpha1.CheckOwned(jsonweight.Of(state.Raw))
+	if err == nil {
+		return nil
+	}
+	return apierrors.NewInvalid(v1alpha1.SchemeGroupVersion.WithKind(kind).GroupKind(), before.Name, field.ErrorList{field.Invalid(
+		field.NewPath("spec", "desiredState"), field.OmitValueType{}, "of the node "+err.Error()+": replace it, by kubectl replace or a merge patch")})
+}
+
+// unmanage has upstream forget who manages what, which costs nothing. An object in a
+// PUT says itself who does, so that upstream would compare it with the state.
+func unmanage(live *v1alpha1.NodeNetworkState, body Body) {
+	live.ManagedFields = nil
+	if !body.is(types.MergePatchType) && !body.is(types.JSONPatchType) {
+		live.Spec.DesiredState = nil
+	}
+}
+
+// leavesStatus tells whether the body is a patch that says nothing of the status.
+// Upstream is then given the object without: what is read of a network may have
+// megabytes, and upstream decodes and walks them several times for each merge.
+func (b Body) leavesStatus() bool {
+	switch types.PatchType(b.MediaType) {
+	case types.ApplyYAMLPatchType, types.MergePatchType:
+		object, err := b.parse()
+		return err == nil && len(object.Status) == 0
+	case types.JSONPatchType:
+		operations, err := jsonpatch.DecodePatch(b.Data)
+		return err == nil && !slices.ContainsFunc(operations, func(operation jsonpatch.Operation) bool {
+			path, err := operation.Path()
+			from, _ := operation.From() // most have none
+			return err != nil || path == "" || strings.HasPrefix(path, "/status") || strings.HasPrefix(from, "/status")
+		})
+	}
+	return false
 }
 
 // explain returns an error of upstream's with its cause, and without the object:
 // an answer may be kept in an audit log, where no secret belongs.
-func (b Body) explain(existing *v1alpha1.NodeNetworkState, err error) error {
+func (b Body) explain(a asSent, existing *v1alpha1.NodeNetworkState, err error) error {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
+		if misfit := b.misfits(a, existing, err); misfit != nil {
+			return misfit
+		}
 		if detail, ok := strings.CutPrefix(err.Error(), "failed to create typed patch object "); ok {
 			_, detail, _ = strings.Cut(detail, "): ")
 			// "expected map, got VALUE": what the client sent may be a secret in the wrong place.
@@ -83,6 +166,34 @@ func (b Body) explain(existing *v1alpha1.NodeNetworkState, err error) error {
 		return failedOperation(existing, b.Data, err)
 	}
 	return err
+}
+
+// misfits tells which entries of lists made server-side apply fail, because they cannot
+// be told apart: entries that were sent, or that the object has already. What nmstate's
+// format says of what was sent comes first, as by any other way to write.
+func (b Body) misfits(a asSent, existing *v1alpha1.NodeNetworkState, err error) error {
+	path := field.NewPath("spec", "desiredState")
+	var misfits field.ErrorList
+	switch {
+	case strings.HasPrefix(err.Error(), "failed to create typed patch object "):
+		sent, _, _ := b.desired()
+		if state, err := encode(sent); err == nil {
+			if err := a.format.check(b, existing.Name, state); err != nil {
+				return err
+			}
+		}
+		misfits = a.ownership.merging.Misfits(sent, path)
+	case strings.HasPrefix(err.Error(), "failed to create typed live object "), strings.HasPrefix(err.Error(), "failed to create manager for existing fields"):
+		present, _ := decode(existing.Spec.DesiredState)
+		misfits = a.ownership.merging.Misfits(present, path)
+		for _, misfit := range misfits {
+			misfit.Detail = "the node has this already, and nothing can be merged with it: replace it, by kubectl replace or a merge patch"
+		}
+	}
+	if len(misfits) == 0 {
+		return nil
+	}
+	return apierrors.NewInvalid(v1alpha1.SchemeGroupVersion.WithKind(kind).GroupKind(), existing.Name, misfits)
 }
 
 func causes(s metav1.Status) []metav1.StatusCause {

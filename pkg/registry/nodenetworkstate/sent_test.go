@@ -92,6 +92,8 @@ func TestCreateAndDeleteSayWhy(t *testing.T) {
 }
 
 func TestUpstreamsErrorsAreExplained(t *testing.T) {
+	m := newMerger(t)
+	sent := asSent{nil, m.owners, m.format}
 	const apply, patch, merge = string(types.ApplyYAMLPatchType), string(types.JSONPatchType), string(types.MergePatchType)
 	// What upstream's patch handler answers in these cases (endpoints/handlers/patch.go).
 	rejected := apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", "lost", 0, false)
@@ -119,7 +121,7 @@ func TestUpstreamsErrorsAreExplained(t *testing.T) {
 		"not typed":      {apply, `spec: {k: s3cret}`, untyped, []string{"patch: Invalid value: .spec.k: field not declared"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := NewBody(test.media, []byte(test.body)).explain(node(), test.err)
+			err := NewBody(test.media, []byte(test.body)).explain(sent, node(), test.err)
 			answer(t, err, http.StatusUnprocessableEntity, append(test.says, "node1")...)
 			if len(err.Error()) > 2*longest {
 				t.Errorf("the error has %d bytes", len(err.Error()))
@@ -130,11 +132,11 @@ func TestUpstreamsErrorsAreExplained(t *testing.T) {
 		errors.New("other"), apierrors.NewBadRequest("bad"), fmt.Errorf("wrapped: %w", apierrors.NewNotFound(schema.GroupResource{}, "x")),
 		apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.Required(field.NewPath("metadata"), "")}),
 	} {
-		if got := NewBody(patch, []byte(`[]`)).explain(node(), other); got != other {
+		if got := NewBody(patch, []byte(`[]`)).explain(sent, node(), other); got != other {
 			t.Errorf("%v became %v", other, got)
 		}
 	}
-	if got := NewBody(patch, []byte(`[]`)).explain(node(), rejected); got != error(rejected) {
+	if got := NewBody(patch, []byte(`[]`)).explain(sent, node(), rejected); got != error(rejected) {
 		t.Errorf("where no operation fails: %v", got)
 	}
 }

@@ -126,7 +126,7 @@ func sameStatus(a, b *v1alpha1.NodeNetworkStateStatus) bool {
 	return apiequality.Semantic.DeepEqual(x, y)
 }
 
-// conditionTypes are the conditions whose status is a field selector.
+// conditionTypes are the conditions whose status is a field selector and a metric.
 var conditionTypes = []string{
 	v1alpha1.ConditionAvailable, v1alpha1.ConditionInSync, v1alpha1.ConditionProgressing, v1alpha1.ConditionFailing,
 }

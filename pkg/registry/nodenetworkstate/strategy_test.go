@@ -19,6 +19,7 @@ package nodenetworkstate
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,6 +163,24 @@ func TestTableOfChanges(t *testing.T) {
 			if cell := got.Rows[0].Cells[i]; want != nil && cell != want {
 				t.Errorf("%s is %v, want %v", column.Name, cell, want)
 			}
+		}
+	}
+}
+
+func TestTableOfProblems(t *testing.T) {
+	for want, conditions := range map[string][]string{
+		"<none>":                     {"Available True StateRead", "InSync True StateMatches", "Progressing True Applying", "Failing False NoFailure"},
+		"Drifted,RollbackIncomplete": {"Available True StateRead", "InSync False Drifted", "Progressing False Idle", "Failing True RollbackIncomplete"},
+		"AgentUnreachable":           {"Available Unknown AgentUnreachable", "InSync Unknown AgentUnreachable", "Progressing Unknown AgentUnreachable", "Failing False NoFailure"},
+		"Other":                      {"Available False " + strings.Repeat("MadeUp", 1000), "InSync False MadeUp", "MadeUp True MadeUp"},
+	} {
+		got, err := table{NewEncodings()}.ConvertToTable(t.Context(), measured("node01", conditions...), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		column := slices.IndexFunc(got.ColumnDefinitions, func(c metav1.TableColumnDefinition) bool { return c.Name == "Problem" })
+		if cell := got.Rows[0].Cells[column]; cell != want {
+			t.Errorf("%s: the problem is %v", conditions, cell)
 		}
 	}
 }

@@ -19,6 +19,7 @@ package nodenetworkstate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,7 @@ var columns = []metav1.TableColumnDefinition{
 	{Name: "Default Route", Type: "string", Description: "Next hop and interface of the IPv4 default route, or else of the IPv6 one."},
 	{Name: "Last Apply", Type: "string", Description: "How the last change ended, and how long ago; of one that is under way its stage and for how long, or until when it waits for a manual confirmation."},
 	{Name: "Age", Type: "string", Description: "Time since the node was made known."},
+	{Name: "Problem", Type: "string", Priority: wide, Description: "What is wrong with the node: the reasons of the conditions that are not as they should be."},
 	{Name: "Joined", Type: "string", Priority: wide, Description: "When the node joined the standalone server; in a cluster, when its Node was made."},
 	{Name: "Addresses", Type: "string", Priority: wide, Description: "Addresses of the node's interfaces that are up, without link-local and loopback ones."},
 	{Name: "Backend", Type: "string", Priority: wide, Description: "What carries out changes: NetworkManager or the kernel alone."},
@@ -94,6 +96,7 @@ func row(n *v1alpha1.NodeNetworkState, net network) metav1.TableRow {
 			orNone(net.defaultRoute),
 			lastApply(n.Status.LastApply),
 			age(n.CreationTimestamp.Time),
+			problem(n),
 			at(n.CreationTimestamp.Time),
 			orNone(strings.Join(net.addresses, ",")),
 			orNone(string(n.Status.Backend)),
@@ -110,6 +113,26 @@ func condition(n *v1alpha1.NodeNetworkState, conditionType string) string {
 		return string(c.Status)
 	}
 	return string(metav1.ConditionUnknown)
+}
+
+// problem returns the reasons of the conditions that are not as they should be, each once.
+func problem(n *v1alpha1.NodeNetworkState) string {
+	var reasons []string
+	for _, c := range n.Status.Conditions {
+		var well bool
+		switch c.Type {
+		case v1alpha1.ConditionAvailable, v1alpha1.ConditionInSync:
+			well = c.Status == metav1.ConditionTrue
+		case v1alpha1.ConditionFailing:
+			well = c.Status == metav1.ConditionFalse
+		default:
+			well = true
+		}
+		if reason := boundReason(c.Reason); !well && !slices.Contains(reasons, reason) {
+			reasons = append(reasons, reason)
+		}
+	}
+	return orNone(strings.Join(reasons, ","))
 }
 
 func interfaces(count *v1alpha1.InterfaceCount) string {

@@ -146,7 +146,7 @@ func (w *Writer) Update(ctx context.Context, key string, current, updated runtim
 		if agent.KindOf(err) == agent.Conflict {
 			return nil, storage.NewResourceVersionConflictsError(key, 0)
 		}
-		return nil, statusError(before.Name, err)
+		return nil, withOwners(now, statusError(before.Name, err))
 	}
 	warn(ctx, w.fleet.Warnings(before.Name))
 	written := w.log.Get(key)
@@ -164,7 +164,7 @@ func (w *Writer) plan(ctx context.Context, current, updated *v1alpha1.NodeNetwor
 	}
 	plan, err := w.fleet.Validate(ctx, current.Name, change)
 	if err != nil {
-		return nil, statusError(current.Name, err)
+		return nil, withOwners(updated, statusError(current.Name, err))
 	}
 	warn(ctx, plan.Warnings)
 	warn(ctx, w.fleet.Warnings(current.Name))

@@ -33,7 +33,7 @@ func Batches(cases []*Case, backend v1alpha1.Backend, size int) []Batch {
 	open := map[int]bool{}
 	for _, c := range cases {
 		_, faulty := c.Upstream[backend]
-		if c.Alone || faulty || c.Needs.Run != "" || c.RefusedBy(backend) != "" {
+		if c.Alone || c.Leaves || c.Reapply != "" || faulty || c.Needs.Run != "" || c.RefusedBy(backend) != "" {
 			batches = append(batches, Batch{c})
 			continue
 		}

@@ -52,6 +52,10 @@ type Case struct {
 	Changes []Change `json:"changes,omitempty"`
 	// Away is what takes the case away beyond the removal of the interfaces that it made.
 	Away State `json:"away,omitempty"`
+	// Reapply is spec.reapply for the case, where the default does not keep it over a reboot.
+	Reapply v1alpha1.ReapplyPolicy `json:"reapply,omitempty"`
+	// Leaves says that the case leaves the spec with spec.removal set to Revert, and that nothing else takes it away.
+	Leaves bool `json:"leaves,omitempty"`
 	// Bad is the part that fails in the failing change, if it is not the usual one.
 	Bad State `json:"bad,omitempty"`
 
@@ -112,6 +116,8 @@ type Upstream struct {
 	// State is the smallest state that shows it. Says is a regular expression of what nmstatectl says of it.
 	State State  `json:"state"`
 	Says  string `json:"says"`
+	// Then is a shell command that shows what nmstatectl did: what it prints counts as said.
+	Then string `json:"then,omitempty"`
 	// Why says what the fault is.
 	Why string `json:"why"`
 	// Undo is a shell command that takes away what nmstatectl leaves.

@@ -88,6 +88,24 @@ func (s State) Names() []string {
 	return names
 }
 
+// joined returns a state in which each interface is named once: what later entries of it say wins.
+func (s State) joined() State {
+	var list []any
+	at := map[[2]any]map[string]any{}
+	for _, iface := range s.interfaces() {
+		key := [2]any{iface["name"], iface["type"]}
+		if entry := at[key]; entry != nil {
+			mergeInto(entry, iface)
+			continue
+		}
+		at[key] = maps.Clone(iface)
+		list = append(list, at[key])
+	}
+	result := maps.Clone(s)
+	result["interfaces"] = list
+	return result
+}
+
 // away returns the state that takes the cases away: it removes all interfaces that they make, the last one
 // first, and makes the ports idle.
 func away(cases []*Case) State {
@@ -117,7 +135,7 @@ func away(cases []*Case) State {
 		}
 		states = append(states, c.Away, c.routesAway())
 	}
-	return Merge(append(states, State{"interfaces": absent})...)
+	return Merge(append(states, State{"interfaces": absent})...).joined()
 }
 
 // routesAway returns the state that removes the case's routes over ports: those over other interfaces go with them.
@@ -226,16 +244,26 @@ func (s State) Part(desired State) State {
 }
 
 func (s State) interfacesOf(desired State) []any {
-	var list []any
+	list := []any{}
 	for _, iface := range s.interfaces() {
 		for _, wanted := range desired.interfaces() {
-			if iface["name"] == wanted["name"] || wanted["profile-name"] != nil && iface["profile-name"] == wanted["profile-name"] {
+			if isSame(iface, wanted) {
 				list = append(list, iface)
 				break
 			}
 		}
 	}
 	return list
+}
+
+// isSame tells whether an interface that is shown is the one that a desired state names, by its name, its profile's or its MAC address.
+func isSame(iface, wanted map[string]any) bool {
+	if wanted["identifier"] == "mac-address" {
+		is, _ := iface["mac-address"].(string)
+		mac, _ := wanted["mac-address"].(string)
+		return strings.EqualFold(is, mac)
+	}
+	return iface["name"] == wanted["name"] || wanted["profile-name"] != nil && iface["profile-name"] == wanted["profile-name"]
 }
 
 func (s State) routesOf(names []string) []any {

@@ -28,11 +28,6 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
-func isLinkLocal(text string) bool {
-	ip, err := netip.ParseAddr(text)
-	return err == nil && ip.Is6() && ip.IsLinkLocalUnicast()
-}
-
 // setSysctls switches IPv6 on and off, and forwarding, where the state says so.
 func (p *planner) setSysctls(e *entry) error {
 	six, four := tree.Object(e.fields["ipv6"]), tree.Object(e.fields["ipv4"])
@@ -112,7 +107,7 @@ func static(ip map[string]any) []map[string]any {
 	var list []map[string]any
 	for _, item := range tree.List(ip, "address") {
 		fields := tree.Object(item)
-		if !tree.IsDynamic(fields) && !tree.IsForeign(fields) && !isLinkLocal(tree.StringAt(fields, "ip")) {
+		if !tree.IsDynamic(fields) && !tree.IsForeign(fields) && !tree.IsLinkLocal(fields) {
 			list = append(list, fields)
 		}
 	}
@@ -126,7 +121,7 @@ func (p *planner) removeIPv6(e *entry) error {
 	}
 	for _, item := range tree.List(tree.Object(e.current["ipv6"]), "address") {
 		fields := tree.Object(item)
-		if tree.IsForeign(fields) || isLinkLocal(tree.StringAt(fields, "ip")) {
+		if tree.IsForeign(fields) || tree.IsLinkLocal(fields) {
 			continue
 		}
 		text := tree.CIDR(fields)

@@ -77,7 +77,7 @@ func (p *planner) setRoutes() error {
 	}
 	missing := slices.DeleteFunc(slices.Clone(*wanted), func(route map[string]any) bool {
 		return slices.ContainsFunc(left, func(is map[string]any) bool {
-			return means(route, is, true) && !p.again[tree.StringAt(is, "next-hop-interface")]
+			return MeansRoute(route, is, true) && !p.again[tree.StringAt(is, "next-hop-interface")]
 		})
 	})
 	for _, is := range left {
@@ -98,7 +98,7 @@ type routes struct{ wanted, absent []map[string]any }
 
 // isMeant tells whether one of several entries means a route that is there.
 func isMeant(entries []map[string]any, is map[string]any, withMetric bool) bool {
-	return slices.ContainsFunc(entries, func(route map[string]any) bool { return means(route, is, withMetric) })
+	return slices.ContainsFunc(entries, func(route map[string]any) bool { return MeansRoute(route, is, withMetric) })
 }
 
 // UnheldRoutes names the desired routes that do not hold in a current state, as libnmstate's verification does: those that
@@ -111,7 +111,7 @@ func (p *Plan) UnheldRoutes(current []byte) ([]string, error) {
 	there := configured(state, "routes")
 	var unheld []string
 	for _, route := range p.routes.wanted {
-		if !slices.ContainsFunc(there, func(is map[string]any) bool { return means(route, is, true) }) {
+		if !slices.ContainsFunc(there, func(is map[string]any) bool { return MeansRoute(route, is, true) }) {
 			unheld = append(unheld, describedRoute(route)+" is not there")
 		}
 	}
@@ -145,9 +145,9 @@ func (p *planner) route(given map[string]any) (map[string]any, error) {
 	return route, nil
 }
 
-// means tells whether an entry means a route that is there. nmstate does not look at the metric; a route that is wanted
+// MeansRoute tells whether an entry means a route that is there. nmstate does not look at the metric; a route that is wanted
 // with another metric is another one all the same.
-func means(wanted, is map[string]any, withMetric bool) bool {
+func MeansRoute(wanted, is map[string]any, withMetric bool) bool {
 	for _, field := range routeFields {
 		value := wanted[field]
 		switch {

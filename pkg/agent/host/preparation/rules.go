@@ -45,7 +45,7 @@ func (p *planner) setRules() error {
 	var left []map[string]any
 	next := uint64(firstPriority)
 	for _, is := range configured(p.current, "route-rules") {
-		if slices.ContainsFunc(absent, func(rule map[string]any) bool { return meansRule(rule, is) }) {
+		if slices.ContainsFunc(absent, func(rule map[string]any) bool { return MeansRule(rule, is) }) {
 			if err := p.stepRule(is, false); err != nil {
 				return err
 			}
@@ -60,7 +60,7 @@ func (p *planner) setRules() error {
 		}
 	}
 	for _, rule := range wanted {
-		if slices.ContainsFunc(left, func(is map[string]any) bool { return meansRule(rule, is) }) {
+		if slices.ContainsFunc(left, func(is map[string]any) bool { return MeansRule(rule, is) }) {
 			continue
 		}
 		if rule["priority"] == nil || tree.Text(rule["priority"]) == "-1" {
@@ -81,8 +81,8 @@ func (p *planner) setRules() error {
 // ruleDefaults are the values of a rule's fields that mean any, or the default.
 var ruleDefaults = map[string]string{"priority": "-1", "route-table": "0"}
 
-// meansRule tells whether an entry means a rule that is there.
-func meansRule(wanted, is map[string]any) bool {
+// MeansRule tells whether an entry means a rule that is there.
+func MeansRule(wanted, is map[string]any) bool {
 	for _, field := range []string{"family", "ip-from", "ip-to", "priority", "route-table", "fwmark", "fwmask", "action", "iif", "suppress-prefix-length"} {
 		value, has := wanted[field], is[field]
 		text := tree.Text(value)

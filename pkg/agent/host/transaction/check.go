@@ -28,16 +28,21 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
-// check reads the network, and lets nmstate validate the state against it. Then it checks what the kernel
-// is known to refuse. A NetworkManager that is stuck must not block later changes: the worker is
-// killed when the limit is over. Nothing is touched.
-func (t *transaction) check(ctx context.Context) error {
+// check reads the network, finds out what is to be applied, and lets nmstate validate it against the network. Then it checks what
+// the kernel is known to refuse. A NetworkManager that is stuck must not block later changes: the worker is killed when the limit is
+// over. Nothing is touched.
+func (t *transaction) check(ctx context.Context) error { return t.plan.explain(t.judge()) }
+
+func (t *transaction) judge() error {
 	defer t.worker.within(t.config.Limits.Check)()
 	read, err := t.worker.do(workerRequest{Op: opRetrieve, Flags: t.backend.flags() | nmstate.IncludeSecrets})
 	if err != nil {
 		return &agent.Error{Kind: agent.Failed, Reason: v1alpha1.ReasonReadFailed, Message: t.plan.scrub("reading the network: " + err.Error())}
 	}
 	t.plan.Current = read.State
+	if err := t.settle(); err != nil {
+		return err
+	}
 	if t.desired, err = undo.WithoutPortsAddresses(t.plan.Desired, t.plan.Current); err != nil {
 		return t.plan.translate(err)
 	}
@@ -58,6 +63,17 @@ func (t *transaction) check(ctx context.Context) error {
 		}
 	}
 	t.revert()
+	return nil
+}
+
+// settle finds out what the change comes to on the network that was read.
+func (t *transaction) settle() error {
+	settled, err := t.change.Settle(t.plan.Current)
+	if err != nil {
+		return t.plan.translate(err)
+	}
+	t.plan.Desired, t.plan.Record, t.plan.Left = settled.State, settled.Record, settled.Left
+	t.plan.Difference = small(settled.Difference)
 	return nil
 }
 

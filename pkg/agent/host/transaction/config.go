@@ -19,6 +19,9 @@ package transaction
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,10 +132,11 @@ type Change struct {
 	Story v1alpha1.LastApply
 	// Backend is what carries it out.
 	Backend v1alpha1.Backend
-	// Desired is the desired state, Previous the one before; both have their secrets.
+	// Desired is the desired state, Previous the one before, nil if there is none; both have their secrets.
 	Desired, Previous json.RawMessage
-	// Record is the record that the change leads to, but for the story in it.
-	Record json.RawMessage
+	// Settle returns what is to be applied and the record that the change leads to. It is called once, when the network is read. An
+	// error, which has no secrets, refuses the change.
+	Settle func(current []byte) (Settled, error)
 	// Mode is who confirms the change, and Timeout until when.
 	Mode    v1alpha1.ConfirmationMode
 	Timeout time.Duration
@@ -144,8 +148,18 @@ type Change struct {
 	// Committed, if it is not nil, is called when the change is committed and that is written down. What is left to do then,
 	// such as emptying the journal, need not be waited for.
 	Committed func()
-	// Difference is what the change was to make different, for the history; its secrets are masked.
+}
+
+// Settled is what a change comes to on the network that was read.
+type Settled struct {
+	// State is what is to be applied: the desired state, and what takes away what has left it. It has its secrets.
+	State json.RawMessage
+	// Record is the record that the change leads to, but for the story in it.
+	Record json.RawMessage
+	// Difference is what the change is to make different, for the history; its secrets are masked.
 	Difference *v1alpha1.State
+	// Left names what is taken away because it has left the desired state.
+	Left []string
 }
 
 // plan is what the journal has of a change from its beginning: all that is needed to undo it, or
@@ -158,7 +172,9 @@ type plan struct {
 	Backend v1alpha1.Backend   `json:"backend"`
 	Story   v1alpha1.LastApply `json:"story"`
 	Record  json.RawMessage    `json:"record"`
-	Desired json.RawMessage    `json:"desired"`
+	// Desired is what is applied, Left names what of it takes away what has left the desired state.
+	Desired json.RawMessage `json:"desired"`
+	Left    []string        `json:"left,omitempty"`
 	// Previous is the desired state before; errors may quote its secrets.
 	Previous json.RawMessage `json:"previous,omitempty"`
 	Before   *undo.Before    `json:"before"`
@@ -191,4 +207,21 @@ func (p *plan) translate(err error) error {
 		return nil
 	}
 	return Translate(err, p.states()...)
+}
+
+// mostLeft is how many names of what is taken away a message has.
+const mostLeft = 5
+
+// explain adds to an error that the change also takes away what the user has not written, if it does.
+func (p *plan) explain(err error) error {
+	var known *agent.Error
+	if len(p.Left) == 0 || !errors.As(err, &known) {
+		return err
+	}
+	names := p.Left
+	if len(names) > mostLeft {
+		names = append(slices.Clone(names[:mostLeft]), "…")
+	}
+	return &agent.Error{Kind: known.Kind, Reason: known.Reason, Message: fmt.Sprintf("%s; the change also takes away what has left the spec (%s): "+
+		"with spec.removal set to Orphan it stays", known.Message, strings.Join(names, ", "))}
 }

@@ -108,9 +108,13 @@ func (t *transaction) ask(ctx context.Context, rehearsal bool) (v1alpha1.Witness
 	if t.config.Confirmer == nil {
 		return "", errors.New("this agent has no API server")
 	}
-	masked, err := secret.MaskState(t.plan.Desired)
+	desired := t.asked // the check, which goes on during a rehearsal, settles what it comes to
+	if !rehearsal {
+		desired = t.plan.Desired
+	}
+	masked, err := secret.MaskState(desired)
 	if err != nil {
-		return "", t.plan.translate(err)
+		return "", Translate(err, desired)
 	}
 	hash := sha256.Sum256(masked)
 	asking, cancel := context.WithTimeout(ctx, askTimeout)

@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
@@ -37,7 +38,7 @@ func Translate(err error, states ...[]byte) error {
 			nmstate.KernelIntegerRoundedError, nmstate.PolicyError:
 			kind = agent.Invalid
 		}
-		return &agent.Error{Kind: kind, Reason: string(failure.Kind), Message: secret.Scrub(failure.Msg, states...)}
+		return &agent.Error{Kind: kind, Reason: string(failure.Kind), Message: secret.Scrub(failure.Msg, states...) + remedy(failure.Msg)}
 	}
 	var known *agent.Error
 	if errors.As(err, &known) {
@@ -51,6 +52,14 @@ func Translate(err error, states ...[]byte) error {
 		reason = v1alpha1.ReasonTimedOut
 	}
 	return &agent.Error{Kind: agent.Failed, Reason: reason, Message: secret.Scrub(err.Error(), states...)}
+}
+
+// remedy says of a message what it leaves out, "" for most.
+func remedy(message string) string {
+	if strings.Contains(message, "Could not find source connection") {
+		return ": NetworkManager starts IPsec over the connection that has the default route, and this node has none; add a default route first"
+	}
+	return ""
 }
 
 // named returns the error with the change's id, by which events and logs can be found.

@@ -160,7 +160,10 @@ func (b *bench) open() (r *Runner, pending bool) {
 func (b *bench) change(id string) Change {
 	return Change{
 		Story:   v1alpha1.LastApply{ID: id, Generation: 2, User: "tester", StartTime: now(), Outcome: v1alpha1.ApplyInProgress},
-		Backend: v1alpha1.BackendKernel, Desired: json.RawMessage(desired), Record: json.RawMessage(`"` + newState + `"`),
+		Backend: v1alpha1.BackendKernel, Desired: json.RawMessage(desired),
+		Settle: func([]byte) (Settled, error) {
+			return Settled{State: json.RawMessage(desired), Record: json.RawMessage(`"` + newState + `"`)}, nil
+		},
 		Mode: v1alpha1.ConfirmByReachability, Timeout: 500 * time.Millisecond,
 	}
 }

@@ -39,8 +39,8 @@ type transaction struct {
 	plan    plan
 	backend backend
 	worker  *worker
-	// desired is what libnmstate is asked for.
-	desired []byte
+	// desired is what libnmstate is asked for. asked is the desired state as it came; the check may make another one of it.
+	desired, asked []byte
 	// rehearsed is what could be reached before the change.
 	rehearsed rehearsal
 	// before is how the probes went before the change, probes is how they went in all.
@@ -64,8 +64,8 @@ func (r *Runner) transaction(c Change) *transaction {
 		change:  c,
 		backend: r.backends[c.Backend],
 		plan: plan{
-			Kernel: r.config.Kernel, Backend: c.Backend, Story: c.Story, Record: c.Record, Desired: c.Desired, Previous: c.Previous,
-			Mode: c.Mode, Timeout: c.Timeout, Difference: small(c.Difference),
+			Kernel: r.config.Kernel, Backend: c.Backend, Story: c.Story, Desired: c.Desired, Previous: c.Previous,
+			Mode: c.Mode, Timeout: c.Timeout,
 		},
 		story:     c.Story,
 		decisions: make(chan agent.Decision, 1),
@@ -139,6 +139,7 @@ func (t *transaction) ready(ctx context.Context) error {
 			t.worker.kill()
 		}
 	})()
+	t.asked = t.plan.Desired
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return t.check(ctx) })
 	group.Go(func() error { return t.rehearse(ctx) })
@@ -154,7 +155,7 @@ func (t *transaction) ready(ctx context.Context) error {
 func (t *transaction) prepare(ctx context.Context) error {
 	t.config.Owner.Entered(v1alpha1.StagePreparing)
 	var err error
-	t.plan.Before, err = t.backend.prepare(ctx, t.change.Desired, t.plan.Current)
+	t.plan.Before, err = t.backend.prepare(ctx, t.plan.Desired, t.plan.Current)
 	if err != nil {
 		return t.plan.translate(fmt.Errorf("noting the state before: %w", err))
 	}
@@ -195,7 +196,7 @@ func (t *transaction) apply(ctx context.Context) error {
 		return failure(v1alpha1.ReasonAgentStopped, "the agent was told to end, and the change took longer than %s", t.config.Limits.Stop)
 	}
 	if err != nil {
-		return t.plan.translate(err)
+		return t.plan.explain(t.plan.translate(err))
 	}
 	t.config.Owner.Applied()
 	t.at(BeforeApplied)

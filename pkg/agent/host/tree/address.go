@@ -16,7 +16,10 @@ limitations under the License.
 
 package tree
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+)
 
 const (
 	// Lifetime is the field that tells how long an address is valid. libnmstate
@@ -48,4 +51,10 @@ func CIDR(address map[string]any) string {
 // IsForeign tells whether another program has marked the address as its own.
 func IsForeign(address map[string]any) bool {
 	return strings.HasPrefix(StringAt(address, Protocol), "0x")
+}
+
+// IsLinkLocal tells whether an address is one of IPv6's that are valid on one link alone. The kernel makes them.
+func IsLinkLocal(address map[string]any) bool {
+	ip, err := netip.ParseAddr(StringAt(address, "ip"))
+	return err == nil && ip.Is6() && ip.IsLinkLocalUnicast()
 }

@@ -279,8 +279,8 @@ func (k *Keeper) Keep() error {
 		}
 	}
 	for _, one := range owed(k.before, now, k.before.routes, now.routes) {
-		if one.owner == daemons {
-			// It may not go any more with the new addresses. Its daemon sees to that.
+		if one.owner == daemons || isLoopbackNet(one.Route, one.link) {
+			// It may not go any more with the new addresses. Its daemon, or the kernel, sees to that.
 			_ = one.add()
 		}
 	}

@@ -171,27 +171,12 @@ func (s scope) resolve(wanted, there []any) {
 		}
 		for _, other := range wanted {
 			fields, _ := other.(map[string]any)
-			meant = meant || identifies(fields, is)
+			meant = meant || tree.Identifies(fields, is)
 		}
 		if meant && name != "" {
 			s.links[name] = true
 		}
 	}
-}
-
-// identifies tells whether a wanted interface means the interface is, by its MAC or
-// PCI address. Several interfaces may have that address; nmstate takes one of them.
-func identifies(wanted, is map[string]any) bool {
-	same := func(key, other string) bool {
-		return wanted[key] != nil && is[other] != nil && tree.SameValue(wanted[key], is[other])
-	}
-	switch wanted["identifier"] {
-	case "mac-address":
-		return same("mac-address", "mac-address") || same("mac-address", "permanent-mac-address")
-	case "pci-address":
-		return same("pci-address", "pci-address")
-	}
-	return false
 }
 
 // hangOn adds the interfaces that depend on one in the scope: an interface in the

@@ -206,7 +206,7 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 	}
 	for _, r := range routes {
 		isKernels := r.Table == unix.RT_TABLE_LOCAL || r.Protocol == unix.RTPROT_RA || r.Protocol == unix.RTPROT_KERNEL && names[r.LinkIndex] != loopback
-		if isKernels && !(s.scope.managed && isLoopbackNet(r, names)) {
+		if isKernels && !(s.scope.managed && isLoopbackNet(r, names[r.LinkIndex])) {
 			s.noteSubnet(r, names)
 			continue
 		}
@@ -241,9 +241,9 @@ func (s *snapshot) noteRoutes(names map[int]string) error {
 }
 
 // isLoopbackNet tells whether a route makes a whole net of addresses the node's own, such as 127.0.0.0/8. The kernel makes it with
-// the loopback's address. NetworkManager takes it away when it rolls back a change of the loopback, and leaves the address.
-func isLoopbackNet(r netlink.Route, names map[int]string) bool {
-	if r.Table != unix.RT_TABLE_LOCAL || r.Type != unix.RTN_LOCAL || r.Dst == nil || names[r.LinkIndex] != loopback {
+// the loopback's address. NetworkManager takes it away when it changes the loopback, and when it rolls that back, and leaves the address.
+func isLoopbackNet(r netlink.Route, link string) bool {
+	if r.Table != unix.RT_TABLE_LOCAL || r.Type != unix.RTN_LOCAL || r.Dst == nil || link != loopback {
 		return false
 	}
 	ones, bits := r.Dst.Mask.Size()

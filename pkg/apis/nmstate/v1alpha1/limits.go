@@ -39,8 +39,9 @@ const (
 	// MaxDesiredState is the size in bytes that spec.desiredState may have as compact
 	// JSON, without escapes that only HTML needs.
 	MaxDesiredState = 1 << 20
-	// MaxManagedFields is the size in bytes that metadata.managedFields may have in all, as compact JSON.
-	MaxManagedFields = 1 << 20
+	// MaxManagedFields is the size in bytes that metadata.managedFields may have in all, as compact JSON. The fields of a
+	// manager have about as many bytes as what it has applied.
+	MaxManagedFields = 2 << 20
 	// MaxManagers is the number of entries that metadata.managedFields may have. Each
 	// field manager that applies has one of its own.
 	MaxManagers = 1000
@@ -48,11 +49,13 @@ const (
 	// lists. Decoded into Go's maps and lists a value takes about 100 bytes, however short
 	// its text is. The largest state that fits a message has half as many values.
 	MaxStateValues = 2 << 20
-	// MaxStateFields is the number of fields that a desired state may have outside of all
-	// lists. Upstream notes for each of them who manages it, which costs a hundred times
-	// its text with each write; a list has one manager. nmstate's own format has nearly
-	// everything in lists, and some dozens of fields outside of them.
-	MaxStateFields = 10_000
+	// MaxDesiredValues is the number of values that a desired state may have: fields, and
+	// entries of lists. Upstream notes for each of them who manages it, which costs a
+	// hundred times its text with each write. A VLAN with an address has 16.
+	MaxDesiredValues = 65_000
+	// MaxSiblings is the number of fields that one object, and of entries that one list, may
+	// have in a desired state. Upstream sorts them by inserting one after the other.
+	MaxSiblings = 5_000
 	// MaxProbes is the number of probes that a spec may have.
 	MaxProbes = 16
 	// MaxDepth is how deep a state may be nested. nmstate's own format needs ten;
@@ -109,6 +112,17 @@ func (s *State) CheckComplexity() error {
 		return nil
 	}
 	return checkText(s.Raw, MaxDepth)
+}
+
+// CheckOwned tells whether a desired state has so many values that to note who manages them would take long.
+func CheckOwned(weight jsonweight.Weight) error {
+	switch {
+	case weight.Siblings > MaxSiblings:
+		return fmt.Errorf("has a list of %d entries, or an object of as many fields, and may have at most %d in one", weight.Siblings, MaxSiblings)
+	case weight.Values > MaxDesiredValues:
+		return fmt.Errorf("has about %d values, and may have at most %d", weight.Values, MaxDesiredValues)
+	}
+	return nil
 }
 
 // CheckFields does for the fields of one manager what CheckComplexity does for a state,

@@ -59,10 +59,13 @@ type NodeNetworkStateSpec struct {
 	// https://nmstate.io/devel/yaml_api.html: "interfaces", "routes",
 	// "route-rules", "dns-resolver", "hostname" and so on. What it does not
 	// mention stays as it is on the node; an interface, route or rule is removed
-	// by giving it "state: absent". Writing it applies it to the node; whether it is
-	// applied again by itself, "reapply" says.
+	// by giving it "state: absent". What becomes of what leaves it, "removal" says.
+	// Writing it applies it to the node; whether it is applied again by itself,
+	// "reapply" says.
 	// Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked
 	// value that is sent back keeps the secret that the node has.
+	// Server-side apply knows an owner for each interface, port, address and route;
+	// docs/state.md says of each list what has an owner, and why.
 	// It may have 1 MiB as compact JSON.
 	// +optional
 	DesiredState *State `json:"desiredState,omitempty"`
@@ -84,6 +87,13 @@ type NodeNetworkStateSpec struct {
 	// keeps the configuration itself.
 	// +optional
 	Reapply ReapplyPolicy `json:"reapply,omitempty"`
+	// What happens on the node to what leaves desiredState: an interface, a field of
+	// one, a route, a rule, DNS, the hostname. Orphan (default): it stays as it is.
+	// Revert: the change takes it away, and puts back what was there before it came
+	// into desiredState. Removing what others need is refused. Only the policy at the
+	// time of leaving counts.
+	// +optional
+	Removal RemovalPolicy `json:"removal,omitempty"`
 }
 
 // NodeNetworkStateStatus is the node's network as it is now, and how the last

@@ -59,6 +59,17 @@ const (
 	ReapplyAlways ReapplyPolicy = "Always"
 )
 
+// RemovalPolicy is what happens on the node to what leaves the desired state.
+// +enum
+type RemovalPolicy string
+
+const (
+	// RemovalOrphan: what leaves the desired state stays on the node as it is.
+	RemovalOrphan RemovalPolicy = "Orphan"
+	// RemovalRevert: what leaves the desired state is taken away, and what was there before it came is put back.
+	RemovalRevert RemovalPolicy = "Revert"
+)
+
 // Probe is something that must answer. Exactly one of ping, tcp, http, dns and node is given.
 type Probe struct {
 	// Name of the probe, which its result has, too.

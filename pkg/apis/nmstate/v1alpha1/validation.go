@@ -46,9 +46,8 @@ func ValidateState(state *State, path *field.Path) field.ErrorList {
 	if err := NewState(text).CheckComplexity(); err != nil {
 		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, err.Error())}
 	}
-	if fields := jsonweight.Of(text).Fields; fields > MaxStateFields {
-		return field.ErrorList{field.Invalid(path, field.OmitValueType{},
-			fmt.Sprintf("has %d fields outside of lists, and may have at most %d", fields, MaxStateFields))}
+	if err := CheckOwned(jsonweight.Of(text)); err != nil {
+		return field.ErrorList{field.Invalid(path, field.OmitValueType{}, err.Error())}
 	}
 	return nil
 }

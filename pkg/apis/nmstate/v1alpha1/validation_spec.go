@@ -46,7 +46,8 @@ func ValidateSpec(spec *NodeNetworkStateSpec, path *field.Path) field.ErrorList 
 	errs := ValidateState(spec.DesiredState, path.Child("desiredState"))
 	errs = append(errs, validateProbes(spec.Probes, path.Child("probes"))...)
 	errs = append(errs, validateConfirmation(spec.Confirmation, path.Child("confirmation"))...)
-	return append(errs, oneOf(spec.Reapply, path.Child("reapply"), ReapplyNever, ReapplyOnBoot, ReapplyAlways)...)
+	errs = append(errs, oneOf(spec.Reapply, path.Child("reapply"), ReapplyNever, ReapplyOnBoot, ReapplyAlways)...)
+	return append(errs, oneOf(spec.Removal, path.Child("removal"), RemovalOrphan, RemovalRevert)...)
 }
 
 // ValidateTransactionReference tells what is wrong with a reference to a change.

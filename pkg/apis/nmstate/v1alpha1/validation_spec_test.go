@@ -48,7 +48,7 @@ func TestSpecsThatAreFine(t *testing.T) {
 	for _, text := range []string{
 		`{}`, `{"confirmation":{}}`, `{"probes":[]}`, many(MaxProbes),
 		`{"confirmation":{"mode":"Manual","timeout":"5s"}}`, `{"confirmation":{"mode":"None","timeout":"10m"}}`, `{"confirmation":{"mode":"Reachability"}}`,
-		`{"reapply":"Never"}`, `{"reapply":"OnBoot"}`, `{"reapply":"Always"}`,
+		`{"reapply":"Never"}`, `{"reapply":"OnBoot"}`, `{"reapply":"Always"}`, `{"removal":"Orphan"}`, `{"removal":"Revert"}`,
 		`{"probes":[{"name":"a","ping":{},"timeout":"1m","required":false},{"name":"b","ping":{"address":"fe80::1%eth0"}}]}`,
 		`{"probes":[{"name":"a","tcp":{"address":"192.0.2.1:443"}},{"name":"b","tcp":{"address":"[2001:db8::1]:443"}},{"name":"c","tcp":{"address":"example.org:1"}}]}`,
 		`{"probes":[{"name":"a","http":{"url":"https://192.0.2.1/healthz","status":204}},{"name":"b","http":{"url":"http://[2001:db8::1]:8080/?a=b"}}]}`,
@@ -69,6 +69,7 @@ func TestErrorsInSpecsNameTheFieldAndWhatToWrite(t *testing.T) {
 		`{"confirmation":{"mode":"manual"}}`:                           {`spec.confirmation.mode: Unsupported value: "manual": supported values: "Reachability", "Manual", "None"`},
 		`{"confirmation":{"timeout":"4.9s"}}`:                          {`spec.confirmation.timeout: Invalid value: "4.9s": must be from 5s to 10m`},
 		`{"confirmation":{"mode":"x","timeout":"10m1s"}}`:              {`spec.confirmation.mode: Unsupported`, `spec.confirmation.timeout: Invalid value: "10m1s"`},
+		`{"removal":"Delete"}`:                                         {`spec.removal: Unsupported value: "Delete": supported values: "Orphan", "Revert"`},
 		`{"reapply":"Sometimes"}`:                                      {`spec.reapply: Unsupported value: "Sometimes": supported values: "Never", "OnBoot", "Always"`},
 		many(MaxProbes + 1):                                            {`spec.probes: Too many: 17: must have at most 16`},
 		`{"probes":[{"ping":{}}]}`:                                     {`spec.probes[0].name: Required value`},

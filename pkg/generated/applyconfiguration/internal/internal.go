@@ -40,6 +40,1881 @@ var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.nmstate.kubernetes-nmstate.pkg.apis.nmstate.v1alpha1.NodeNetworkState
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: io.nmstate.v1alpha1.NodeNetworkStateSpec
+      default: {}
+    - name: status
+      type:
+        namedType: io.nmstate.v1alpha1.NodeNetworkStateStatus
+      default: {}
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+  map:
+    fields:
+    - name: lastTransitionTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: message
+      type:
+        scalar: string
+      default: ""
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: reason
+      type:
+        scalar: string
+      default: ""
+    - name: status
+      type:
+        scalar: string
+      default: ""
+    - name: type
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+  scalar: string
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: fieldsType
+      type:
+        scalar: string
+    - name: fieldsV1
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1
+    - name: manager
+      type:
+        scalar: string
+    - name: operation
+      type:
+        scalar: string
+    - name: subresource
+      type:
+        scalar: string
+    - name: time
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+  map:
+    fields:
+    - name: annotations
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: creationTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: deletionGracePeriodSeconds
+      type:
+        scalar: numeric
+    - name: deletionTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: finalizers
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: generateName
+      type:
+        scalar: string
+    - name: generation
+      type:
+        scalar: numeric
+    - name: labels
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: managedFields
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
+          elementRelationship: atomic
+    - name: name
+      type:
+        scalar: string
+    - name: namespace
+      type:
+        scalar: string
+    - name: ownerReferences
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+          elementRelationship: associative
+          keys:
+          - uid
+    - name: resourceVersion
+      type:
+        scalar: string
+    - name: selfLink
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+      default: ""
+    - name: blockOwnerDeletion
+      type:
+        scalar: boolean
+    - name: controller
+      type:
+        scalar: boolean
+    - name: kind
+      type:
+        scalar: string
+      default: ""
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: uid
+      type:
+        scalar: string
+      default: ""
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+  scalar: untyped
+- name: io.nmstate.v1alpha1.Confirmation
+  map:
+    fields:
+    - name: mode
+      type:
+        scalar: string
+    - name: timeout
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+- name: io.nmstate.v1alpha1.CurrentState
+  map:
+    elementType:
+      scalar: untyped
+      list:
+        elementType:
+          namedType: __untyped_atomic_
+        elementRelationship: atomic
+      map:
+        elementType:
+          namedType: __untyped_deduced_
+        elementRelationship: separable
+- name: io.nmstate.v1alpha1.DNSProbe
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: server
+      type:
+        scalar: string
+- name: io.nmstate.v1alpha1.HTTPProbe
+  map:
+    fields:
+    - name: insecureSkipTLSVerify
+      type:
+        scalar: boolean
+    - name: status
+      type:
+        scalar: numeric
+    - name: url
+      type:
+        scalar: string
+      default: ""
+- name: io.nmstate.v1alpha1.InterfaceCount
+  map:
+    fields:
+    - name: total
+      type:
+        scalar: numeric
+      default: 0
+    - name: up
+      type:
+        scalar: numeric
+      default: 0
+- name: io.nmstate.v1alpha1.LastApply
+  map:
+    fields:
+    - name: confirmBefore
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: confirmedBy
+      type:
+        scalar: string
+    - name: finishTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: generation
+      type:
+        scalar: numeric
+      default: 0
+    - name: id
+      type:
+        scalar: string
+    - name: manager
+      type:
+        scalar: string
+    - name: message
+      type:
+        scalar: string
+    - name: outcome
+      type:
+        scalar: string
+      default: ""
+    - name: probes
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.ProbeResult
+          elementRelationship: associative
+          keys:
+          - name
+    - name: reason
+      type:
+        scalar: string
+    - name: stage
+      type:
+        scalar: string
+    - name: stageStartTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: startTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: user
+      type:
+        scalar: string
+- name: io.nmstate.v1alpha1.NodeNetworkStateSpec
+  map:
+    fields:
+    - name: confirmation
+      type:
+        namedType: io.nmstate.v1alpha1.Confirmation
+    - name: desiredState
+      type:
+        namedType: io.nmstate.v1alpha1.State
+    - name: probes
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.Probe
+          elementRelationship: associative
+          keys:
+          - name
+    - name: reapply
+      type:
+        scalar: string
+    - name: removal
+      type:
+        scalar: string
+- name: io.nmstate.v1alpha1.NodeNetworkStateStatus
+  map:
+    fields:
+    - name: agentVersion
+      type:
+        scalar: string
+    - name: backend
+      type:
+        scalar: string
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: currentState
+      type:
+        namedType: io.nmstate.v1alpha1.CurrentState
+    - name: difference
+      type:
+        namedType: io.nmstate.v1alpha1.CurrentState
+    - name: interfaces
+      type:
+        namedType: io.nmstate.v1alpha1.InterfaceCount
+    - name: lastApply
+      type:
+        namedType: io.nmstate.v1alpha1.LastApply
+    - name: lastSuccessfulUpdateTime
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: networkManagerVersion
+      type:
+        scalar: string
+    - name: nmstateVersion
+      type:
+        scalar: string
+    - name: observedGeneration
+      type:
+        scalar: numeric
+- name: io.nmstate.v1alpha1.NodeProbe
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: io.nmstate.v1alpha1.PingProbe
+  map:
+    fields:
+    - name: address
+      type:
+        scalar: string
+- name: io.nmstate.v1alpha1.Probe
+  map:
+    fields:
+    - name: dns
+      type:
+        namedType: io.nmstate.v1alpha1.DNSProbe
+    - name: http
+      type:
+        namedType: io.nmstate.v1alpha1.HTTPProbe
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: node
+      type:
+        namedType: io.nmstate.v1alpha1.NodeProbe
+    - name: ping
+      type:
+        namedType: io.nmstate.v1alpha1.PingProbe
+    - name: required
+      type:
+        scalar: boolean
+    - name: tcp
+      type:
+        namedType: io.nmstate.v1alpha1.TCPProbe
+    - name: timeout
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Duration
+- name: io.nmstate.v1alpha1.ProbeResult
+  map:
+    fields:
+    - name: after
+      type:
+        scalar: string
+    - name: before
+      type:
+        scalar: string
+      default: ""
+    - name: message
+      type:
+        scalar: string
+    - name: milliseconds
+      type:
+        scalar: numeric
+      default: 0
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: required
+      type:
+        scalar: boolean
+      default: false
+- name: io.nmstate.v1alpha1.State
+  map:
+    fields:
+    - name: description
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dns-resolver
+      type:
+        namedType: io.nmstate.v1alpha1.State.DnsState
+    - name: hostname
+      type:
+        namedType: io.nmstate.v1alpha1.State.HostNameState
+    - name: interfaces
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.Interface
+          elementRelationship: associative
+          keys:
+          - name
+          - type
+    - name: ovn
+      type:
+        namedType: io.nmstate.v1alpha1.State.OvnConfiguration
+    - name: ovs-db
+      type:
+        namedType: io.nmstate.v1alpha1.State.OvsDbGlobalConfig
+    - name: route-rules
+      type:
+        namedType: io.nmstate.v1alpha1.State.RouteRules
+    - name: routes
+      type:
+        namedType: io.nmstate.v1alpha1.State.Routes
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.AltNameEntry
+  map:
+    fields:
+    - name: name
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: state
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.BondConfig
+  map:
+    fields:
+    - name: mode
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: options
+      type:
+        namedType: io.nmstate.v1alpha1.State.BondOptions
+    - name: port
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.Value
+          elementRelationship: associative
+    - name: ports
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.Value
+          elementRelationship: associative
+    - name: ports-config
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.BondPortConfig
+          elementRelationship: associative
+          keys:
+          - name
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.BondOptions
+  map:
+    fields:
+    - name: ad_actor_sys_prio
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ad_actor_system
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ad_select
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ad_user_port_key
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: all_slaves_active
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: arp_all_targets
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: arp_interval
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: arp_ip_target
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: arp_missed_max
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: arp_validate
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: balance-slb
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: balance_slb
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: downdelay
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: fail_over_mac
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: lacp_active
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: lacp_rate
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: lp_interval
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: miimon
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: min_links
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ns_ip6_target
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.Value
+          elementRelationship: associative
+    - name: num_grat_arp
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: num_unsol_na
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: packets_per_slave
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: primary
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: primary_reselect
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: resend_igmp
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tlb_dynamic_lb
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: updelay
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: use_carrier
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: xmit_hash_policy
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.BondPortConfig
+  map:
+    fields:
+    - name: name
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: priority
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: queue-id
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.BridgeConfig
+  map:
+    fields:
+    - name: allow-extra-patch-ports
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: allow-extra-ports
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: options
+      type:
+        namedType: io.nmstate.v1alpha1.State.BridgeOptions
+    - name: port
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.BridgePortConfig
+          elementRelationship: associative
+          keys:
+          - name
+    - name: ports
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.BridgePortConfig
+          elementRelationship: associative
+          keys:
+          - name
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.BridgeOptions
+  map:
+    fields:
+    - name: datapath
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: fail-mode
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: group-addr
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: group-forward-mask
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: group-fwd-mask
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: hash-max
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mac-ageing-time
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mcast-snooping-enable
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-last-member-count
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-last-member-interval
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-membership-interval
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-querier
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-querier-interval
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-query-interval
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-query-response-interval
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-query-use-ifaddr
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-router
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-snooping
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-startup-query-count
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-startup-query-interval
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rstp
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: stp
+      type:
+        namedType: io.nmstate.v1alpha1.State.BridgeStpOptions
+    - name: vlan-default-pvid
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: vlan-protocol
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.BridgePortConfig
+  map:
+    fields:
+    - name: bond
+      type:
+        namedType: io.nmstate.v1alpha1.State.OvsBridgeBondConfig
+    - name: link-aggregation
+      type:
+        namedType: io.nmstate.v1alpha1.State.OvsBridgeBondConfig
+    - name: name
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: stp-hairpin-mode
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: stp-path-cost
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: stp-priority
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: vlan
+      type:
+        namedType: io.nmstate.v1alpha1.State.BridgePortVlanConfig
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.BridgePortTrunkTag
+  map:
+    fields:
+    - name: id
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: id-range
+      type:
+        namedType: io.nmstate.v1alpha1.State.BridgePortVlanRange
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.BridgePortVlanConfig
+  map:
+    fields:
+    - name: enable-native
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mode
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tag
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: trunk-tags
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.BridgePortTrunkTag
+            elementRelationship: atomic
+          elementRelationship: associative
+          keys:
+          - id
+          - id-range
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.BridgePortVlanRange
+  map:
+    fields:
+    - name: max
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: min
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.BridgeStpOptions
+  map:
+    fields:
+    - name: enabled
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: forward-delay
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: hello-time
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: max-age
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: priority
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.DispatchConfig
+  map:
+    fields:
+    - name: post-activation
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: post-deactivation
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.DnsClientState
+  map:
+    fields:
+    - name: options
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: search
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: server
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.DnsState
+  map:
+    fields:
+    - name: config
+      type:
+        namedType: io.nmstate.v1alpha1.State.DnsClientState
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.EthernetConfig
+  map:
+    fields:
+    - name: auto-negotiation
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: duplex
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: speed
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: sr-iov
+      type:
+        namedType: io.nmstate.v1alpha1.State.SrIovConfig
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.EthtoolCoalesceConfig
+  map:
+    fields:
+    - name: adaptive-rx
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: adaptive-tx
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: pkt-rate-high
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: pkt-rate-low
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rx-frames
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rx-frames-high
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rx-frames-irq
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rx-frames-low
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rx-usecs
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rx-usecs-high
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rx-usecs-irq
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rx-usecs-low
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: sample-interval
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: stats-block-usecs
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tx-frames
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tx-frames-high
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tx-frames-irq
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tx-frames-low
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tx-usecs
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tx-usecs-high
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tx-usecs-irq
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tx-usecs-low
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.EthtoolConfig
+  map:
+    fields:
+    - name: coalesce
+      type:
+        namedType: io.nmstate.v1alpha1.State.EthtoolCoalesceConfig
+    - name: feature
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: fec
+      type:
+        namedType: io.nmstate.v1alpha1.State.EthtoolFecConfig
+    - name: pause
+      type:
+        namedType: io.nmstate.v1alpha1.State.EthtoolPauseConfig
+    - name: ring
+      type:
+        namedType: io.nmstate.v1alpha1.State.EthtoolRingConfig
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.EthtoolFecConfig
+  map:
+    fields:
+    - name: auto
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mode
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.EthtoolPauseConfig
+  map:
+    fields:
+    - name: autoneg
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rx
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tx
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.EthtoolRingConfig
+  map:
+    fields:
+    - name: rx
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rx-jumbo
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rx-mini
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tx
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.HostNameState
+  map:
+    fields:
+    - name: config
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: running
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.HsrConfig
+  map:
+    fields:
+    - name: interlink
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: multicast-spec
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: port1
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: port2
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: protocol
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.Ieee8021XConfig
+  map:
+    fields:
+    - name: ca-cert
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: client-cert
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: eap-methods
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: identity
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: password
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: phase2-auth
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: private-key
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: private-key-password
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.InfiniBandConfig
+  map:
+    fields:
+    - name: base-iface
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mode
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: pkey
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.Interface
+  map:
+    fields:
+    - name: 802.1x
+      type:
+        namedType: io.nmstate.v1alpha1.State.Ieee8021XConfig
+    - name: accept-all-mac-addresses
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: alt-names
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.AltNameEntry
+          elementRelationship: associative
+          keys:
+          - name
+    - name: bond
+      type:
+        namedType: io.nmstate.v1alpha1.State.BondConfig
+    - name: bridge
+      type:
+        namedType: io.nmstate.v1alpha1.State.BridgeConfig
+    - name: controller
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: copy-mac-from
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: description
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dispatch
+      type:
+        namedType: io.nmstate.v1alpha1.State.DispatchConfig
+    - name: dpdk
+      type:
+        namedType: io.nmstate.v1alpha1.State.OvsDpdkConfig
+    - name: ethernet
+      type:
+        namedType: io.nmstate.v1alpha1.State.EthernetConfig
+    - name: ethtool
+      type:
+        namedType: io.nmstate.v1alpha1.State.EthtoolConfig
+    - name: hsr
+      type:
+        namedType: io.nmstate.v1alpha1.State.HsrConfig
+    - name: identifier
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: infiniband
+      type:
+        namedType: io.nmstate.v1alpha1.State.InfiniBandConfig
+    - name: ip-tunnel
+      type:
+        namedType: io.nmstate.v1alpha1.State.IpTunnelConfig
+    - name: ipv4
+      type:
+        namedType: io.nmstate.v1alpha1.State.InterfaceIpv4
+    - name: ipv6
+      type:
+        namedType: io.nmstate.v1alpha1.State.InterfaceIpv6
+    - name: ipvlan
+      type:
+        namedType: io.nmstate.v1alpha1.State.IpVlanConfig
+    - name: libreswan
+      type:
+        namedType: io.nmstate.v1alpha1.State.LibreswanConfig
+    - name: link-aggregation
+      type:
+        namedType: io.nmstate.v1alpha1.State.BondConfig
+    - name: lldp
+      type:
+        namedType: io.nmstate.v1alpha1.State.LldpConfig
+    - name: mac-address
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mac-vlan
+      type:
+        namedType: io.nmstate.v1alpha1.State.MacVlanConfig
+    - name: mac-vtap
+      type:
+        namedType: io.nmstate.v1alpha1.State.MacVtapConfig
+    - name: macsec
+      type:
+        namedType: io.nmstate.v1alpha1.State.MacSecConfig
+    - name: mptcp
+      type:
+        namedType: io.nmstate.v1alpha1.State.MptcpConfig
+    - name: mtu
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: name
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ovs-db
+      type:
+        namedType: io.nmstate.v1alpha1.State.OvsDbIfaceConfig
+    - name: patch
+      type:
+        namedType: io.nmstate.v1alpha1.State.OvsPatchConfig
+    - name: pci-address
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: profile-name
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: state
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: type
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: veth
+      type:
+        namedType: io.nmstate.v1alpha1.State.VethConfig
+    - name: vlan
+      type:
+        namedType: io.nmstate.v1alpha1.State.VlanConfig
+    - name: vrf
+      type:
+        namedType: io.nmstate.v1alpha1.State.VrfConfig
+    - name: vxlan
+      type:
+        namedType: io.nmstate.v1alpha1.State.VxlanConfig
+    - name: wait-ip
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.InterfaceIpAddr
+  map:
+    fields:
+    - name: ip
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: prefix-length
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.InterfaceIpv4
+  map:
+    fields:
+    - name: address
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.InterfaceIpAddr
+          elementRelationship: associative
+          keys:
+          - ip
+          - prefix-length
+    - name: allow-extra-address
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: auto-dns
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: auto-gateway
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: auto-route-metric
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: auto-route-table-id
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: auto-routes
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dhcp
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dhcp-client-id
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dhcp-custom-hostname
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dhcp-send-hostname
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: enabled
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: forwarding
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: prefix-route-metric
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.InterfaceIpv6
+  map:
+    fields:
+    - name: addr-gen-mode
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: address
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.InterfaceIpAddr
+          elementRelationship: associative
+          keys:
+          - ip
+          - prefix-length
+    - name: allow-extra-address
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: auto-dns
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: auto-gateway
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: auto-route-metric
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: auto-route-table-id
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: auto-routes
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: autoconf
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dhcp
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dhcp-custom-hostname
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dhcp-duid
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dhcp-send-hostname
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: enabled
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: token
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.IpTunnelConfig
+  map:
+    fields:
+    - name: base-iface
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: encap-limit
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: flow-label
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: fwmark
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ip6tun-flags
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.Value
+          elementRelationship: associative
+    - name: local
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mode
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: pmtu-disc
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: remote
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: tos
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ttl
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.IpVlanConfig
+  map:
+    fields:
+    - name: base-iface
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mode
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: private
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: vepa
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.LibreswanConfig
+  map:
+    fields:
+    - name: authby
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: clientaddrfamily
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dpdaction
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dpddelay
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dpdtimeout
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: esp
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: hostaddrfamily
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ike
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ikelifetime
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ikev2
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ipsec-interface
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: left
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: leftcert
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: leftid
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: leftmodecfgclient
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: leftprotoport
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: leftrsasigkey
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: leftsendcert
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: leftsubnet
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: leftsubnets
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: nm-auto-defaults
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: psk
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: require-id-on-certificate
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: right
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rightca
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rightcert
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rightid
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rightprotoport
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rightrsasigkey
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rightsubnet
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rightsubnets
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: salifetime
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: type
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.LldpConfig
+  map:
+    fields:
+    - name: enabled
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.MacSecConfig
+  map:
+    fields:
+    - name: base-iface
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: encrypt
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mka-cak
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mka-ckn
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: offload
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: port
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: send-sci
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: validation
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.MacVlanConfig
+  map:
+    fields:
+    - name: accept-all-mac
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: base-iface
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mode
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: promiscuous
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.MacVtapConfig
+  map:
+    fields:
+    - name: accept-all-mac
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: base-iface
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mode
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: promiscuous
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.MptcpConfig
+  map:
+    fields:
+    - name: address-flags
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.OvnBridgeMapping
+  map:
+    fields:
+    - name: bridge
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: localnet
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: state
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.OvnConfiguration
+  map:
+    fields:
+    - name: bridge-mappings
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.OvnBridgeMapping
+          elementRelationship: associative
+          keys:
+          - localnet
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.OvsBridgeBondConfig
+  map:
+    fields:
+    - name: bond-downdelay
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: bond-updelay
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mode
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ovs-db
+      type:
+        namedType: io.nmstate.v1alpha1.State.OvsDbIfaceConfig
+    - name: port
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.OvsBridgeBondPortConfig
+          elementRelationship: associative
+          keys:
+          - name
+    - name: ports
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.OvsBridgeBondPortConfig
+          elementRelationship: associative
+          keys:
+          - name
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.OvsBridgeBondPortConfig
+  map:
+    fields:
+    - name: name
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.OvsDbGlobalConfig
+  map:
+    fields:
+    - name: external_ids
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: other_config
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.OvsDbIfaceConfig
+  map:
+    fields:
+    - name: external_ids
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: other_config
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.OvsDpdkConfig
+  map:
+    fields:
+    - name: devargs
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: dpdk-lsc-interrupt
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: lsc-interrupt
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: n_rxq
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: n_rxq_desc
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: n_txq_desc
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: rx-queue
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.OvsPatchConfig
+  map:
+    fields:
+    - name: peer
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.RouteEntry
+  map:
+    fields:
+    - name: advmss
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: cwnd
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: destination
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: initcwnd
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: initrwnd
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: lock-mtu
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: metric
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mtu
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: next-hop-address
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: next-hop-interface
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: quickack
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: route-type
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: source
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: state
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: table-id
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: vrf-name
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: weight
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.RouteRuleEntry
+  map:
+    fields:
+    - name: action
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: family
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: fwmark
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: fwmask
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: iif
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ip-from
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ip-to
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: priority
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: route-table
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: state
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: suppress-prefix-length
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: suppress_prefixlength
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.RouteRules
+  map:
+    fields:
+    - name: config
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.RouteRuleEntry
+            elementRelationship: atomic
+          elementRelationship: associative
+          keys:
+          - action
+          - family
+          - fwmark
+          - fwmask
+          - iif
+          - ip-from
+          - ip-to
+          - priority
+          - route-table
+          - state
+          - suppress-prefix-length
+          - suppress_prefixlength
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.Routes
+  map:
+    fields:
+    - name: config
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.RouteEntry
+            elementRelationship: atomic
+          elementRelationship: associative
+          keys:
+          - advmss
+          - cwnd
+          - destination
+          - initcwnd
+          - initrwnd
+          - lock-mtu
+          - metric
+          - mtu
+          - next-hop-address
+          - next-hop-interface
+          - quickack
+          - route-type
+          - source
+          - state
+          - table-id
+          - vrf-name
+          - weight
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.SrIovConfig
+  map:
+    fields:
+    - name: drivers-autoprobe
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: total-vfs
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: vfs
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.SrIovVfConfig
+          elementRelationship: associative
+          keys:
+          - id
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.SrIovVfConfig
+  map:
+    fields:
+    - name: id
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: mac-address
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: max-tx-rate
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: min-tx-rate
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: qos
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: spoof-check
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: trust
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: vlan-id
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: vlan-proto
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.Value
   scalar: untyped
   list:
     elementType:
@@ -49,6 +1924,114 @@ var schemaYAML = typed.YAMLObject(`types:
     elementType:
       namedType: __untyped_deduced_
     elementRelationship: separable
+- name: io.nmstate.v1alpha1.State.VethConfig
+  map:
+    fields:
+    - name: peer
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.VlanConfig
+  map:
+    fields:
+    - name: base-iface
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: egress-qos-map
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.VlanQosMapping
+          elementRelationship: associative
+          keys:
+          - from
+    - name: id
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: ingress-qos-map
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.VlanQosMapping
+          elementRelationship: associative
+          keys:
+          - from
+    - name: loose-binding
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: protocol
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: registration-protocol
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: reorder-headers
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.VlanQosMapping
+  map:
+    fields:
+    - name: from
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: to
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.VrfConfig
+  map:
+    fields:
+    - name: port
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.Value
+          elementRelationship: associative
+    - name: ports
+      type:
+        list:
+          elementType:
+            namedType: io.nmstate.v1alpha1.State.Value
+          elementRelationship: associative
+    - name: route-table-id
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.State.VxlanConfig
+  map:
+    fields:
+    - name: base-iface
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: destination-port
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: id
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: learning
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: local
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    - name: remote
+      type:
+        namedType: io.nmstate.v1alpha1.State.Value
+    elementType:
+      namedType: __untyped_deduced_
+- name: io.nmstate.v1alpha1.TCPProbe
+  map:
+    fields:
+    - name: address
+      type:
+        scalar: string
+      default: ""
 - name: __untyped_atomic_
   scalar: untyped
   list:

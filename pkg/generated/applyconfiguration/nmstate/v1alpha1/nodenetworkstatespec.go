@@ -32,10 +32,13 @@ type NodeNetworkStateSpecApplyConfiguration struct {
 	// https://nmstate.io/devel/yaml_api.html: "interfaces", "routes",
 	// "route-rules", "dns-resolver", "hostname" and so on. What it does not
 	// mention stays as it is on the node; an interface, route or rule is removed
-	// by giving it "state: absent". Writing it applies it to the node; whether it is
-	// applied again by itself, "reapply" says.
+	// by giving it "state: absent". What becomes of what leaves it, "removal" says.
+	// Writing it applies it to the node; whether it is applied again by itself,
+	// "reapply" says.
 	// Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked
 	// value that is sent back keeps the secret that the node has.
+	// Server-side apply knows an owner for each interface, port, address and route;
+	// docs/state.md says of each list what has an owner, and why.
 	// It may have 1 MiB as compact JSON.
 	DesiredState *nmstatev1alpha1.State `json:"desiredState,omitempty"`
 	// What must answer after a change before the change is committed. Each probe is
@@ -50,6 +53,12 @@ type NodeNetworkStateSpecApplyConfiguration struct {
 	// where the kernel alone carries out changes, Never with NetworkManager, which
 	// keeps the configuration itself.
 	Reapply *nmstatev1alpha1.ReapplyPolicy `json:"reapply,omitempty"`
+	// What happens on the node to what leaves desiredState: an interface, a field of
+	// one, a route, a rule, DNS, the hostname. Orphan (default): it stays as it is.
+	// Revert: the change takes it away, and puts back what was there before it came
+	// into desiredState. Removing what others need is refused. Only the policy at the
+	// time of leaving counts.
+	Removal *nmstatev1alpha1.RemovalPolicy `json:"removal,omitempty"`
 }
 
 // NodeNetworkStateSpecApplyConfiguration constructs a declarative configuration of the NodeNetworkStateSpec type for use with
@@ -92,5 +101,13 @@ func (b *NodeNetworkStateSpecApplyConfiguration) WithConfirmation(value *Confirm
 // If called multiple times, the Reapply field is set to the value of the last call.
 func (b *NodeNetworkStateSpecApplyConfiguration) WithReapply(value nmstatev1alpha1.ReapplyPolicy) *NodeNetworkStateSpecApplyConfiguration {
 	b.Reapply = &value
+	return b
+}
+
+// WithRemoval sets the Removal field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Removal field is set to the value of the last call.
+func (b *NodeNetworkStateSpecApplyConfiguration) WithRemoval(value nmstatev1alpha1.RemovalPolicy) *NodeNetworkStateSpecApplyConfiguration {
+	b.Removal = &value
 	return b
 }
