@@ -665,7 +665,7 @@ func schema_pkg_apis_nmstate_v1alpha1_NodeNetworkStateSpec(ref common.ReferenceC
 				Properties: map[string]spec.Schema{
 					"desiredState": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The nmstate state that was last committed on the node, as documented at https://nmstate.io/devel/yaml_api.html: \"interfaces\", \"routes\", \"route-rules\", \"dns-resolver\", \"hostname\" and so on. What it does not mention stays as it is on the node; an interface, route or rule is removed by giving it \"state: absent\". Writing it applies it to the node; whether it is applied again by itself, \"reapply\" says. Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked value that is sent back keeps the secret that the node has. It may have 1 MiB as compact JSON.",
+							Description: "The nmstate state that was last committed on the node, as documented at https://nmstate.io/devel/yaml_api.html: \"interfaces\", \"routes\", \"route-rules\", \"dns-resolver\", \"hostname\" and so on. What it does not mention stays as it is on the node; an interface, route or rule is removed by giving it \"state: absent\". Writing it applies it to the node; whether it is applied again by itself, \"reapply\" says. Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked value that is sent back keeps the secret that the node has. Server-side apply knows an owner for each interface, port, address and route; docs/state.md says of each list what has an owner, and why. It may have 1 MiB as compact JSON.",
 							Ref:         ref(v1alpha1.State{}.OpenAPIModelName()),
 						},
 					},

@@ -36,6 +36,8 @@ type NodeNetworkStateSpecApplyConfiguration struct {
 	// applied again by itself, "reapply" says.
 	// Secrets (802.1X, MACsec, IPsec, WireGuard) are masked when read; a masked
 	// value that is sent back keeps the secret that the node has.
+	// Server-side apply knows an owner for each interface, port, address and route;
+	// docs/state.md says of each list what has an owner, and why.
 	// It may have 1 MiB as compact JSON.
 	DesiredState *nmstatev1alpha1.State `json:"desiredState,omitempty"`
 	// What must answer after a change before the change is committed. Each probe is
