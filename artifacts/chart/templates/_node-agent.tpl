@@ -116,7 +116,7 @@ spec:
             add:
             # Links, addresses and routes.
             - NET_ADMIN
-            # Probes send ICMP echoes.
+            # Probes send ICMP echoes; with --lldp the agent listens on the ports.
             - NET_RAW
             # Open vSwitch's database, where it belongs to a user of its own.
             - DAC_OVERRIDE
