@@ -133,8 +133,8 @@ func describeState(get func(string) (spec.Schema, bool), set func(string, spec.S
 }
 
 // withoutStrategicV2 removes strategic merge patch from the OpenAPI document. The
-// generic server announces it for every Go type, and kubectl then uses it. But a
-// free-form state has no merge keys.
+// generic server announces it for every Go type, and kubectl then uses it. But it
+// merges by the tags of Go's types, and a state is none.
 func withoutStrategicV2(swagger *spec.Swagger) (*spec.Swagger, error) {
 	for _, path := range swagger.Paths.Paths {
 		if path.Patch == nil {
@@ -174,7 +174,7 @@ func refuseStrategic(next http.Handler, codecs serializer.CodecFactory) http.Han
 			return
 		}
 		err := apierrors.NewGenericServerResponse(http.StatusUnsupportedMediaType, "patch", v1alpha1.Resource(info.Resource), info.Name,
-			"strategic merge patch is not supported, because a network state has no merge keys: use a merge patch, a JSON patch or server-side apply", 0, true)
+			"strategic merge patch is not supported, because it merges by Go's types, and a network state is none: use server-side apply, a merge patch or a JSON patch", 0, true)
 		responsewriters.ErrorNegotiated(err, codecs, v1alpha1.SchemeGroupVersion, w, r)
 	})
 }

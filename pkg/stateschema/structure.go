@@ -18,6 +18,7 @@ package stateschema
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -228,14 +229,17 @@ type Key struct {
 	Value any
 }
 
-// Key returns the key of an entry of a list that HasEntries. It fails for an entry that has none: such as null, or an object
-// without any of the fields.
+// Key returns the key of an entry of a list. It fails for an entry that has none, such as null or an object without any of the
+// fields, and where the list has no entries.
 func (p Part) Key(entry any) (Key, error) {
+	if !p.HasEntries() {
+		return Key{}, errors.New("its list is one value")
+	}
 	keys := p.atom.List.Keys
 	fields, isObject := entry.(map[string]any)
 	if len(keys) == 0 {
 		if _, isList := entry.([]any); isObject || isList || entry == nil {
-			return Key{}, fmt.Errorf("must be a text, a number, true or false")
+			return Key{}, errors.New("must be a text, a number, true or false")
 		}
 		return Key{Value: entry}, nil
 	}

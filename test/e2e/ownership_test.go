@@ -19,6 +19,9 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -185,7 +188,6 @@ func (s *suite) ownershipOfBefore(ctx SpecContext) {
 	if _, ok := s.environment.(*standalone); !ok {
 		Skip("the agent's record is changed by hand, with the agent stopped")
 	}
-	const record = "/var/lib/nmstate-agent/record.json"
 	node := s.kernelOnly()
 	s.desire(ctx, node, "null")
 	_, err := s.write(ctx, node, "one", applying, "{interfaces: [{name: ob1, type: linux-bridge, state: up, mtu: 1400}, {name: ob2, type: linux-bridge, state: up}]}")
@@ -194,7 +196,10 @@ func (s *suite) ownershipOfBefore(ctx SpecContext) {
 		s.desire(ctx, node, `{"interfaces":[{"name":"ob1","state":"absent"},{"name":"ob2","state":"absent"},{"name":"ob3","state":"absent"}]}`)
 	}, NodeTimeout(long))
 	Expect(s.killAgent(ctx, node)).To(Succeed())
-	s.must(ctx, node, `jq -c '(.. | .managedFields? // empty)[0].fieldsV1 = {"f:spec":{"f:desiredState":{"f:interfaces":{}}}}' `+record+` >/tmp/record && cat /tmp/record >`+record)
+	s.changeRecord(ctx, node, func(record map[string]any) {
+		managed := record["managedFields"].([]any)
+		managed[0].(map[string]any)["fieldsV1"] = map[string]any{"f:spec": map[string]any{"f:desiredState": map[string]any{"f:interfaces": map[string]any{}}}}
+	})
 	Expect(s.startAgent(ctx, node)).To(Succeed())
 	obj := s.waitFor(ctx, node, "", long, isTrue(v1alpha1.ConditionAvailable))
 	Expect(obj.ManagedFields[0].FieldsV1.GetRawString()).To(ContainSubstring(`"f:interfaces":{}`))
@@ -204,11 +209,38 @@ func (s *suite) ownershipOfBefore(ctx SpecContext) {
 	Expect(err).To(MatchError(ContainSubstring(`conflict with "one": .spec.desiredState.interfaces[name="ob1",type="linux-bridge"].mtu`)))
 	obj, err = s.write(ctx, node, "two", applying, "{interfaces: [{name: ob3, type: linux-bridge, state: up}]}")
 	Expect(err).NotTo(HaveOccurred())
-	Expect(obj.ManagedFields).To(HaveLen(2))
+	for _, entry := range obj.ManagedFields {
+		Expect(entry.FieldsV1.GetRawString()).NotTo(ContainSubstring(`"f:interfaces":{}`), entry.Manager)
+	}
 	obj, err = s.write(ctx, node, "one", applying, "{interfaces: [{name: ob2, type: linux-bridge, state: up}]}")
 	Expect(err).NotTo(HaveOccurred())
 	Expect(ordered(obj.Spec.DesiredState)).To(Equal(ordered(v1alpha1.NewState(fromYAML(
 		"{interfaces: [{name: ob2, type: linux-bridge, state: up}, {name: ob3, type: linux-bridge, state: up}]}")))))
+}
+
+// record is the file in which an agent keeps a node's object.
+const record = "/var/lib/nmstate-agent/record.json"
+
+// changeRecord changes the record of an agent that does not run.
+func (s *suite) changeRecord(ctx context.Context, node string, change func(record map[string]any)) {
+	GinkgoHelper()
+	var file struct {
+		Format int             `json:"format"`
+		SHA256 string          `json:"sha256"`
+		Record json.RawMessage `json:"record"`
+	}
+	Expect(json.Unmarshal([]byte(s.must(ctx, node, "cat "+record)), &file)).To(Succeed())
+	var content map[string]any
+	Expect(json.Unmarshal(file.Record, &content)).To(Succeed())
+	change(content)
+	var err error
+	file.Record, err = json.Marshal(content)
+	Expect(err).NotTo(HaveOccurred())
+	sum := sha256.Sum256(file.Record)
+	file.SHA256 = hex.EncodeToString(sum[:])
+	text, err := json.Marshal(file)
+	Expect(err).NotTo(HaveOccurred())
+	s.must(ctx, node, "echo "+base64.StdEncoding.EncodeToString(text)+" | base64 -d >"+record)
 }
 
 // ownershipOfSecrets: a secret is masked when it is read, and others merge with the mask. It stays on the node, also when
@@ -221,7 +253,7 @@ func (s *suite) ownershipOfSecrets(ctx SpecContext) {
 	}, NodeTimeout(long))
 	kept := func() string {
 		GinkgoHelper()
-		return s.must(ctx, node, "cat /var/lib/nmstate-agent/record.json")
+		return s.must(ctx, node, "cat "+record)
 	}
 	// nmstate drops what an interface has that is to be absent; the agent keeps it like any other.
 	const secret, masked = "802.1x: {identity: me, password: s3cret-15}", "802.1x: {identity: me, password: <_password_hid_by_nmstate>}"

@@ -102,7 +102,7 @@ var pluginCalls = []pluginCall{
 	{name: "blame", args: "blame node03"},
 	{name: "undo", args: "undo node03 --yes"},
 	{name: "blame after undo", args: "blame node03"},
-	{name: "apply after undo", args: "apply -f - --node node03", input: plugBridge, code: 3},
+	{name: "apply after undo", args: "apply -f - --node node03", input: plugBridge},
 	{name: "wait", args: "wait node03 --for=available,insync,idle"},
 }
 
@@ -143,6 +143,8 @@ var variable = []struct {
 	{regexp.MustCompile(`(TIME +)\d+s `), "${1}1s "},
 	{regexp.MustCompile(`confirmed by \w+`), "confirmed by APIServer"},
 	{regexp.MustCompile(` +\n`), "\n"},
+	// Columns are as wide as their widest cell, also of lines that are not compared.
+	{regexp.MustCompile(`(\S) {2,}`), "$1  "},
 }
 
 func steady(text string) string {

@@ -29,7 +29,7 @@ import (
 )
 
 // slowReadSpecs make a real read take long: NetworkManager has much to tell, and runs for
-// some milliseconds every 3 s. One that does not answer at all is not waited for.
+// some milliseconds every 4 s, of which a read takes three at least. One that does not answer at all is not waited for.
 func (s *suite) slowReadSpecs() {
 	It("a read takes long: a GET waits for it, a LIST shows the node as Reading after a while", Label(string(v1alpha1.BackendNetworkManager)),
 		NodeTimeout(3*time.Minute), func(ctx SpecContext) {
@@ -46,7 +46,7 @@ func (s *suite) slowReadSpecs() {
 			thaw := func(ctx context.Context) { s.must(ctx, node, "rm -f /run/crawl; pkill -CONT -x NetworkManager") }
 			DeferCleanup(func(ctx SpecContext) { thaw(ctx); s.available(ctx, node) }, NodeTimeout(long))
 			s.must(ctx, node, `touch /run/crawl; pid=$(pgrep -x NetworkManager); setsid sh -c "while [ -e /run/crawl ]; do `+
-				`kill -STOP $pid; sleep 3; kill -CONT $pid; sleep 0.002; done" </dev/null >/dev/null 2>&1 &`)
+				`kill -STOP $pid; sleep 4; kill -CONT $pid; sleep 0.002; done" </dev/null >/dev/null 2>&1 &`)
 			// What is proved to be as it was is not read.
 			DeferCleanup(func(ctx SpecContext) { s.must(ctx, node, "ip address delete 198.18.250.1/32 dev lo") }, NodeTimeout(long))
 			s.must(ctx, node, "ip address add 198.18.250.1/32 dev lo")

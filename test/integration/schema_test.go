@@ -34,6 +34,8 @@ type schema struct {
 	Items       *schema           `json:"items"`
 	Properties  map[string]schema `json:"properties"`
 	Preserve    bool              `json:"x-kubernetes-preserve-unknown-fields"`
+	ListType    string            `json:"x-kubernetes-list-type"`
+	ListKeys    []string          `json:"x-kubernetes-list-map-keys"`
 }
 
 // TestTheStateHasASchema: both documents lead to each part of a state, and say what it is.
@@ -68,6 +70,11 @@ func TestTheStateHasASchema(t *testing.T) {
 			if err := describes(schemas, "io.nmstate.v1alpha1.NodeNetworkState", strings.Split(field, ".")); err != "" {
 				t.Errorf("%s: %s: %s", path, field, err)
 			}
+		}
+		// Clients that merge by themselves, such as GitOps controllers, do it as the server does.
+		written, read := schemas["io.nmstate.v1alpha1.State"].Properties["interfaces"], schemas["io.nmstate.v1alpha1.CurrentState"].Properties["interfaces"]
+		if written.ListType != "map" || strings.Join(written.ListKeys, " ") != "name type" || read.ListType != "atomic" || len(read.ListKeys) > 0 {
+			t.Errorf("%s: interfaces are %s by %v when they are written, and %s by %v when they are read", path, written.ListType, written.ListKeys, read.ListType, read.ListKeys)
 		}
 		if describes(schemas, "io.nmstate.v1alpha1.NodeNetworkState", []string{"spec", "desiredState", "interfaces", "min-mtu"}) == "" {
 			t.Errorf("%s: a desired state has min-mtu, which nobody can choose", path)

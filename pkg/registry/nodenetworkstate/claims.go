@@ -66,18 +66,17 @@ func (o ownership) hide(object *v1alpha1.NodeNetworkState) []claim {
 	}
 	object.ManagedFields = shown
 	state, err := decode(object.Spec.DesiredState)
-	if err != nil || len(claims) == 0 {
+	if err != nil || state == nil || len(claims) == 0 {
 		return claims
 	}
 	for _, c := range claims {
-		c.lists.Iterate(func(path fieldpath.Path) {
-			fields := holder(o.merging.Whole(), state, path, false)
-			if list, isList := fields[last(path)].([]any); isList && len(list) == 0 {
-				delete(fields, last(path))
+		o.each(state, c.lists, false, func(fields map[string]any, name string, _ fieldpath.Path) {
+			if list, isList := fields[name].([]any); isList && len(list) == 0 {
+				delete(fields, name)
 			}
-		})
+		}, nil)
 	}
-	if hidden, err := encode(state); err == nil && object.Spec.DesiredState != nil {
+	if hidden, err := encode(state); err == nil {
 		object.Spec.DesiredState = hidden
 	}
 	return claims
@@ -104,11 +103,11 @@ func (o ownership) show(managed []metav1.ManagedFieldsEntry, state any, claims [
 	managed = slices.Clone(managed)
 	for _, c := range claims {
 		lists := fieldpath.NewSet()
-		c.lists.Iterate(func(path fieldpath.Path) {
-			if _, isList := holder(o.merging.Whole(), state, path, false)[last(path)].([]any); isList {
-				lists.Insert(path.Copy())
+		o.each(state, c.lists, false, func(fields map[string]any, name string, way fieldpath.Path) {
+			if _, isList := fields[name].([]any); isList {
+				lists.Insert(way)
 			}
-		})
+		}, nil)
 		at := slices.IndexFunc(managed, c.isOf)
 		switch {
 		case lists.Empty():
@@ -123,9 +122,10 @@ func (o ownership) show(managed []metav1.ManagedFieldsEntry, state any, claims [
 }
 
 // settle has claims hold after a server-side apply. It returns state, which came of the apply, with the empty lists and maps that
-// are owned, and without the lists that the applying manager has given up. managed is what upstream says of it. It returns the claims of now on: those of other managers,
-// and the manager's on the empty lists of what it has applied.
-func (o ownership) settle(state, applied any, manager string, managed []metav1.ManagedFieldsEntry, claims []claim) (any, []claim) {
+// are owned, and without the lists that the applying manager has given up. before is what was applied to, and managed is what
+// upstream says of the result. It returns the claims of now on: those of other managers, and the manager's on the empty
+// lists of what it has applied.
+func (o ownership) settle(state, before, applied any, manager string, managed []metav1.ManagedFieldsEntry, claims []claim) (any, []claim) {
 	own := claim{entry: metav1.ManagedFieldsEntry{
 		Manager: manager, Operation: metav1.ManagedFieldsOperationApply, APIVersion: v1alpha1.SchemeGroupVersion.String(),
 		FieldsType: "FieldsV1", Time: &metav1.Time{Time: time.Now().UTC().Truncate(time.Second)},
@@ -136,8 +136,7 @@ func (o ownership) settle(state, applied any, manager string, managed []metav1.M
 	}
 	given, wanted := fieldpath.NewSet(), own.lists
 	result := slices.Clone(claims)
-	at := slices.IndexFunc(claims, func(c claim) bool { return own.isOf(c.entry) })
-	if at < 0 {
+	if at := slices.IndexFunc(claims, func(c claim) bool { return own.isOf(c.entry) }); at < 0 {
 		result = append(result, own)
 	} else {
 		given, result[at].lists = claims[at].lists, own.lists
@@ -148,29 +147,54 @@ func (o ownership) settle(state, applied any, manager string, managed []metav1.M
 	if state == nil && !wanted.Empty() {
 		state = map[string]any{}
 	}
-	wanted.Iterate(func(path fieldpath.Path) {
-		if fields := holder(o.merging.Whole(), state, path, true); fields != nil && fields[last(path)] == nil {
-			fields[last(path)] = []any{}
+	o.each(state, wanted, true, func(fields map[string]any, name string, _ fieldpath.Path) {
+		if fields[name] == nil {
+			fields[name] = []any{}
 		}
-	})
+	}, nil)
 	owned := fieldpath.NewSet()
 	for _, entry := range managed {
 		owned = owned.Union(inState(fieldsOf(entry)))
 	}
-	given.Difference(wanted).Iterate(func(path fieldpath.Path) { removeEmpty(o.merging.Whole(), state, path, nil, owned) })
-	// Upstream drops a map in which there is nothing but an empty list, even if a manager owns the map itself.
-	if left, err := o.fields(state); err == nil {
-		owned.Leaves().Difference(left).Iterate(func(path fieldpath.Path) {
-			if fields := holder(o.merging.Whole(), state, path, true); fields != nil && path[len(path)-1].FieldName != nil && fields[last(path)] == nil {
-				fields[last(path)] = map[string]any{}
-			}
-		})
-	}
+	o.removeEmpty(state, given.Difference(wanted), owned)
+	o.restoreMaps(state, owned, before, applied)
 	return state, result
 }
 
-// last returns the field that a path ends in.
-func last(path fieldpath.Path) string { return *path[len(path)-1].FieldName }
+// removeEmpty removes lists that are empty from a state, and the maps around them that are empty then and that nobody owns.
+func (o ownership) removeEmpty(state any, lists, owned *fieldpath.Set) {
+	o.each(state, lists, false, func(fields map[string]any, name string, _ fieldpath.Path) {
+		if list, isList := fields[name].([]any); isList && len(list) == 0 {
+			delete(fields, name)
+		}
+	}, func(fields map[string]any, name string, way fieldpath.Path) {
+		if within, isMap := fields[name].(map[string]any); isMap && len(within) == 0 && !owned.Has(way) {
+			delete(fields, name)
+		}
+	})
+}
+
+// restoreMaps puts back the maps that are owned and that upstream has dropped, because there is nothing in them but an
+// empty list. before and applied are where they were.
+func (o ownership) restoreMaps(state any, owned *fieldpath.Set, before, applied any) {
+	left, err := o.fields(state)
+	if err != nil {
+		return
+	}
+	lack := fieldpath.NewSet()
+	for _, from := range []any{before, applied} {
+		o.each(from, owned.Leaves().Difference(left), false, func(fields map[string]any, name string, way fieldpath.Path) {
+			if _, isMap := fields[name].(map[string]any); isMap {
+				lack.Insert(way)
+			}
+		}, nil)
+	}
+	o.each(state, lack, true, func(fields map[string]any, name string, _ fieldpath.Path) {
+		if fields[name] == nil {
+			fields[name] = map[string]any{}
+		}
+	}, nil)
+}
 
 // addEmpty adds the paths of the empty lists of a value whose entries would have owners. path is where the value is.
 func addEmpty(empty *fieldpath.Set, part stateschema.Part, content any, path fieldpath.Path) {
@@ -194,61 +218,67 @@ func addEmpty(empty *fieldpath.Set, part stateschema.Part, content any, path fie
 	}
 }
 
-// holder returns the map in a state that has, or can have, the last field of a path; nil if there is none. It makes the maps
-// that lack on the way if it is told to.
-func holder(part stateschema.Part, state any, path fieldpath.Path, makes bool) map[string]any {
-	for i, step := range path[:len(path)-1] {
-		next := within(part, state, step)
-		if fields, isMap := state.(map[string]any); next == nil && makes && isMap && path[i+1].FieldName != nil {
-			next = map[string]any{}
-			fields[*step.FieldName] = next
+// visit is called with a field, the map that has it or can have it, and the path to it.
+type visit func(fields map[string]any, name string, way fieldpath.Path)
+
+// each visits the fields of a state that are the members of a set: member each of them, and after, if it is not nil, each
+// field on the way to them, on the way back. With makes, the maps that lack on the way are made.
+func (o ownership) each(state any, set *fieldpath.Set, makes bool, member, after visit) {
+	walk{makes, member, after}.walk(o.merging.Whole(), state, set, nil)
+}
+
+type walk struct {
+	makes         bool
+	member, after visit
+}
+
+func (w walk) walk(part stateschema.Part, state any, set *fieldpath.Set, way fieldpath.Path) {
+	switch state := state.(type) {
+	case map[string]any:
+		set.Members.Iterate(func(member fieldpath.PathElement) {
+			if member.FieldName != nil {
+				w.member(state, *member.FieldName, append(way.Copy(), member))
+			}
+		})
+		set.Children.Iterate(func(child fieldpath.PathElement) {
+			if child.FieldName == nil {
+				return
+			}
+			name, within, further := *child.FieldName, set.WithPrefix(child), append(way.Copy(), child)
+			if state[name] == nil && w.makes && !isEntries(within) {
+				state[name] = map[string]any{}
+			}
+			w.walk(part.Field(name), state[name], within, further)
+			if w.after != nil {
+				w.after(state, name, further)
+			}
+		})
+	case []any:
+		if !part.HasEntries() {
+			return
 		}
-		state, part = next, below(part, step)
-	}
-	fields, _ := state.(map[string]any)
-	return fields
-}
-
-// removeEmpty removes the list at the end of a path if it is empty, and the maps around it that are empty then and that nobody
-// owns. way is the path to state.
-func removeEmpty(part stateschema.Part, state any, path, way fieldpath.Path, owned *fieldpath.Set) {
-	step := path[0]
-	next := within(part, state, step)
-	way = append(way.Copy(), step)
-	isEmpty := false
-	if len(path) == 1 {
-		list, isList := next.([]any)
-		isEmpty = next == nil || isList && len(list) == 0
-	} else {
-		removeEmpty(below(part, step), next, path[1:], way, owned)
-		fields, isMap := next.(map[string]any)
-		isEmpty = isMap && len(fields) == 0 && !owned.Has(way)
-	}
-	if fields, isMap := state.(map[string]any); isMap && isEmpty {
-		delete(fields, *step.FieldName)
+		entries := byKey(part, state)
+		set.Children.Iterate(func(child fieldpath.PathElement) {
+			if entry, ok := entries[keyOf(child).String()]; ok {
+				w.walk(part.Entry(), entry, set.WithPrefix(child), append(way.Copy(), child))
+			}
+		})
 	}
 }
 
-// within returns the field, or the entry of a list, that a step of a path leads to; nil if it is not there.
-func within(part stateschema.Part, state any, step fieldpath.PathElement) any {
-	if fields, isMap := state.(map[string]any); isMap && step.FieldName != nil {
-		return fields[*step.FieldName]
-	}
-	entries, _ := state.([]any)
-	for _, entry := range entries {
-		if key, err := part.Key(entry); err == nil && element(key).Equals(step) {
-			return entry
+// keyOf is the reverse of element.
+func keyOf(step fieldpath.PathElement) stateschema.Key {
+	switch {
+	case step.Value != nil:
+		return stateschema.Key{Value: (*step.Value).Unstructured()}
+	case step.Key != nil:
+		key := stateschema.Key{Fields: map[string]any{}}
+		for _, field := range *step.Key {
+			key.Fields[field.Name] = field.Value.Unstructured()
 		}
+		return key
 	}
-	return nil
-}
-
-// below returns the structure of what a step of a path leads to.
-func below(part stateschema.Part, step fieldpath.PathElement) stateschema.Part {
-	if step.FieldName != nil {
-		return part.Field(*step.FieldName)
-	}
-	return part.Entry()
+	return stateschema.Key{}
 }
 
 // keepTime leaves managed fields as they were if an apply has changed nothing. Upstream gives an entry the time of now that it

@@ -56,7 +56,7 @@ func (b Body) restore(o ownership, now, before *v1alpha1.NodeNetworkState, claim
 			return fmt.Errorf("reading the present spec.desiredState of %q: %w", now.Name, err)
 		}
 		restored = withEmpty(o.merging.Whole(), restored, existing, patch, patched)
-		restored, claims = o.settle(restored, patch, b.Manager, now.ManagedFields, claims)
+		restored, claims = o.settle(restored, existing, patch, b.Manager, now.ManagedFields, claims)
 		if fields, isMap := restored.(map[string]any); isMap && len(fields) == 0 && !patched && !owned(now.ManagedFields) {
 			restored = nil // nobody wants one any more
 		}

@@ -17,12 +17,9 @@ limitations under the License.
 package nodenetworkstate
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -30,14 +27,9 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/yaml"
 
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
-	applyv1alpha1 "github.com/nmstate/kubernetes-nmstate/pkg/generated/applyconfiguration/nmstate/v1alpha1"
 )
 
 // step is what a field manager applies, and what comes of it.
@@ -214,21 +206,6 @@ func managers(object *v1alpha1.NodeNetworkState) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestTheSameAgainChangesNothing: an apply that asks for what is there leaves all as it is, also the time of the entry.
-func TestTheSameAgainChangesNothing(t *testing.T) {
-	m := newMerger(t)
-	const state = `{interfaces: [{name: br1, type: linux-bridge, bridge: {port: []}, ipv4: {enabled: true, address: []}}], routes: {config: []}}`
-	live := m.apply(t, m.apply(t, unmanaged(), "two", `{routes: {config: []}}`), "one", state)
-	for i := range live.ManagedFields {
-		live.ManagedFields[i].Time = &metav1.Time{Time: time.Unix(1e9, 0)}
-	}
-	now := m.apply(t, live, "one", state)
-	if managers(now) != managers(live) || now.ManagedFields[0].Time.Unix() != 1e9 || now.ManagedFields[1].Time.Unix() != 1e9 {
-		t.Errorf("managed fields were\n%s\nand are\n%s", managers(live), managers(now))
-	}
-	checkSpec(t, "the same again", now, state)
-}
-
 // before is an object as a server wrote it that knew of no entries: it owns interfaces and routes as a whole.
 func before(manager string) *v1alpha1.NodeNetworkState {
 	object := unmanaged()
@@ -301,259 +278,4 @@ func TestWritersBesideAppliers(t *testing.T) {
 	})
 	live = m.apply(t, live, "one", `{interfaces: [{name: eth1, type: ethernet}]}`)
 	checkSpec(t, "beside an entry that is there twice", live, `{interfaces: [{name: eth1, type: ethernet}], routes: {config: [{destination: 198.51.100.0/24}, {destination: 198.51.100.0/24}]}}`)
-}
-
-// TestWhatCannotBeMergedIsTold: in our own words, with the field, and without the value.
-func TestWhatCannotBeMergedIsTold(t *testing.T) {
-	m := newMerger(t)
-	for state, says := range map[string]string{
-		`{interfaces: [null]}`:                                         `spec.desiredState.interfaces[0]: Invalid value: must be an object with name or type`,
-		`{interfaces: [eth1]}`:                                         `spec.desiredState.interfaces[0]: Invalid value: must be an object with fields such as`,
-		`{interfaces: [{mtu: 5}]}`:                                     `spec.desiredState.interfaces[0].name: Required value: The name of the interface`,
-		`{interfaces: [{name: a, type: b}, {name: a, type: b}]}`:       `spec.desiredState.interfaces[name=a]: Duplicate value: "a": is there twice`,
-		`{interfaces: [{name: a, bridge: {port: [{name: b}, null]}}]}`: `spec.desiredState.interfaces[name=a].bridge.port[1]: Invalid value: must be an object with name`,
-		`{interfaces: [{name: a, vrf: {port: [null, b]}}]}`:            `spec.desiredState.interfaces[name=a].vrf.port[0]: Invalid value: must be a text`,
-		`{routes: {config: [{destination: a}, {destination: a}]}}`:     `spec.desiredState.routes.config[1]: Duplicate value`,
-	} {
-		_, err := m.tryApply(t, unmanaged(), "one", state, false)
-		answer(t, err, http.StatusUnprocessableEntity, says)
-		if strings.Contains(fmt.Sprint(err), "s3cret") {
-			t.Errorf("%q holds a secret", err)
-		}
-	}
-	// What a node has already: a server of before, or a node that was taken over, may have sent anything.
-	live := unmanaged()
-	live.Spec.DesiredState = v1alpha1.NewState([]byte(`{"interfaces":[{"k":"s3cret"}]}`))
-	_, err := m.tryApply(t, live, "one", `{interfaces: [{name: eth1}]}`, false)
-	answer(t, err, http.StatusUnprocessableEntity, "spec.desiredState.interfaces[0]: Invalid value: the node has this already", "kubectl replace")
-	now := m.put(t, live, "edit", func(sent *v1alpha1.NodeNetworkState) {
-		sent.Spec.DesiredState = v1alpha1.NewState([]byte(`{"interfaces":[{"name":"eth1"}]}`))
-	})
-	checkSpec(t, "it can be replaced", now, `{interfaces: [{name: eth1}]}`)
-}
-
-// TestAStateThatIsTooLargeCanBeReplaced: a node that was taken over may have sent one that would take minutes to merge.
-func TestAStateThatIsTooLargeCanBeReplaced(t *testing.T) {
-	m, live := newMerger(t), before("one")
-	live.Spec.DesiredState = v1alpha1.NewState([]byte(`{"interfaces":[` + strings.Repeat(`{"name":"eth1"},`, 500_000) + `{}]}`))
-	_, err := m.tryApply(t, live, "one", `{}`, true)
-	answer(t, err, http.StatusUnprocessableEntity, "of the node has a list of 500001 entries", "kubectl replace")
-	now := m.put(t, live, "edit", func(sent *v1alpha1.NodeNetworkState) {
-		sent.Spec.DesiredState = v1alpha1.NewState([]byte(`{"interfaces":[{"name":"eth1"}]}`))
-	})
-	checkSpec(t, "replaced", now, `{interfaces: [{name: eth1}]}`)
-}
-
-// TestWhoseEntriesMeet: what a node refuses of what several managers want is told with who wants it.
-func TestWhoseEntriesMeet(t *testing.T) {
-	m := newMerger(t)
-	live := m.apply(t, unmanaged(), "one", `{interfaces: [{name: br1, type: linux-bridge, bridge: {port: [{name: eth1}]}}]}`)
-	live = m.apply(t, live, "two", `{interfaces: [{name: br2, type: linux-bridge, bridge: {port: [{name: eth1}]}}, {name: eth1.5, type: vlan}]}`)
-	const said = "Port eth1 is overbooked by two controller: br1, br2."
-	refused := newStatus("node1", http.StatusUnprocessableEntity, metav1.StatusReasonInvalid,
-		&agent.Error{Kind: agent.Invalid, Message: said}, "spec.desiredState: "+said)
-	err := withOwners(live, refused)
-	answer(t, err, http.StatusUnprocessableEntity, "overbooked", "; entries of several field managers meet: "+
-		`spec.desiredState.interfaces[name=br1,type=linux-bridge] is of "one", spec.desiredState.interfaces[name=br1,type=linux-bridge].bridge.port[name=eth1] is of "one", `+
-		`spec.desiredState.interfaces[name=br2,type=linux-bridge] is of "two", spec.desiredState.interfaces[name=br2,type=linux-bridge].bridge.port[name=eth1] is of "two"`)
-	if strings.Contains(err.Error(), "eth1.5") {
-		t.Errorf("%v names what is not concerned", err)
-	}
-	if causes := err.(*apierrors.StatusError).ErrStatus.Details.Causes; len(causes) != 2 || causes[1].Type != causeOwners {
-		t.Errorf("causes are %v", causes)
-	}
-	alone := m.apply(t, live, "one", nil)
-	if err := withOwners(alone, refused); err != error(refused) {
-		t.Errorf("where all is one manager's: %v", err)
-	}
-	// The same interface once with and once without a type: each manager has written it once.
-	s := newStrategy(nil, testFormat(t))
-	live = m.apply(t, m.apply(t, unmanaged(), "one", `{interfaces: [{name: eth1, type: ethernet}]}`), "two", `{interfaces: [{name: eth1, mtu: 1400}]}`)
-	errs := s.ValidateUpdate(WithBody(t.Context(), Body{}), live, unmanaged())
-	const says = `spec.desiredState.interfaces[name=eth1]: Duplicate value: "eth1": is there once with a type and once without one, which means the interface ` +
-		`that is there: write the type in both, or in none; entries of several field managers meet: spec.desiredState.interfaces[name=eth1,type=ethernet] is of "one", ` +
-		`spec.desiredState.interfaces[name=eth1] is of "two"`
-	if len(errs) != 1 || !strings.Contains(strings.ReplaceAll(errs[0].Error(), "\n", ""), "is there once with a type") {
-		t.Fatalf("%v, want %s", errs, says)
-	}
-	for _, manager := range []string{`[name=eth1,type=ethernet] is of "one"`, `[name=eth1] is of "two"`} {
-		if !strings.Contains(errs[0].Error(), manager) {
-			t.Errorf("%v does not say %s", errs[0], manager)
-		}
-	}
-}
-
-// TestTheStatusIsNotMerged: upstream is not given it, unless a patch is about it.
-func TestTheStatusIsNotMerged(t *testing.T) {
-	for _, test := range []struct {
-		media  types.PatchType
-		body   string
-		leaves bool
-	}{
-		{types.ApplyYAMLPatchType, `{"spec":{}}`, true},
-		{types.ApplyYAMLPatchType, "spec: {}\nstatus: {}\n", false},
-		{types.MergePatchType, `{"spec":{}}`, true},
-		{types.MergePatchType, `{"\u0073tatus":null}`, false},
-		{types.JSONPatchType, `[{"op":"add","path":"/spec","value":{}}]`, true},
-		{types.JSONPatchType, `[{"op":"test","path":"/st\u0061tus/backend","value":"Kernel"}]`, false},
-		{types.JSONPatchType, `[{"op":"copy","from":"/status/difference","path":"/spec/desiredState"}]`, false},
-		{types.JSONPatchType, `[{"op":"test","path":"","value":{}}]`, false},
-		{types.PatchType(runtime.ContentTypeJSON), `{"spec":{}}`, false},
-	} {
-		if got := NewBody(string(test.media), []byte(test.body)).leavesStatus(); got != test.leaves {
-			t.Errorf("%s %s leaves the status: %t", test.media, test.body, got)
-		}
-	}
-	m, live := newMerger(t), unmanaged()
-	live.Status.CurrentState = v1alpha1.NewState([]byte(`{"interfaces":[null,{"a":1}]}`))
-	now := m.apply(t, live, "one", `{interfaces: [{name: eth1}]}`)
-	if now.Status.CurrentState == nil || string(now.Status.CurrentState.Raw) != `{"interfaces":[null,{"a":1}]}` || strings.Contains(managers(now), "f:status") {
-		t.Errorf("the status is %v\n%s", now.Status, managers(now))
-	}
-	// A status that a client applies is merged with the one that is there, so that validation can compare them.
-	seen := false
-	look := func(_ context.Context, _, existing runtime.Object) (runtime.Object, error) {
-		seen = existing.(*v1alpha1.NodeNetworkState).Status.CurrentState != nil
-		return existing, nil
-	}
-	ctx := WithBody(t.Context(), NewBody(string(types.MergePatchType), []byte(`{"status":{"backend":"Kernel"}}`)))
-	if _, err := (asSent{rest.DefaultUpdatedObjectInfo(nil, look), m.owners, m.format}).UpdatedObject(ctx, live); err != nil || !seen {
-		t.Errorf("a patch of the status sees it: %t, %v", seen, err)
-	}
-}
-
-// TestExtract: a client gets back what it has applied, and nothing of others.
-func TestExtract(t *testing.T) {
-	m := newMerger(t)
-	live := m.apply(t, unmanaged(), "one", `{interfaces: [{name: eth1, type: ethernet, mtu: "1500"}, {name: bond1, type: bond, link-aggregation: {port: [eth2]}}], routes: {config: [{destination: 198.51.100.0/24, metric: 5}]}}`)
-	live = m.apply(t, live, "two", `{interfaces: [{name: eth1, type: ethernet, ipv4: {enabled: true}}, {name: bond1, type: bond, link-aggregation: {port: [eth3]}}], routes: {config: [{destination: 198.51.100.0/24, metric: 6}]}}`)
-	for manager, want := range map[string]string{
-		"one": `{interfaces: [{name: eth1, type: ethernet, mtu: "1500"}, {name: bond1, type: bond, link-aggregation: {port: [eth2]}}], routes: {config: [{destination: 198.51.100.0/24, metric: 5}]}}`,
-		"two": `{interfaces: [{name: eth1, type: ethernet, ipv4: {enabled: true}}, {name: bond1, type: bond, link-aggregation: {port: [eth3]}}], routes: {config: [{destination: 198.51.100.0/24, metric: 6}]}}`,
-	} {
-		own, err := applyv1alpha1.ExtractNodeNetworkState(live, manager)
-		if err != nil {
-			t.Fatal(err)
-		}
-		extracted := unmanaged()
-		extracted.Spec.DesiredState = own.Spec.DesiredState
-		checkSpec(t, manager, extracted, want)
-	}
-}
-
-// TestNothingIsLeftOver: managers apply states at random. What a manager applies is there, null is nowhere, what nobody applies is
-// gone, and nobody has a conflict by giving up.
-func TestNothingIsLeftOver(t *testing.T) {
-	m := newMerger(t)
-	for seed := range uint64(60) {
-		random := rand.New(rand.NewPCG(seed, 15))
-		live := unmanaged()
-		var story []string
-		for range 8 {
-			manager, state := fmt.Sprintf("m%d", random.IntN(3)), randomState(random)
-			text, _ := json.Marshal(state)
-			live = m.apply(t, live, manager, state)
-			story = append(story, fmt.Sprintf("%s applied %s: %s", manager, text, live.Spec.DesiredState.Raw))
-			got, err := decode(live.Spec.DesiredState)
-			if err != nil {
-				t.Fatal(err)
-			}
-			found := map[string]bool{}
-			note(got, "", found)
-			if len(found) > 0 || !contains(got, plainJSON(t, state)) {
-				t.Fatalf("seed %d: something is null or lacks\n%s\n%s", seed, strings.Join(story, "\n"), managers(live))
-			}
-		}
-		for _, i := range random.Perm(3) {
-			now, err := m.tryApply(t, live, fmt.Sprintf("m%d", i), nil, false)
-			if err != nil {
-				t.Fatalf("seed %d: giving up: %v\n%s\n%s", seed, err, strings.Join(story, "\n"), managers(live))
-			}
-			live = now
-		}
-		if live.Spec.DesiredState != nil || len(live.ManagedFields) > 0 {
-			t.Fatalf("seed %d: %s is left\n%s\n%s", seed, live.Spec.DesiredState.Raw, strings.Join(story, "\n"), managers(live))
-		}
-	}
-}
-
-// plainJSON returns a value as it is decoded.
-func plainJSON(t *testing.T, value any) any {
-	text, err := json.Marshal(value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	decoded, err := decode(v1alpha1.NewState(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return decoded
-}
-
-// contains tells whether a state has all that was applied: of a list each entry.
-func contains(state, applied any) bool {
-	switch want := applied.(type) {
-	case map[string]any:
-		is, ok := state.(map[string]any)
-		for name, field := range want {
-			ok = ok && contains(is[name], field)
-		}
-		return ok
-	case []any:
-		is, ok := state.([]any)
-		for _, entry := range want {
-			ok = ok && slices.ContainsFunc(is, func(other any) bool { return contains(other, entry) })
-		}
-		return ok
-	}
-	return fmt.Sprint(state) == fmt.Sprint(applied)
-}
-
-// randomState returns a state of few interfaces, ports, addresses and routes, so that managers meet.
-func randomState(random *rand.Rand) any {
-	maybe := func(fields map[string]any, name string, make func() any) {
-		if random.IntN(2) == 0 {
-			fields[name] = make()
-		}
-	}
-	some := func(most int, make func(i int) any) []any {
-		entries := []any{}
-		for _, i := range random.Perm(most)[:random.IntN(most+1)] {
-			entries = append(entries, make(i))
-		}
-		return entries
-	}
-	state := map[string]any{}
-	maybe(state, "interfaces", func() any {
-		return some(3, func(i int) any {
-			one := map[string]any{"name": fmt.Sprint("eth", i), "type": "ethernet"}
-			maybe(one, "mtu", func() any { return 1400 })
-			maybe(one, "ipv4", func() any {
-				ipv4 := map[string]any{}
-				maybe(ipv4, "enabled", func() any { return true })
-				maybe(ipv4, "address", func() any {
-					return some(3, func(i int) any { return map[string]any{"ip": fmt.Sprint("192.0.2.", i), "prefix-length": 24} })
-				})
-				return ipv4
-			})
-			maybe(one, "bridge", func() any {
-				return map[string]any{"port": some(3, func(i int) any { return map[string]any{"name": fmt.Sprint("p", i)} })}
-			})
-			maybe(one, "vrf", func() any { return map[string]any{"port": some(2, func(i int) any { return fmt.Sprint("p", i) })} })
-			return one
-		})
-	})
-	maybe(state, "routes", func() any {
-		routes := map[string]any{}
-		maybe(routes, "config", func() any {
-			return some(3, func(i int) any { return map[string]any{"destination": "198.51.100.0/24", "metric": i} })
-		})
-		return routes
-	})
-	maybe(state, "dns-resolver", func() any {
-		dns := map[string]any{}
-		maybe(dns, "config", func() any { return map[string]any{} })
-		return dns
-	})
-	return state
 }

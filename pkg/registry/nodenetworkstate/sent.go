@@ -89,9 +89,10 @@ func (a asSent) UpdatedObject(ctx context.Context, existing runtime.Object) (run
 	if err := body.restore(a.ownership, now, &live, claims); err != nil {
 		return nil, err
 	}
-	if applies {
+	if len(claims) > 0 {
 		keepTime(now, before)
-	} else {
+	}
+	if !applies {
 		now.ManagedFields = a.ownership.split(now)
 	}
 	return now, nil

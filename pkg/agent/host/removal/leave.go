@@ -53,9 +53,7 @@ func leave(n *network, was *notes, prev, next *meaning) *leaving {
 	l.addedRoutes = append(l.addedRoutes, l.withoutEntries(was.Routes, prev.routes, next.routes)...)
 	l.addedRules = l.withoutEntries(was.Rules, prev.rules, next.rules)
 	l.settings = settable("", less("", was.Settings, next.settings))
-	for _, path := range paths("", l.settings) {
-		l.names = append(l.names, path)
-	}
+	l.names = append(l.names, paths("", l.settings)...)
 	return l
 }
 

@@ -112,9 +112,12 @@ func (t *transaction) ask(ctx context.Context, rehearsal bool) (v1alpha1.Witness
 	if !rehearsal {
 		desired = t.plan.Desired
 	}
-	masked, err := secret.MaskState(desired)
-	if err != nil {
-		return "", Translate(err, desired)
+	var masked []byte // nothing of a change that only takes away
+	if len(desired) > 0 {
+		var err error
+		if masked, err = secret.MaskState(desired); err != nil {
+			return "", Translate(err, desired)
+		}
 	}
 	hash := sha256.Sum256(masked)
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
