@@ -45,12 +45,26 @@ func port(t *testing.T, h *Host, name string) v1alpha1.NetworkPort {
 	return told.Ports[i]
 }
 
+// portUntil returns what the agent tells of a port once it is as wanted: the kernel works a change of a carrier out a moment later.
+func portUntil(t *testing.T, h *Host, name string, wanted func(v1alpha1.NetworkPort) bool) (told v1alpha1.NetworkPort) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		told = port(t, h, name)
+		return wanted(told), nil
+	})
+	if err != nil {
+		t.Fatalf("%v: %+v", err, told)
+	}
+	return told
+}
+
 // TestPortsTellWhatTheKernelCounts, and what it knows of carrier and speed, without a barrier.
 func TestPortsTellWhatTheKernelCounts(t *testing.T) {
 	h := newHost(t, t.TempDir())
 	netns.Run(t, "ip", "link", "add", "k0", "up", "type", "veth", "peer", "name", "k1")
 	netns.Run(t, "ip", "link", "set", "k1", "up")
-	before, other := port(t, h, "k0"), port(t, h, "k1")
+	isUp := func(p v1alpha1.NetworkPort) bool { return p.OperState == v1alpha1.OperUp }
+	before, other := portUntil(t, h, "k0", isUp), portUntil(t, h, "k1", isUp)
 	if before.Type != "veth" || before.MACAddress == "" || !before.Carrier || before.OperState != v1alpha1.OperUp || before.Speed != 10000 ||
 		before.Duplex != v1alpha1.DuplexFull || before.Driver != "veth" || before.AutoNegotiation != nil || before.Connector != "" || before.BusInfo != "" || before.LLDP != nil {
 		t.Errorf("%+v", before)
@@ -73,8 +87,8 @@ func TestPortsTellWhatTheKernelCounts(t *testing.T) {
 		t.Errorf("what was received is %+v, and was %+v", got, other.Counters)
 	}
 	netns.Run(t, "ip", "link", "set", "k1", "down")
-	down := port(t, h, "k0")
-	if down.Carrier || down.OperState != v1alpha1.OperLowerLayerDown || down.CarrierChanges != after.CarrierChanges+1 {
+	down := portUntil(t, h, "k0", func(p v1alpha1.NetworkPort) bool { return p.OperState == v1alpha1.OperLowerLayerDown })
+	if down.Carrier || down.CarrierChanges != after.CarrierChanges+1 {
 		t.Errorf("without a carrier it is %+v, and was %+v", down, after)
 	}
 	if lo := port(t, h, "lo"); lo.Type != "loopback" || lo.OperState != v1alpha1.OperUnknown || !lo.Carrier {
@@ -175,15 +189,13 @@ func TestNeighborsAreHeardWithTheFlagAlone(t *testing.T) {
 	run(t, h)
 	netns.Run(t, "ip", "link", "add", "k0", "up", "type", "veth", "peer", "name", "k1")
 	netns.Run(t, "ip", "link", "set", "k1", "up")
-	err = wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
-		err := netns.SendFrame("", "k1", netns.LLDPFrame("leaf1", 120))
-		told := port(t, h, "k0").LLDP
-		return told != nil && len(told.Neighbors) == 1, err
+	heard := portUntil(t, h, "k0", func(p v1alpha1.NetworkPort) bool {
+		if err := netns.SendFrame("", "k1", netns.LLDPFrame("leaf1", 120)); err != nil {
+			t.Fatal(err)
+		}
+		return p.LLDP != nil && len(p.LLDP.Neighbors) == 1
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := port(t, h, "k0").LLDP.Neighbors[0]
+	n := heard.LLDP.Neighbors[0]
 	if n.ChassisID != "leaf1" || n.PortID != "swp7" || n.SystemName != "leaf1" || n.SourceMACAddress != "02:00:00:00:00:07" || n.TTLSeconds != 120 {
 		t.Errorf("%+v", n)
 	}
