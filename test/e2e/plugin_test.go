@@ -87,6 +87,8 @@ const (
 	plugOther  = "interfaces:\n- {name: plug1, type: linux-bridge, state: up, bridge: {port: []}}\n"
 )
 
+var plugObject = strings.Replace(bridgeOnNode03, "kbr0", "plug0", 1) + "      mtu: 1450\n"
+
 var pluginCalls = []pluginCall{
 	{name: "diff of a new interface", args: "diff -f - --node node03", input: plugBridge, code: 1},
 	{name: "apply of a bare state", args: "apply -f - --node node03 --probe ping=198.51.100.91", input: plugBridge},
@@ -97,11 +99,12 @@ var pluginCalls = []pluginCall{
 	{name: "top", args: "top node03 -i lo --once --interval=1s"},
 	{name: "diff of nothing", args: "diff -f - --node node03 --probe ping=198.51.100.91", input: plugBridge},
 	{name: "diff", args: "diff -f - --node node03 --confirm=none", input: plugMTU, code: 1},
-	{name: "apply of a NodeNetworkState", args: "apply -f -", input: strings.Replace(bridgeOnNode03, "kbr0", "plug0", 1) + "      mtu: 1450\n"},
+	{name: "apply of a NodeNetworkState", args: "apply -f -", input: plugObject},
 	{name: "history", args: "history node03", lines: 3},
 	{name: "blame", args: "blame node03"},
 	{name: "undo", args: "undo node03 --yes"},
 	{name: "blame after undo", args: "blame node03"},
+	{name: "apply of what was undone", args: "apply -f -", input: plugObject, code: 3},
 	{name: "apply after undo", args: "apply -f - --node node03", input: plugBridge},
 	{name: "wait", args: "wait node03 --for=available,insync,idle"},
 }
