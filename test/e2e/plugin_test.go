@@ -148,6 +148,8 @@ var variable = []struct {
 	{regexp.MustCompile(` +\n`), "\n"},
 	// Columns are as wide as their widest cell, also of lines that are not compared.
 	{regexp.MustCompile(`(\S) {2,}`), "$1  "},
+	// The kernel takes the carrier of a bridge without ports away after a while.
+	{regexp.MustCompile(`  (yes|no)  (\d)`), "  CARRIER  $2"},
 }
 
 func steady(text string) string {
