@@ -117,7 +117,7 @@ func (p plugin) mistakeSpecs() {
 		p.desireAfterwards("node01", "null")
 		p.hears(ctx, mistake{"", toNode01 + " --field-manager=first", eth1Up, 0, []string{"node01  "}}, stands)
 		p.hears(ctx, mistake{"", "apply -f - --node node01 --field-manager=second", strings.Replace(eth1Up, "up", "down", 1), 3,
-			[]string{`conflict with "first"`, "interfaces", "kubectl nmstate blame", "--force-conflicts"}}, stands)
+			[]string{`with "first"`, "interfaces", "kubectl nmstate blame", "--force-conflicts"}}, stands)
 	})
 	It("a node whose agent is gone", NodeTimeout(2*long), func(ctx SpecContext) {
 		DeferCleanup(func(ctx SpecContext) {

@@ -109,12 +109,20 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 		return plan.Error
 	}
 	if !plan.Changes {
-		return nil
+		return u.tellNothing()
 	}
 	if err := u.agreed(ctx, node); err != nil {
 		return err
 	}
 	return u.make(ctx, c, []patch{request}, u.output, 1)
+}
+
+// tellNothing prints, for scripts, that no change was made.
+func (u *undo) tellNothing() error {
+	if u.form == asText {
+		return nil
+	}
+	return u.output.print(u.streams.Out, map[string]any{"results": []any{}, "notTried": []any{}})
 }
 
 // agreed asks the user. The error says that the answer was no.
