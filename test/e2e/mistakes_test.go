@@ -121,19 +121,19 @@ func (p plugin) mistakeSpecs() {
 	})
 	It("a node whose agent is gone", NodeTimeout(2*long), func(ctx SpecContext) {
 		DeferCleanup(func(ctx SpecContext) {
-			Expect(p.startAgent(ctx, "node02")).To(Succeed())
-			p.available(ctx, "node02")
+			Expect(p.startAgent(ctx, "node03")).To(Succeed())
+			p.available(ctx, "node03")
 		}, NodeTimeout(long))
-		Expect(p.killAgent(ctx, "node02")).To(Succeed())
-		p.waitFor(ctx, "node02", "", long, lost)
-		p.hears(ctx, mistake{"", "show node02", "", 6, []string{"node02: it is not available (AgentUnreachable)", "does its agent run?"}}, stands)
+		Expect(p.killAgent(ctx, "node03")).To(Succeed())
+		p.waitFor(ctx, "node03", "", long, lost)
+		p.hears(ctx, mistake{"", "show node03", "", 6, []string{"node03: it is not available (AgentUnreachable)", "does its agent run?"}}, stands)
 		p.hears(ctx, mistake{"", "show -o json", "", 6, []string{`"available": false`, `"available": true`}}, stands)
-		p.hears(ctx, mistake{"", "diff -f - --node node02", eth1Up, 6, []string{"node02: it is not available"}}, stands)
-		p.hears(ctx, mistake{"", "apply -f - --node node02,node03 --force-conflicts", eth1Up, 6,
-			[]string{"node02: ", "Nothing was changed", "--for=available", "not tried any more: node03"}}, stands)
-		p.hears(ctx, mistake{"", "top node02 node03 --once --interval=1s -i mgmt0", "", 6, []string{"node03   mgmt0", "node02: ", "does its agent run?"}}, stands)
-		p.hears(ctx, mistake{"", "history node02", "", 6, []string{"node02: ", "--for=available"}}, stands)
-		p.hears(ctx, mistake{"", "wait node02 --timeout=1s", "", 5, []string{"node02: not available within 1s: Available is Unknown (AgentUnreachable)"}}, stands)
+		p.hears(ctx, mistake{"", "diff -f - --node node03", eth1Up, 6, []string{"node03: it is not available"}}, stands)
+		p.hears(ctx, mistake{"", "apply -f - --node node03,node01 --force-conflicts", eth1Up, 6,
+			[]string{"node03: ", "Nothing was changed", "--for=available", "not tried any more: node01"}}, stands)
+		p.hears(ctx, mistake{"", "top node03 node01 --once --interval=1s -i mgmt0", "", 6, []string{"node01   mgmt0", "node03: ", "does its agent run?"}}, stands)
+		p.hears(ctx, mistake{"", "history node03", "", 6, []string{"node03: ", "--for=available"}}, stands)
+		p.hears(ctx, mistake{"", "wait node03 --timeout=1s", "", 5, []string{"node03: not available within 1s: Available is Unknown (AgentUnreachable)"}}, stands)
 	})
 }
 
