@@ -18,7 +18,6 @@ package fleet
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -27,18 +26,11 @@ import (
 
 // Ports is agent.Agent's for a node. If there is no answer within Config.ApplyTimeout, the error is of kind Lost.
 func (f *Fleet) Ports(ctx context.Context, name string) (*v1alpha1.NodeNetworkPorts, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.config.ApplyTimeout)
-	defer cancel()
-	s, err := f.reach(ctx, name)
-	var ports *v1alpha1.NodeNetworkPorts
-	if err == nil {
-		ports, err = s.ports(ctx)
-	}
-	return ports, f.explain(name, err, agent.Lost, fmt.Sprintf("the agent of node %s did not answer in time", name))
+	return inquire(ctx, f, name, portsOf)
 }
 
-// ports asks the agent for the ports.
-func (s *session) ports(ctx context.Context) (*v1alpha1.NodeNetworkPorts, error) {
+// portsOf asks the agent of a session for the ports.
+func portsOf(ctx context.Context, s *session) (*v1alpha1.NodeNetworkPorts, error) {
 	if err := s.require(agent.CapabilityPorts, "the subresource ports"); err != nil {
 		return nil, err
 	}

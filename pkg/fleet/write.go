@@ -127,14 +127,21 @@ func (f *Fleet) Decide(ctx context.Context, name string, decision agent.Decision
 
 // History is agent.Agent's for a node.
 func (f *Fleet) History(ctx context.Context, name string) (*v1alpha1.NodeNetworkStateHistory, error) {
+	return inquire(ctx, f, name, func(ctx context.Context, s *session) (*v1alpha1.NodeNetworkStateHistory, error) {
+		return s.history(ctx, &agentpb.HistoryRequest{})
+	})
+}
+
+// inquire asks a node's agent for what asking does not change. If there is no answer within Config.ApplyTimeout, the error is of kind Lost.
+func inquire[T any](ctx context.Context, f *Fleet, name string, ask func(context.Context, *session) (*T, error)) (*T, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.config.ApplyTimeout)
 	defer cancel()
 	s, err := f.reach(ctx, name)
-	var history *v1alpha1.NodeNetworkStateHistory
+	var answer *T
 	if err == nil {
-		history, err = s.history(ctx, &agentpb.HistoryRequest{})
+		answer, err = ask(ctx, s)
 	}
-	return history, f.explain(name, err, agent.Lost, fmt.Sprintf("the agent of node %s did not answer in time", name))
+	return answer, f.explain(name, err, agent.Lost, fmt.Sprintf("the agent of node %s did not answer in time", name))
 }
 
 // history asks the agent for the last changes, or for one.
