@@ -51,7 +51,9 @@ func impossible(desired, current []byte, makes func(kind string) bool) (field.Er
 	if err != nil {
 		return nil, err
 	}
-	c := limitCheck{wanted: tree.InterfacesByName(wanted), there: tree.InterfacesByName(there), kinds: linkKinds(), makes: makes}
+	c := limitCheck{
+		wanted: tree.InterfacesByName(wanted), there: tree.InterfacesByName(there), index: tree.NewIndex(there), kinds: linkKinds(), makes: makes,
+	}
 	for _, item := range tree.List(wanted, "interfaces") {
 		iface, isObject := item.(map[string]any)
 		if !isObject {
@@ -72,9 +74,11 @@ func impossible(desired, current []byte, makes func(kind string) bool) (field.Er
 type limitCheck struct {
 	// wanted and there are the interfaces of the desired and the current state, by name.
 	wanted, there map[string]map[string]any
-	kinds         map[string]linkKind
-	makes         func(kind string) bool
-	errs          field.ErrorList
+	// index finds the interfaces of the current state by all of their names.
+	index tree.Index
+	kinds map[string]linkKind
+	makes func(kind string) bool
+	errs  field.ErrorList
 }
 
 // check checks one interface that is to be up.
@@ -110,22 +114,7 @@ func (c *limitCheck) typeOf(iface map[string]any) string {
 
 // isThere tells whether an interface is there, by its name, by an alternative one
 // or by its profile's.
-func (c *limitCheck) isThere(name string) bool {
-	if c.there[name] != nil {
-		return true
-	}
-	for _, iface := range c.there {
-		if tree.StringAt(iface, "profile-name") == name {
-			return true
-		}
-		for _, item := range tree.List(iface, "alt-names") {
-			if fields, _ := item.(map[string]any); tree.StringAt(fields, "name") == name {
-				return true
-			}
-		}
-	}
-	return false
-}
+func (c *limitCheck) isThere(name string) bool { return c.index.Find(name, nil) != nil }
 
 // checkID checks the id of a VLAN or VXLAN.
 func (c *limitCheck) checkID(iface map[string]any, path *field.Path, section string, most int64) {

@@ -21,6 +21,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -112,7 +113,7 @@ func itemsOf(spec map[string]any) []Item {
 			add(section.kind, section.text(entry), entry, "desiredState", section.name, "config")
 		}
 	}
-	for _, name := range sortedKeys(state) {
+	for _, name := range slices.Sorted(maps.Keys(state)) {
 		if !slices.Contains([]string{"interfaces", "routes", "route-rules"}, name) {
 			add(name, "", nil, "desiredState", name)
 		}
@@ -138,15 +139,6 @@ func entries(list any) []map[string]any {
 		}
 	}
 	return all
-}
-
-func sortedKeys(fields map[string]any) []string {
-	var keys []string
-	for key := range fields {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // claim adds the manager to the owners of the item if it owns anything of it.
