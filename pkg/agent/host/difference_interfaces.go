@@ -125,9 +125,8 @@ func (c *comparison) isAbsent(iface map[string]any) bool {
 	return false
 }
 
-// isDown tells whether an interface is down as far as it can be. What NetworkManager
-// cannot delete may stay up without IP. Without NetworkManager every link is set down
-// but the loopback, which stays as it is.
+// isDown tells whether an interface is down as far as it can be: the loopback stays up, with NetworkManager
+// without IP, and as it is without NetworkManager.
 func (c *comparison) isDown(iface map[string]any) bool {
 	kind, managed := iface["type"], c.backend != v1alpha1.BackendKernel
 	switch {
@@ -135,7 +134,7 @@ func (c *comparison) isDown(iface map[string]any) bool {
 		return true
 	case kind == "loopback" && !managed:
 		return true
-	case managed && slices.Contains([]any{"ethernet", "veth", "infiniband", "loopback"}, kind):
+	case managed && kind == "loopback":
 		return !hasIP(iface)
 	}
 	return false

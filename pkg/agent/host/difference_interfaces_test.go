@@ -36,7 +36,7 @@ var interfaceCases = []comparisonCase{
 	{"down and physical", one("name: eth1", "type: ethernet", "state: down", "mtu: 1400"), one("name: eth1", "type: ethernet", "state: down", "mtu: 1500"), ""},
 	{"down and up with an address", one("name: eth1", "type: ethernet", "state: down"), eth1("ipv4: {enabled: true, address: [" + wantedAddress + "]}"), one("name: eth1", "type: ethernet", "state: down")},
 	{"down and up with DHCP", one("name: eth1", "type: ethernet", "state: down"), eth1("ipv4: {enabled: true, dhcp: true}"), one("name: eth1", "type: ethernet", "state: down")},
-	{"down and up without IP", one("name: eth1", "type: ethernet", "state: down"), eth1("ipv6: {enabled: true, address: [{ip: 'fe80::1', prefix-length: 64}]}"), ""},
+	{"down and up without IP", one("name: eth1", "type: ethernet", "state: down"), eth1("ipv6: {enabled: true, address: [{ip: 'fe80::1', prefix-length: 64}]}"), one("name: eth1", "type: ethernet", "state: down")},
 	{"down and virtual", one("name: d0", "type: dummy", "state: down"), one("name: d0", "type: dummy", "state: up"), one("name: d0", "type: dummy", "state: down")},
 	{"ignored", one("name: eth1", "type: ethernet", "state: ignore", "mtu: 1400"), one("name: eth1", "type: ethernet", "state: up", "mtu: 1500"), ""},
 	{"a bridge of Open vSwitch and its interface of the same name",

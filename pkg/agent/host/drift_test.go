@@ -117,6 +117,11 @@ var managedDriftCases = []driftCase{
 		drift:    []string{"nmcli device disconnect p1"},
 	},
 	{
+		name:  "a port that is down",
+		state: "{interfaces: [{name: p1, type: ethernet, state: down}, {name: p2, type: ethernet, state: up, lldp: {enabled: false}}]}",
+		drift: []string{"nmcli device connect p1"},
+	},
+	{
 		name:  "an interface that NetworkManager has not made to be absent",
 		state: "{interfaces: [{name: p2, type: ethernet, state: absent}, {name: eth3, type: ethernet, state: absent}, {name: p1, type: ethernet, state: up, lldp: {enabled: false}}]}",
 		drift: []string{"ip link del p1"},
