@@ -6,7 +6,7 @@ SHELL := /bin/bash
 KUBERNETES_VERSION := v1.37.2
 OUTPUT := $(CURDIR)/_output
 BIN := $(OUTPUT)/bin
-export PKG_CONFIG_PATH := $(OUTPUT)/libnmstate:$(PKG_CONFIG_PATH)
+export PKG_CONFIG_PATH := $(OUTPUT)/libnmstate:$(OUTPUT)/libnmstate-quick:$(PKG_CONFIG_PATH)
 # The same for all that is built, with cgo or without, so that packages are compiled once. Tracing in gRPC would pull in
 # templates, and with them the linker keeps every method: 8 MB.
 export GOFLAGS := $(strip $(GOFLAGS) -tags=grpcnotrace,netgo,osusergo)
@@ -70,6 +70,7 @@ node-packages: setup
 	@hack/nodes/packages.sh
 
 .PHONY: demo
+demo: export NMSTATE_PROFILE := quick
 demo: ## Run three nodes, an API server and an agent on each node; print how to use them.
 	@$(MAKE) --no-print-directory -j3 node-agent plugin demo-kubectl node-packages
 	@hack/demo/up.sh
