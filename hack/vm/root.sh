@@ -9,7 +9,7 @@ root=$work/root
 kernel_package=linux-image-amd64
 packages=(
 	network-manager dbus openvswitch-switch udev kmod busybox-static procps iproute2 iputils-ping ethtool nftables wireguard-tools
-	dnsmasq-base
+	dnsmasq-base wpasupplicant hostapd
 )
 # Of the kernel's modules, those of a network, of the machine's own devices and of its file systems.
 modules=(

@@ -76,6 +76,7 @@ with_network_manager() {
 	/usr/lib/systemd/systemd-udevd --daemon
 	udevadm trigger --type=devices --subsystem-match=net --action=add
 	dbus-daemon --system --fork --nopidfile
+	wpa_supplicant -u -B >/var/log/wpa_supplicant.log 2>&1 # speaks 802.1X and MACsec's MKA for NetworkManager
 	open_vswitch
 	udevadm settle
 	NetworkManager --debug --log-level=INFO >>/var/log/networkmanager.log 2>&1 &
