@@ -47,7 +47,7 @@ var noise = []string{
 var identity = []string{"ifindex", "link_index", "link_netnsid", "peer_ifindex"}
 
 // fallback are the devices that the kernel makes by itself when a module of tunnels or the like is loaded.
-var fallback = regexp.MustCompile(`"(tunl0|sit0|gre0|gretap0|erspan0|ip6tnl0|ip6gre0|ip_vti0|ip6_vti0|ovs-system)"`)
+var fallback = regexp.MustCompile(`("|^)(tunl0|sit0|gre0|gretap0|erspan0|ip6tnl0|ip6gre0|ip_vti0|ip6_vti0|ovs-system)[":]`)
 
 // Activation can be left out of a comparison, as sections can: what comes about anew each time that NetworkManager activates a
 // profile. It chooses the metrics of the routes that nobody has written down; a bond begins with the port that comes first, a bridge numbers its
@@ -237,7 +237,7 @@ func withoutActivation(section string, all []string) []string {
 func (f Facts) lines(section string, remade bool) []string {
 	var lines []string
 	for _, line := range f[section] {
-		if fallback.MatchString(line) && (section == "link" || section == "address" || section == "sysctl") {
+		if fallback.MatchString(line) && slices.Contains([]string{"link", "address", "sysctl", "devices"}, section) {
 			continue
 		}
 		if section == "rule" && strings.Contains(line, vrfRule) {

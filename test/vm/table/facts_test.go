@@ -104,6 +104,9 @@ func TestDifference(t *testing.T) {
 			t.Errorf("%s: %q", test.name, got)
 		}
 	}
+	if got := (Facts{"devices": {"tunl0:iptunnel:unmanaged:", "eth1:ethernet:connected:eth1"}}).Difference(Facts{}, true); len(got) != 1 {
+		t.Errorf("devices more: %q", got)
+	}
 	if got := (Facts{"dns": {"nameserver 192.0.2.53"}}).Difference(Facts{}, true); len(got) != 1 || got[0] != "+ dns: nameserver 192.0.2.53" {
 		t.Errorf("a section more: %q", got)
 	}
