@@ -10,6 +10,7 @@ mkdir -p "$image"
 exec 9>"$image/lock"
 flock 9
 work=$image/work
+mkdir -p "$work"
 
 tools=(qemu-system-x86 dnsmasq-base bash)
 if stale "$image/tools" "$here/release.sh" <(echo "${tools[@]}"); then
