@@ -27,8 +27,8 @@ while true; do
 	if [[ -f $place/pid ]]; then
 		kill "$job"
 		kill -KILL -- "-$(<"$place/pid")"
-		wait "$job"
 	fi
+	[[ -z $job ]] || wait "$job" # two answers at a time would be one in the other
 	answer "$tag" "$command" "$input" &
 	job=$!
 done
