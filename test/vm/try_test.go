@@ -285,11 +285,7 @@ func (t *trial) idempotent(ctx context.Context, state table.State, same bool) er
 		return t.unchanged(ctx, facts, false)
 	}
 	// What keeps the state over a reboot may be written.
-	without := []string{"profiles", "connections", "names"}
-	if t.backend == v1alpha1.BackendNetworkManager {
-		without = append(without, table.Activation)
-	}
-	return t.unchanged(ctx, facts, false, without...)
+	return t.unchanged(ctx, facts, false, "profiles", "connections", "names")
 }
 
 // changes makes the changes that cases have.
