@@ -39,7 +39,7 @@ on one that has neither. *Works* means that all of this was seen:
 | dry run | it says what would change, and changes nothing |
 | failing change | the case together with a part that fails: the node is as before, byte for byte: links, addresses, routes, rules, sysctls, DNS, NetworkManager's profiles, Open vSwitch's database |
 | apply, seen, in sync | the change is committed; ` + "`ip`, `bridge`, `ovs-vsctl` or `nmcli` show it; `InSync` is True" + ` |
-| applied again, sent back | the same state, and the current state as it is shown, change nothing but, with NetworkManager, the metrics that it chooses itself, the active port of a bond, the numbers of a bridge's ports, Open vSwitch's internal ports, which are made again, and what keeps the state over a reboot: profiles, udev's names of links, MAC addresses in Open vSwitch's database |
+| applied again, sent back | the same state, and the current state as it is shown, change nothing but, with NetworkManager, what keeps the state over a reboot: its profiles and udev's names of links |
 | change | another state of the same interfaces, where the case has one |
 | reboot | it is there again |
 | absent | it is taken away, and the node is as before |
