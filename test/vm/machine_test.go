@@ -79,6 +79,10 @@ func (m *machine) prepare(ctx context.Context) error {
 		GinkgoWriter.Printf("%s has what a run that ended early has left: %v\n", m.name, left)
 		begin = m.renew
 	}
+	// Another node's case may have had a router announce itself: a default route that a port loses would fail the change.
+	if _, err := m.exec(ctx, "ip -6 route flush default proto ra"); err != nil {
+		return err
+	}
 	if err := begin(ctx); err != nil {
 		return fmt.Errorf("making the ports of %s idle: %w", m.name, err)
 	}

@@ -94,7 +94,9 @@ func (networkManager) prepare(ctx context.Context, desired, current []byte) (*un
 	return before, err
 }
 
-func (networkManager) refusals(_, _ []byte) (field.ErrorList, error) { return nil, nil }
+func (networkManager) refusals(desired, current []byte) (field.ErrorList, error) {
+	return autoconfAlone(field.NewPath("spec", "desiredState"), desired, current)
+}
 
 func (m networkManager) apply(ctx context.Context, w *worker, p *plan, desired []byte) (checkpoint string, err error) {
 	if desired, err = spellVLANs(desired, p.Current); err != nil {
