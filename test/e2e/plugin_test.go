@@ -87,6 +87,18 @@ const (
 	plugOther  = "interfaces:\n- {name: plug1, type: linux-bridge, state: up, bridge: {port: []}}\n"
 )
 
+// plugSpec has each field of a spec.
+const plugSpec = `apiVersion: nmstate.io/v1alpha1
+kind: NodeNetworkState
+metadata: {name: node03}
+spec:
+  desiredState: {interfaces: [{name: plug0, type: linux-bridge, state: up, bridge: {port: []}}]}
+  probes: [{name: router, ping: {address: 192.0.2.1}}]
+  confirmation: {mode: Reachability, timeout: 40s}
+  reapply: Always
+  removal: Revert
+`
+
 var plugObject = strings.Replace(bridgeOnNode03, "kbr0", "plug0", 1) + "      mtu: 1450\n"
 
 var pluginCalls = []pluginCall{
@@ -107,6 +119,10 @@ var pluginCalls = []pluginCall{
 	{name: "apply of what was undone", args: "apply -f -", input: plugObject, code: 3},
 	{name: "apply after undo", args: "apply -f - --node node03", input: plugBridge},
 	{name: "wait", args: "wait node03 --for=available,insync,idle"},
+	{name: "apply of each field of a spec", args: "apply -f -", input: plugSpec},
+	{name: "blame of each field of a spec", args: "blame node03"},
+	{name: "undo of each field of a spec", args: "undo node03 --yes"},
+	{name: "blame after undo of each field", args: "blame node03"},
 }
 
 // try calls the plugin and compares what it prints with the golden file.

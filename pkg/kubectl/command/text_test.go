@@ -204,26 +204,6 @@ func TestUndone(t *testing.T) {
 	}
 }
 
-// TestRevertPatch: the rest of the desired state stays, and one that has changed meanwhile is noticed.
-func TestRevertPatch(t *testing.T) {
-	node := &v1alpha1.NodeNetworkState{}
-	entry := &entries()[1]
-	for desired, want := range map[string]string{
-		"": `[{"op":"add","path":"/spec/desiredState","value":{"interfaces":[{"name":"br1","state":"absent"}]}}]`,
-		`{"interfaces":[{"name":"br1","state":"up"},{"name":"eth1","mtu":9000}]}`: `[{"op":"test","path":"/spec/desiredState","value":{"interfaces":[{"name":"br1","state":"up"},{"mtu":9000,"name":"eth1"}]}},` +
-			`{"op":"add","path":"/spec/desiredState","value":{"interfaces":[{"name":"br1","state":"absent"},{"mtu":9000,"name":"eth1"}]}}]`,
-	} {
-		node.Spec.DesiredState = nil
-		if desired != "" {
-			node.Spec.DesiredState = v1alpha1.NewState([]byte(desired))
-		}
-		got, err := revertPatch(node, entry)
-		if err != nil || string(got.body) != want || got.options.FieldManager != undoManager {
-			t.Errorf("it is %s, %v, want %s", got.body, err, want)
-		}
-	}
-}
-
 // TestAbout: a change is told by the names of what it is about.
 func TestAbout(t *testing.T) {
 	if got := about(entries()[0].Difference); got != "br1, routes" {

@@ -47,6 +47,24 @@ func Merge(desired, revert map[string]any) map[string]any {
 	return merged
 }
 
+// Asking returns a revert without what asks for nothing: nmstate writes an empty list of interfaces into each, and beside what is to be
+// configured what is running.
+func Asking(revert map[string]any) map[string]any {
+	asking := map[string]any{}
+	for section, value := range revert {
+		fields := maps.Clone(tree.Object(value))
+		delete(fields, "running")
+		switch {
+		case section == "interfaces" && len(tree.Items(value)) == 0:
+		case fields != nil:
+			asking[section] = fields
+		default:
+			asking[section] = value
+		}
+	}
+	return asking
+}
+
 func mergeInterfaces(desired, revert []any) []any {
 	merged := slices.Clone(desired)
 	for _, item := range revert {

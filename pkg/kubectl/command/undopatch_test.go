@@ -1,0 +1,119 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package command
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+)
+
+func spec(t *testing.T, text string) v1alpha1.NodeNetworkStateSpec {
+	t.Helper()
+	var spec v1alpha1.NodeNetworkStateSpec
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+const (
+	specBefore = `{"probes":[{"name":"a","ping":{}}],"confirmation":{"mode":"Manual","timeout":"2m0s"},"desiredState":{"interfaces":[{"name":"eth1","mtu":9000}]}}`
+	specAfter1 = `{"reapply":"Always","removal":"Revert","desiredState":{"interfaces":[{"name":"br1","state":"up"}]}}`
+)
+
+// TestUndoPatch: the spec is as it was before the change, and the network, too. A spec that has changed meanwhile is noticed.
+func TestUndoPatch(t *testing.T) {
+	for name, c := range map[string]struct{ now, before, after, revert, want string }{
+		"the last change": {
+			specAfter1, specBefore, specAfter1, `{"interfaces":[{"name":"br1","state":"absent"},{"name":"eth2","mtu":1500}]}`,
+			`{"probes":[{"name":"a","ping":{}}],"confirmation":{"mode":"Manual","timeout":"2m0s"},` +
+				`"desiredState":{"interfaces":[{"name":"br1","state":"absent"},{"name":"eth2","mtu":1500},{"name":"eth1","mtu":9000}]}}`},
+		"an older change, of which a later one has left a part": {
+			`{"reapply":"Always","removal":"Orphan","desiredState":{"interfaces":[{"name":"br1","state":"up"},{"name":"br2"}]}}`, specBefore, specAfter1,
+			`{"interfaces":[{"name":"br1","state":"absent"}]}`,
+			`{"probes":[{"name":"a","ping":{}}],"confirmation":{"mode":"Manual","timeout":"2m0s"},` +
+				`"desiredState":{"interfaces":[{"name":"br1","state":"absent"},{"name":"br2"},{"name":"eth1","mtu":9000}]}}`},
+		"options alone": {specAfter1, `{"desiredState":{"interfaces":[{"name":"br1","state":"up"}]}}`, specAfter1, `{}`, `{"desiredState":{"interfaces":[{"name":"br1","state":"up"}]}}`},
+		"the first change": {
+			`{"desiredState":{"hostname":{"config":"b"}}}`, `{}`, `{"desiredState":{"hostname":{"config":"b"}}}`,
+			`{"interfaces":[],"hostname":{"running":"a","config":"a"}}`, `{"desiredState":{"hostname":{"config":"a"}}}`},
+		"options of no desired state":         {`{"reapply":"Always"}`, `{}`, `{"reapply":"Always"}`, `{}`, `{}`},
+		"a desired state that was taken away": {`{}`, specBefore, `{}`, `{}`, specBefore},
+		"the network differed from what was desired": {
+			`{"desiredState":{"interfaces":[{"name":"eth1","mtu":1400}]}}`, `{"desiredState":{"interfaces":[{"name":"eth1","mtu":9000}]}}`,
+			`{"desiredState":{"interfaces":[{"name":"eth1","mtu":1400}]}}`, `{"interfaces":[{"name":"eth1","mtu":1500}]}`,
+			`{"desiredState":{"interfaces":[{"name":"eth1","mtu":9000}]}}`},
+		"what had drifted was mended": {
+			`{"desiredState":{"interfaces":[{"name":"eth1","mtu":9000}]}}`, `{"desiredState":{"interfaces":[{"name":"eth1","mtu":9000}]}}`,
+			`{"desiredState":{"interfaces":[{"name":"eth1","mtu":9000}]}}`, `{"interfaces":[{"name":"eth1","mtu":1500}]}`,
+			`{"desiredState":{"interfaces":[{"name":"eth1","mtu":1500}]}}`},
+		"an older agent made the change": {
+			specAfter1, "", specAfter1, `{"interfaces":[{"name":"br1","state":"absent"}]}`,
+			`{"reapply":"Always","removal":"Revert","desiredState":{"interfaces":[{"name":"br1","state":"absent"}]}}`},
+		"an older agent made the next change": {
+			specAfter1, specBefore, "", `{"interfaces":[{"name":"br1","state":"absent"}]}`,
+			`{"reapply":"Always","removal":"Revert","desiredState":{"interfaces":[{"name":"br1","state":"absent"}]}}`},
+	} {
+		node := &v1alpha1.NodeNetworkState{Spec: spec(t, c.now)}
+		entry := &v1alpha1.HistoryEntry{Revert: v1alpha1.NewState([]byte(c.revert))}
+		var after *v1alpha1.NodeNetworkStateSpec
+		if c.before != "" {
+			before := spec(t, c.before)
+			entry.PreviousSpec = &before
+		}
+		if c.after != "" {
+			led := spec(t, c.after)
+			after = &led
+		}
+		got, err := undoPatch(node, entry, after)
+		if err != nil || got.options.FieldManager != undoManager {
+			t.Fatalf("%s: %+v, %v", name, got, err)
+		}
+		var is, want any
+		text := fmt.Sprintf(`[{"op":"test","path":"/spec","value":%s},{"op":"replace","path":"/spec","value":%s}]`, c.now, c.want)
+		if json.Unmarshal(got.body, &is) != nil || json.Unmarshal([]byte(text), &want) != nil || !reflect.DeepEqual(is, want) {
+			t.Errorf("%s: it is\n%s, want\n%s", name, got.body, text)
+		}
+	}
+}
+
+// TestSpecAfter: what a change led to is what the next one that was committed began with, or what there is now.
+func TestSpecAfter(t *testing.T) {
+	node := &v1alpha1.NodeNetworkState{Spec: spec(t, `{"reapply":"Always"}`)}
+	node.Generation = 4
+	second := spec(t, `{"reapply":"OnBoot"}`)
+	made := func(generation int64, outcome v1alpha1.ApplyOutcome, before *v1alpha1.NodeNetworkStateSpec) v1alpha1.HistoryEntry {
+		return v1alpha1.HistoryEntry{LastApply: v1alpha1.LastApply{Generation: generation, Outcome: outcome}, PreviousSpec: before}
+	}
+	history := []v1alpha1.HistoryEntry{
+		made(5, v1alpha1.ApplyRolledBack, nil), made(4, v1alpha1.ApplyCommitted, &second), made(4, v1alpha1.ApplyRejected, nil),
+		made(3, v1alpha1.ApplyCommitted, nil), made(2, v1alpha1.ApplyCommitted, nil),
+	}
+	for i, want := range map[int]*v1alpha1.NodeNetworkStateSpec{1: &node.Spec, 3: &second, 4: nil} {
+		if got := specAfter(node, history, &history[i]); !reflect.DeepEqual(got, want) {
+			t.Errorf("change %d led to %+v, want %+v", i, got, want)
+		}
+	}
+	node.Generation = 1
+	if got := specAfter(node, history, &history[1]); got != nil {
+		t.Errorf("of a node that has lost its record it led to %+v", got)
+	}
+}
