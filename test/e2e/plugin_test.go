@@ -62,6 +62,7 @@ func (s *suite) pluginSpecs() {
 		for _, c := range pluginCalls {
 			It(c.name, NodeTimeout(long), func(ctx SpecContext) { p.try(ctx, c) })
 		}
+		It("leaves nodes alone after one that has failed", NodeTimeout(long), p.leavesNodes)
 		It("confirms a change by the beginning of its id", NodeTimeout(long), p.confirms)
 		It("asks at the terminal what becomes of a change", NodeTimeout(long), p.asks)
 		It("says what goes on when it is interrupted", NodeTimeout(long), p.interrupted)
@@ -84,7 +85,9 @@ type pluginCall struct {
 const (
 	plugBridge = "interfaces:\n- name: plug0\n  type: linux-bridge\n  state: up\n  ipv4: {enabled: true, dhcp: false, address: [{ip: 198.51.100.91, prefix-length: 24}]}\n  bridge: {options: {stp: {enabled: false}}, port: []}\n"
 	plugMTU    = "interfaces:\n- name: plug0\n  type: linux-bridge\n  state: up\n  mtu: 1400\n  ipv4: {enabled: true, dhcp: false, address: [{ip: 198.51.100.92, prefix-length: 24}]}\n  bridge: {options: {stp: {enabled: false}}, port: []}\n"
-	plugOther  = "interfaces:\n- {name: plug1, type: linux-bridge, state: up, bridge: {port: []}}\n"
+	// plugRefused is refused by each node: nmstate makes no veth without a peer.
+	plugRefused = "interfaces:\n- {name: plug2, type: veth, state: up}\n"
+	plugOther   = "interfaces:\n- {name: plug1, type: linux-bridge, state: up, bridge: {port: []}}\n"
 )
 
 // plugSpec has each field of a spec.
@@ -123,6 +126,7 @@ var pluginCalls = []pluginCall{
 	{name: "blame of each field of a spec", args: "blame node03"},
 	{name: "undo of each field of a spec", args: "undo node03 --yes"},
 	{name: "blame after undo of each field", args: "blame node03"},
+	{name: "apply to nodes of which the first refuses", args: "apply -f - --node node03,node01", input: plugRefused, code: 3},
 }
 
 // try calls the plugin and compares what it prints with the golden file.
@@ -202,6 +206,34 @@ func (p plugin) finish(cmd *exec.Cmd) ran {
 		Expect(err).NotTo(HaveOccurred())
 	}
 	return ran{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+}
+
+// leavesNodes: the nodes after one that has failed are named, and not asked for anything. With --at-once more nodes have begun by then.
+func (p plugin) leavesNodes(ctx SpecContext) {
+	for atOnce, want := range map[string]struct{ tried, left []string }{
+		"1": {[]string{"node01"}, []string{pluginNode}},
+		"2": {[]string{"node01", pluginNode}, nil},
+	} {
+		before := p.get(ctx, pluginNode).Status.LastApply.ID
+		got := p.run(ctx, plugRefused, "apply", "-f", "-", "--node", pluginNode+",node01", "--at-once", atOnce, "-o", "json")
+		Expect(got.code).To(Equal(3), "%+v", got)
+		var told struct {
+			Results []struct {
+				Node  string
+				Error struct{ Code int }
+			}
+			NotTried []string
+		}
+		Expect(json.Unmarshal([]byte(got.out), &told)).To(Succeed())
+		Expect(told.NotTried).To(Equal(want.left))
+		var tried []string
+		for _, result := range told.Results {
+			tried = append(tried, result.Node)
+			Expect(result.Error.Code).To(Equal(3), "%+v", result)
+		}
+		Expect(tried).To(Equal(want.tried))
+		Expect(p.get(ctx, pluginNode).Status.LastApply.ID == before).To(Equal(want.left != nil), "a node that is not tried tells of no change")
+	}
 }
 
 // confirms: without a terminal a change that waits is left, and ended by its id.
