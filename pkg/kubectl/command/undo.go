@@ -28,10 +28,6 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
 )
 
-// undoManager is the field manager of changes that take others back. Who applied what was taken back gets a conflict when he applies
-// it again.
-const undoManager = "kubectl-nmstate-undo"
-
 type undo struct {
 	*plugin
 	output
@@ -49,7 +45,7 @@ It is a change of its own, checked, confirmed and remembered like others. It mak
 
 A change that an agent of an older version has made, or whose spec before has more than 64 KiB, is taken back of the network alone. A warning says so before it asks.
 
-It shows what would change and asks, unless --yes is given. The spec's parts that it changes then belong to the field manager ` + undoManager + `: who applies the same file again gets a conflict, and has to use --force-conflicts.`,
+It shows what would change and asks, unless --yes is given. The spec's parts that it changes then belong to the field manager ` + fault.UndoManager + `: who applies the same file again gets a conflict, and has to use --force-conflicts.`,
 		Example: `  # The last change
   kubectl nmstate undo node01
 

@@ -28,6 +28,7 @@ import (
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/netstate"
 )
 
@@ -69,7 +70,7 @@ func undoPatch(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry, 
 		return patch{}, fmt.Errorf("reading the history of %s: %w", object.Name, err)
 	}
 	body, err := json.Marshal([]operation{{Op: "test", Path: "/spec", Value: now}, {Op: "replace", Path: "/spec", Value: then}})
-	return patch{node: object.Name, kind: types.JSONPatchType, body: body, options: metav1.PatchOptions{FieldManager: undoManager}}, err
+	return patch{node: object.Name, kind: types.JSONPatchType, body: body, options: metav1.PatchOptions{FieldManager: fault.UndoManager}}, err
 }
 
 // undoneSpec returns the spec without what a change made of it.
@@ -93,8 +94,11 @@ func undoneSpec(now map[string]any, entry *v1alpha1.HistoryEntry, after *v1alpha
 		// The change has mended what had drifted, if anything.
 		return withState(then, netstate.Merge(desired, revert)), nil
 	}
-	// What is desired again counts, also where the network differed from it before the change.
-	return withState(then, netstate.Merge(revert, tree.Object(then["desiredState"]))), nil
+	// What is desired again counts, also where the network differed from it before the change. It is made anew where the change
+	// removed it: nmstate's revert has all that there was of it, default values and what cannot be set included.
+	desired = tree.Object(then["desiredState"])
+	revert = netstate.WithoutRemoved(revert, tree.Object(to["desiredState"]), desired)
+	return withState(then, netstate.Merge(revert, desired)), nil
 }
 
 // withState returns a spec with that desired state. An empty one is left out where there was none.

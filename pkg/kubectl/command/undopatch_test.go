@@ -23,6 +23,7 @@ import (
 	"testing"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
 )
 
 func spec(t *testing.T, text string) v1alpha1.NodeNetworkStateSpec {
@@ -55,6 +56,12 @@ func TestUndoPatch(t *testing.T) {
 		"the first change": {
 			`{"desiredState":{"hostname":{"config":"b"}}}`, `{}`, `{"desiredState":{"hostname":{"config":"b"}}}`,
 			`{"interfaces":[],"hostname":{"running":"a","config":"a"}}`, `{"desiredState":{"hostname":{"config":"a"}}}`},
+		"an interface that the change removed": {
+			`{"desiredState":{"interfaces":[{"name":"br1","state":"absent"},{"name":"br2","state":"absent"}]}}`,
+			`{"desiredState":{"interfaces":[{"name":"br1","state":"up"}]}}`,
+			`{"desiredState":{"interfaces":[{"name":"br1","state":"absent"},{"name":"br2","state":"absent"}]}}`,
+			`{"interfaces":[{"name":"br1","state":"up","min-mtu":68},{"name":"br2","state":"up","mtu":1400}]}`,
+			`{"desiredState":{"interfaces":[{"name":"br2","state":"up","mtu":1400},{"name":"br1","state":"up"}]}}`},
 		"options of no desired state":         {`{"reapply":"Always"}`, `{}`, `{"reapply":"Always"}`, `{}`, `{}`},
 		"a desired state that was taken away": {`{}`, specBefore, `{}`, `{}`, specBefore},
 		"the network differed from what was desired": {
@@ -84,7 +91,7 @@ func TestUndoPatch(t *testing.T) {
 			after = &led
 		}
 		got, err := undoPatch(node, entry, after)
-		if err != nil || got.options.FieldManager != undoManager {
+		if err != nil || got.options.FieldManager != fault.UndoManager {
 			t.Fatalf("%s: %+v, %v", name, got, err)
 		}
 		var is, want any

@@ -143,7 +143,15 @@ func fromStatus(node string, status metav1.Status) *Error {
 	case status.Code >= http.StatusInternalServerError:
 		unavailable(fault, node, status)
 	}
-	return fault
+	return fault.undone(node)
+}
+
+// undone adds to the error where what stands against a change comes from, if "undo" has put it there.
+func (e *Error) undone(node string) *Error {
+	if strings.Contains(e.Message, `"`+UndoManager+`"`) {
+		e.Remedy += "\nWhat " + UndoManager + " owns was put back by \"kubectl nmstate undo\". \"kubectl edit nns " + node + "\" takes it out of the spec; the network keeps it."
+	}
+	return e
 }
 
 // trim takes away what the line says already.
@@ -242,9 +250,9 @@ func Ended(node string, last *v1alpha1.LastApply) *Error {
 		message = last.Reason + ": " + message
 	}
 	if last.Outcome == v1alpha1.ApplyRejected {
-		return &Error{Node: node, Code: Refused, Message: message, Remedy: "Nothing was changed."}
+		return (&Error{Node: node, Code: Refused, Message: message, Remedy: "Nothing was changed."}).undone(node)
 	}
-	return &Error{Node: node, Code: Failed, Message: message, Remedy: remedyOf(last.Reason)}
+	return (&Error{Node: node, Code: Failed, Message: message, Remedy: remedyOf(last.Reason)}).undone(node)
 }
 
 func unavailable(fault *Error, node string, status metav1.Status) {

@@ -65,6 +65,23 @@ func Asking(revert map[string]any) map[string]any {
 	return asking
 }
 
+// WithoutRemoved returns a revert without the interfaces that the change has removed, which led to the desired state after, and that are
+// desired.
+func WithoutRemoved(revert, after, desired map[string]any) map[string]any {
+	is := func(entry any) func(any) bool {
+		return func(other any) bool { return sameInterface(tree.Object(entry), tree.Object(other)) }
+	}
+	removed := slices.DeleteFunc(slices.Clone(tree.List(after, "interfaces")), func(entry any) bool { return tree.Object(entry)["state"] != "absent" })
+	rest := slices.DeleteFunc(slices.Clone(tree.List(revert, "interfaces")), func(entry any) bool {
+		return slices.ContainsFunc(removed, is(entry)) && slices.ContainsFunc(tree.List(desired, "interfaces"), is(entry))
+	})
+	result := maps.Clone(revert)
+	if delete(result, "interfaces"); len(rest) > 0 {
+		result["interfaces"] = rest
+	}
+	return result
+}
+
 func mergeInterfaces(desired, revert []any) []any {
 	merged := slices.Clone(desired)
 	for _, item := range revert {
