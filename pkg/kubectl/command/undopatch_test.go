@@ -19,7 +19,10 @@ package command
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -122,5 +125,35 @@ func TestSpecAfter(t *testing.T) {
 	node.Generation = 1
 	if got := specAfter(node, history, &history[1]); got != nil {
 		t.Errorf("of a node that has lost its record it led to %+v", got)
+	}
+}
+
+// TestUndoOfAnOlderAgent: where the history has no spec of before, the user reads what is not taken back before anything is asked.
+func TestUndoOfAnOlderAgent(t *testing.T) {
+	t.Setenv("KUBECONFIG", "/nowhere")
+	const path = "/apis/nmstate.io/v1alpha1/nodenetworkstates/node01"
+	before := `{"kind":"NodeNetworkState","apiVersion":"nmstate.io/v1alpha1","metadata":{"name":"node01","generation":2},"status":{"currentState":{"interfaces":[{"name":"br1","state":"up"}]}},`
+	answers := map[string]string{
+		"GET " + path + "/history": `{"kind":"NodeNetworkStateHistory","apiVersion":"nmstate.io/v1alpha1","entries":[{"id":"1f2e3d4c-x","generation":2,` +
+			`"startTime":"2026-01-02T03:04:05Z","outcome":"Committed","revert":{"interfaces":[{"name":"br1","state":"absent"}]}}]}`,
+		// Nothing would change, so that nobody is asked.
+		"GET " + path: before + `"spec":{"reapply":"Always"}}`, "PATCH " + path: before + `"spec":{"reapply":"Always"}}`,
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.Method == http.MethodPatch && r.URL.Query().Get("dryRun") != "All" {
+			t.Errorf("%s is asked for", r.URL)
+		}
+		_, _ = w.Write([]byte(answers[r.Method+" "+r.URL.Path]))
+	}))
+	defer server.Close()
+	out, errs, code := run(t, "", "undo", "node01", "--server="+server.URL)
+	for _, want := range []string{"Warning: node01: the history does not tell what change 1f2e3d4c altered in the spec", "removal stay as they are"} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("it says %q, not %q", errs, want)
+		}
+	}
+	if code != fault.Done || !strings.Contains(out, "node01: nothing would change") {
+		t.Errorf("%d, %s, %s", code, out, errs)
 	}
 }
