@@ -65,6 +65,7 @@ func (s *suite) pluginSpecs() {
 		It("leaves nodes alone after one that has failed", NodeTimeout(long), p.leavesNodes)
 		It("confirms a change by the beginning of its id", NodeTimeout(long), p.confirms)
 		It("asks at the terminal what becomes of a change", NodeTimeout(long), p.asks)
+		It("asks twice where taking back is to be confirmed by hand", NodeTimeout(long), p.asksTwice)
 		It("says what goes on when it is interrupted", NodeTimeout(long), p.interrupted)
 		It("watches changes, from outside too", NodeTimeout(long), p.watches)
 		It("shows what passes at the terminal, until it is interrupted", NodeTimeout(long), p.tops)
@@ -266,6 +267,28 @@ func (p plugin) asks(ctx SpecContext) {
 		Expect(cmd.ProcessState.ExitCode()).To(Equal(code), "%v, %s", err, shown())
 		Expect(strings.Count(strings.Join(shown(), ""), "Keep it?")).To(Equal(2), "it asks again after an answer that is none")
 	}
+}
+
+// asksTwice: whether a change is to be taken back, and, where the spec of before has changes confirmed by hand, whether it stays so.
+func (p plugin) asksTwice(ctx SpecContext) {
+	p.desire(ctx, pluginNode, `{"interfaces":[{"name":"plug1","type":"linux-bridge","state":"absent"}]}`)
+	const absent = "interfaces:\n- {name: plug1, type: linux-bridge, state: absent}\n"
+	Expect(p.run(ctx, absent, "apply", "-f", "-", "--node", pluginNode, "--confirm=manual").code).To(BeZero(), "the network is not asked for anything")
+	Expect(p.run(ctx, plugOther, "apply", "-f", "-", "--node", pluginNode, "--force-conflicts").code).To(BeZero())
+	t := newTerminal()
+	cmd := p.command(ctx, "undo", pluginNode)
+	shown := t.start(cmd)
+	Eventually(shown).WithContext(ctx).WithTimeout(long).Should(ContainElement(ContainSubstring("take it back? [y/N]")))
+	t.write("y\n")
+	Eventually(shown).WithContext(ctx).WithTimeout(long).Should(ContainElement(ContainSubstring("Keep it? [y/n]")))
+	refused := p.run(ctx, "", "undo", pluginNode, "--yes")
+	Expect(refused.code).To(Equal(6))
+	Expect(refused.err).To(ContainSubstring("End it first: \"kubectl nmstate rollback"))
+	t.write("y\n")
+	Expect(cmd.Wait()).To(Succeed(), "%s", shown())
+	obj := p.get(ctx, pluginNode)
+	Expect(obj.Status.LastApply.Outcome).To(Equal(v1alpha1.ApplyCommitted))
+	Expect(obj.Spec.Confirmation.Mode).To(Equal(v1alpha1.ConfirmManually))
 }
 
 // interrupted: Ctrl-C at the terminal leaves the change to the node.

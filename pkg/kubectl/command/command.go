@@ -84,11 +84,12 @@ Of several nodes, the highest code counts.`
 type plugin struct {
 	streams genericiooptions.IOStreams
 	flags   *genericclioptions.ConfigFlags
+	person  *person
 }
 
 // New returns the plugin's command.
 func New(streams genericiooptions.IOStreams) *cobra.Command {
-	p := &plugin{streams: streams, flags: genericclioptions.NewConfigFlags(false)}
+	p := &plugin{streams: streams, flags: genericclioptions.NewConfigFlags(false), person: &person{}}
 	// Nodes have no namespace, and nothing is cached.
 	p.flags.Namespace, p.flags.CacheDir = nil, nil
 	root := &cobra.Command{

@@ -80,6 +80,9 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 	if err != nil {
 		return c.explain(ctx, node, err)
 	}
+	if busy := underWay(object); busy != nil {
+		return busy
+	}
 	entry, wrong := undone(node, history.Entries, id)
 	if wrong != nil {
 		return wrong
@@ -113,6 +116,20 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 		return err
 	}
 	return u.make(ctx, c, []patch{request}, u.output, 1)
+}
+
+// underWay is an error if a change is under way: what is shown is not what is committed then. It is nil if none is.
+func underWay(object *v1alpha1.NodeNetworkState) error {
+	last := object.Status.LastApply
+	if last == nil || last.Outcome != v1alpha1.ApplyInProgress {
+		return nil
+	}
+	busy := &fault.Error{Node: object.Name, Code: fault.Unreachable, Message: fmt.Sprintf("change %s of %s is under way (%s)", last.ID, last.User, last.Stage),
+		Remedy: fmt.Sprintf("Nothing was changed. Try again when it has ended: \"kubectl nmstate wait %s --for=idle\" waits for it.", object.Name)}
+	if last.ConfirmBefore != nil {
+		busy.Remedy = fmt.Sprintf("Nothing was changed. End it first: \"kubectl nmstate rollback %s\" takes it back, \"kubectl nmstate confirm %s\" keeps it.", shortID(last.ID), shortID(last.ID))
+	}
+	return busy
 }
 
 // tellUnknown warns of what is not taken back, because the history does not tell what it was.

@@ -25,6 +25,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
 )
@@ -125,6 +127,24 @@ func TestSpecAfter(t *testing.T) {
 	node.Generation = 1
 	if got := specAfter(node, history, &history[1]); got != nil {
 		t.Errorf("of a node that has lost its record it led to %+v", got)
+	}
+}
+
+// TestUnderWay: a change that waits for its confirmation is ended first.
+func TestUnderWay(t *testing.T) {
+	node := &v1alpha1.NodeNetworkState{}
+	for _, last := range []*v1alpha1.LastApply{nil, {Outcome: v1alpha1.ApplyCommitted}} {
+		if node.Status.LastApply = last; underWay(node) != nil {
+			t.Errorf("after %+v something is under way", last)
+		}
+	}
+	node.Status.LastApply = &v1alpha1.LastApply{ID: "1f2e3d4c-x", Outcome: v1alpha1.ApplyInProgress, Stage: v1alpha1.StageApplying}
+	if err := underWay(node); fault.CodeOf(err) != fault.Unreachable || !strings.Contains(err.Error(), "--for=idle") {
+		t.Errorf("%v", err)
+	}
+	node.Status.LastApply.ConfirmBefore = &metav1.Time{}
+	if err := underWay(node); !strings.Contains(err.Error(), `"kubectl nmstate rollback 1f2e3d4c"`) {
+		t.Errorf("%v", err)
 	}
 }
 
