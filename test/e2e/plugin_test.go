@@ -65,6 +65,7 @@ func (s *suite) pluginSpecs() {
 		It("leaves nodes alone after one that has failed", NodeTimeout(long), p.leavesNodes)
 		It("confirms a change by the beginning of its id", NodeTimeout(long), p.confirms)
 		It("asks at the terminal what becomes of a change", NodeTimeout(long), p.asks)
+		It("takes a bridge back, and makes it anew by force", NodeTimeout(long), p.takesBridgeBack)
 		It("asks twice where taking back is to be confirmed by hand", NodeTimeout(long), p.asksTwice)
 		It("says what goes on when it is interrupted", NodeTimeout(long), p.interrupted)
 		It("watches changes, from outside too", NodeTimeout(long), p.watches)
@@ -266,6 +267,23 @@ func (p plugin) asks(ctx SpecContext) {
 		err := cmd.Wait()
 		Expect(cmd.ProcessState.ExitCode()).To(Equal(code), "%v, %s", err, shown())
 		Expect(strings.Count(strings.Join(shown(), ""), "Keep it?")).To(Equal(2), "it asks again after an answer that is none")
+	}
+}
+
+// takesBridgeBack: the spec has nothing of the bridge's port afterwards, which would stand against the bridge when it is to come again.
+func (p plugin) takesBridgeBack(ctx SpecContext) {
+	const bridge = "interfaces:\n- {name: plug3, type: linux-bridge, state: up, bridge: {options: {stp: {enabled: false}}, port: [{name: eth2}]}}\n"
+	p.desire(ctx, pluginNode, "null")
+	facts := p.facts(ctx, pluginNode)
+	for _, force := range []string{"--force-conflicts=false", "--force-conflicts"} {
+		made := p.run(ctx, bridge, "apply", "-f", "-", "--node", pluginNode, force)
+		Expect(made.code).To(BeZero(), "%+v", made)
+		undone := p.run(ctx, "", "undo", pluginNode, "--yes")
+		Expect(undone.code).To(BeZero(), "%+v", undone)
+		Expect(undone.err).NotTo(ContainSubstring("still has"))
+		Expect(p.get(ctx, pluginNode).Spec.DesiredState.Raw).To(MatchJSON(`{"interfaces":[{"name":"plug3","type":"linux-bridge","state":"absent"}]}`))
+		Expect(p.facts(ctx, pluginNode)).To(Equal(facts))
+		Expect(p.run(ctx, bridge, "apply", "-f", "-", "--node", pluginNode).code).To(Equal(3), "it is not made anew without knowing")
 	}
 }
 

@@ -213,6 +213,11 @@ func TestUndone(t *testing.T) {
 			t.Errorf("%q: %+v, %v", c.id, entry, err)
 		}
 	}
+	// The end of an undo is not what somebody means who gives no ID.
+	ended := append([]v1alpha1.HistoryEntry{{LastApply: v1alpha1.LastApply{ID: "dddd", Manager: restManager, Outcome: v1alpha1.ApplyCommitted}}}, entries()...)
+	if entry, err := undone("node01", ended, ""); err != nil || entry.ID != "bbbb2222-x" {
+		t.Errorf("after an undo: %+v, %v", entry, err)
+	}
 	if _, err := undone("node01", nil, ""); err == nil || !strings.Contains(err.Error(), "no change was committed") {
 		t.Errorf("of none: %v", err)
 	}

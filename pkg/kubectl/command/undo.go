@@ -41,7 +41,7 @@ func (p *plugin) newUndo() *cobra.Command {
 		Short: "Take a change of a node back",
 		Long: `Takes a change back: the last one that was committed, or the one with this ID ("history" lists them; the beginning of an ID is enough).
 
-It is a change of its own, checked, confirmed and remembered like others. It makes the spec what it was before the change: the desired state, probes, confirmation, reapply and removal, as far as the change altered them. It makes the network what it was, too: what the spec did not speak of before becomes part of the desired state, such as a bridge of the change, which is to be absent. Taking an older change back can take back a part of what came later.
+It is a change of its own, checked, confirmed and remembered like others. It makes the spec what it was before the change: the desired state, probes, confirmation, reapply and removal, as far as the change altered them. It makes the network what it was, too: what the spec did not speak of before becomes part of the desired state, such as a bridge of the change, which is to be absent. What only goes with that, such as the ports of the bridge, leaves the spec again by a second change, once it is as it was. Taking an older change back can take back a part of what came later.
 
 A change that an agent of an older version has made, or whose spec before has more than 64 KiB, is taken back of the network alone. A warning says so before it asks.
 
@@ -95,6 +95,10 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 	if err != nil {
 		return err
 	}
+	leaving, err := besides(object, entry)
+	if err != nil {
+		return err
+	}
 	plan := c.plan(ctx, request)
 	if u.form == asText || !u.yes {
 		out := u.streams.ErrOut
@@ -115,7 +119,11 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 	if err := u.agreed(ctx, node); err != nil {
 		return err
 	}
-	return u.make(ctx, c, []patch{request}, u.output, 1)
+	if err := u.make(ctx, c, []patch{request}, u.output, 1); err != nil {
+		return err
+	}
+	u.leave(ctx, c, node, leaving)
+	return nil
 }
 
 // underWay is an error if a change is under way: what is shown is not what is committed then. It is nil if none is.
@@ -169,7 +177,7 @@ func undone(node string, entries []v1alpha1.HistoryEntry, id string) (*v1alpha1.
 	var found []*v1alpha1.HistoryEntry
 	for i := range entries {
 		entry := &entries[i]
-		if id == "" && entry.Outcome == v1alpha1.ApplyCommitted || id != "" && strings.HasPrefix(entry.ID, id) {
+		if id == "" && entry.Outcome == v1alpha1.ApplyCommitted && entry.Manager != restManager || id != "" && strings.HasPrefix(entry.ID, id) {
 			found = append(found, entry)
 		}
 	}

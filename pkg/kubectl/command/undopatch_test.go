@@ -27,6 +27,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
 )
@@ -127,6 +128,35 @@ func TestSpecAfter(t *testing.T) {
 	node.Generation = 1
 	if got := specAfter(node, history, &history[1]); got != nil {
 		t.Errorf("of a node that has lost its record it led to %+v", got)
+	}
+}
+
+// TestBesides: what only the revert speaks of leaves the spec.
+func TestBesides(t *testing.T) {
+	before := spec(t, `{"desiredState":{"interfaces":[{"name":"eth3","mtu":1400}]}}`)
+	entry := &v1alpha1.HistoryEntry{PreviousSpec: &before, Revert: v1alpha1.NewState([]byte(
+		`{"interfaces":[{"name":"br1","type":"linux-bridge","state":"absent"},{"name":"eth1","type":"ethernet","state":"down"},{"name":"eth3","mtu":1400}]}`))}
+	node := &v1alpha1.NodeNetworkState{Spec: spec(t, `{"desiredState":{"interfaces":[{"name":"br1","type":"linux-bridge","state":"up"}]}}`)}
+	some, err := besides(node, entry)
+	if err != nil || len(some) != 1 || tree.Object(some[0])["name"] != "eth1" {
+		t.Fatalf("it is %v, %v", some, err)
+	}
+	for now, want := range map[string]string{
+		`{"reapply":"Never","desiredState":{"interfaces":[{"name":"br1","state":"absent"},{"name":"eth1","state":"down","type":"ethernet"}]}}`: `{"reapply":"Never","desiredState":{"interfaces":[{"name":"br1","state":"absent"}]}}`,
+		`{"desiredState":{"interfaces":[{"name":"eth1","state":"down","type":"ethernet"}]}}`:                                                   `{}`,
+		`{"desiredState":{"interfaces":[{"name":"eth1","state":"down"}],"hostname":{"config":"a"}}}`:                                           `{"desiredState":{"hostname":{"config":"a"}}}`,
+	} {
+		node.Spec = spec(t, now)
+		got, err := restPatch(node, some)
+		var is, wanted any
+		text := fmt.Sprintf(`[{"op":"test","path":"/spec","value":%s},{"op":"replace","path":"/spec","value":%s}]`, now, want)
+		if err != nil || json.Unmarshal(got.body, &is) != nil || json.Unmarshal([]byte(text), &wanted) != nil || !reflect.DeepEqual(is, wanted) || got.options.FieldManager != restManager {
+			t.Errorf("it is\n%s, %v, want\n%s", got.body, err, text)
+		}
+	}
+	entry.PreviousSpec = nil
+	if some, err := besides(node, entry); err != nil || len(some) > 0 {
+		t.Errorf("without a spec of before it is %v, %v", some, err)
 	}
 }
 

@@ -68,18 +68,21 @@ func Asking(revert map[string]any) map[string]any {
 // WithoutRemoved returns a revert without the interfaces that the change has removed, which led to the desired state after, and that are
 // desired.
 func WithoutRemoved(revert, after, desired map[string]any) map[string]any {
-	is := func(entry any) func(any) bool {
-		return func(other any) bool { return sameInterface(tree.Object(entry), tree.Object(other)) }
-	}
 	removed := slices.DeleteFunc(slices.Clone(tree.List(after, "interfaces")), func(entry any) bool { return tree.Object(entry)["state"] != "absent" })
-	rest := slices.DeleteFunc(slices.Clone(tree.List(revert, "interfaces")), func(entry any) bool {
-		return slices.ContainsFunc(removed, is(entry)) && slices.ContainsFunc(tree.List(desired, "interfaces"), is(entry))
-	})
+	undesired := Without(removed, tree.List(desired, "interfaces"))
 	result := maps.Clone(revert)
-	if delete(result, "interfaces"); len(rest) > 0 {
-		result["interfaces"] = rest
+	delete(result, "interfaces")
+	if left := Without(tree.List(revert, "interfaces"), Without(removed, undesired)); len(left) > 0 {
+		result["interfaces"] = left
 	}
 	return result
+}
+
+// Without returns the interfaces of a list that another list does not have.
+func Without(interfaces, others []any) []any {
+	return slices.DeleteFunc(slices.Clone(interfaces), func(entry any) bool {
+		return slices.ContainsFunc(others, func(other any) bool { return sameInterface(tree.Object(entry), tree.Object(other)) })
+	})
 }
 
 func mergeInterfaces(desired, revert []any) []any {
