@@ -26,8 +26,6 @@ import (
 	"strings"
 	"testing"
 
-	certmanagerv1 "github.com/cert-manager/cert-manager/pkg/apis/certmanager/v1"
-	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/yannh/kubeconform/pkg/validator"
 	"sigs.k8s.io/yaml"
 )
@@ -42,25 +40,71 @@ type definitions map[string]map[string]any
 // openAPI returns the definitions of a version of Kubernetes.
 func openAPI(t *testing.T, version string) definitions {
 	t.Helper()
-	command := exec.Command("go", "mod", "download", "-json", "k8s.io/kubernetes@"+version)
-	command.Dir = t.TempDir() // beside the requirements of this module
-	out, err := command.Output()
-	if err != nil {
-		t.Fatalf("k8s.io/kubernetes@%s: %v\n%s", version, err, out)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(module.Dir, "api/openapi-spec/swagger.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var document struct{ Definitions definitions }
-	if err := json.Unmarshal(text, &document); err != nil {
+	if err := json.Unmarshal(readOf(t, "k8s.io/kubernetes@"+version, "api/openapi-spec/swagger.json"), &document); err != nil {
 		t.Fatal(err)
 	}
 	return document.Definitions
+}
+
+// readOf returns a file of a Go module, which is fetched beside the requirements of this one.
+func readOf(t *testing.T, module, file string) []byte {
+	t.Helper()
+	command := exec.Command("go", "mod", "download", "-json", module)
+	command.Dir = t.TempDir()
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", module, err, out)
+	}
+	var fetched struct{ Dir string }
+	if err := json.Unmarshal(out, &fetched); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(fetched.Dir, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// crds are the CustomResourceDefinitions of kinds that Kubernetes has not, by the Go modules that their projects release.
+var crds = map[string][]string{
+	"github.com/cert-manager/cert-manager@v1.21.1": {"deploy/crds/cert-manager.io_certificates.yaml", "deploy/crds/cert-manager.io_issuers.yaml"},
+	"github.com/prometheus-operator/prometheus-operator@v0.93.1": {
+		"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml", "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"},
+}
+
+// writeCRDs writes a JSON schema for each version of each kind of crds, as writeSchemas does.
+func writeCRDs(t *testing.T, folder string) {
+	t.Helper()
+	for module, files := range crds {
+		for _, file := range files {
+			var crd struct {
+				Spec struct {
+					Group    string
+					Names    struct{ Kind string }
+					Versions []struct {
+						Name   string
+						Schema struct{ OpenAPIV3Schema map[string]any }
+					}
+				}
+			}
+			if err := yaml.Unmarshal(readOf(t, module, file), &crd); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			for _, version := range crd.Spec.Versions {
+				makeStrict(version.Schema.OpenAPIV3Schema)
+				text, err := json.Marshal(version.Schema.OpenAPIV3Schema)
+				if err != nil {
+					t.Fatal(err)
+				}
+				name := schemaName(crd.Spec.Group+"/"+version.Name, crd.Spec.Names.Kind)
+				if err := os.WriteFile(filepath.Join(folder, name+".json"), text, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
 }
 
 // writeSchemas writes a JSON schema for each kind, as kubeconform looks for it: GROUP-VERSION-KIND.json. Fields that a kind
@@ -133,7 +177,9 @@ func (d definitions) collect(name string, to definitions) {
 // makeStrict refuses fields that are not known, and says of what is a number or a text what it is.
 func makeStrict(schema map[string]any) {
 	if properties, ok := schema["properties"].(map[string]any); ok {
-		schema["additionalProperties"] = false
+		if schema["x-kubernetes-preserve-unknown-fields"] != true {
+			schema["additionalProperties"] = false
+		}
 		for _, property := range properties {
 			makeStrict(property.(map[string]any))
 		}
@@ -156,63 +202,55 @@ func makeStrict(schema map[string]any) {
 	}
 }
 
-// decoders are of kinds that Kubernetes has not: their own Go types say what is wrong.
-var decoders = map[string]func() any{
-	"monitoring.coreos.com/v1 ServiceMonitor": func() any { return &monitoringv1.ServiceMonitor{} },
-	"monitoring.coreos.com/v1 PrometheusRule": func() any { return &monitoringv1.PrometheusRule{} },
-	"cert-manager.io/v1 Certificate":          func() any { return &certmanagerv1.Certificate{} },
-	"cert-manager.io/v1 Issuer":               func() any { return &certmanagerv1.Issuer{} },
-}
-
 // TestManifestsAreValid: kubeconform takes all manifests, in all their variants, by the schemas of the oldest and the newest
-// Kubernetes.
+// Kubernetes, and of cert-manager and the Prometheus operator.
 func TestManifestsAreValid(t *testing.T) {
 	c := loadChart(t)
 	all := map[string]map[string]object{"artifacts/ with all components": kustomize(t, "service-monitor", "cert-manager", "prometheus-rule")}
 	for name, values := range variants {
 		all["the chart, "+name], _ = render(t, c, namespace, values)
 	}
-	wanted, builtin := map[string]bool{}, map[string]map[string]object{}
-	for name, objects := range all {
-		builtin[name] = map[string]object{}
-		for id, o := range objects {
-			kind := o["apiVersion"].(string) + " " + o["kind"].(string)
-			decoder, ok := decoders[kind]
-			if !ok {
-				wanted[schemaName(o["apiVersion"].(string), o["kind"].(string))] = true
-				builtin[name][id] = o
-				continue
-			}
-			text, err := yaml.Marshal(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := yaml.UnmarshalStrict(text, decoder()); err != nil {
-				t.Errorf("%s: %s: %v", name, id, err)
-			}
+	wanted := map[string]bool{}
+	for _, objects := range all {
+		for _, o := range objects {
+			wanted[schemaName(o["apiVersion"].(string), o["kind"].(string))] = true
 		}
 	}
+	foreign := t.TempDir()
+	writeCRDs(t, foreign)
 	for _, version := range kubernetesVersions {
 		t.Run(version, func(t *testing.T) {
 			folder := t.TempDir()
 			openAPI(t, version).writeSchemas(t, folder, wanted)
-			conforms, err := validator.New([]string{folder + "/{{ .Group }}-{{ .ResourceAPIVersion }}-{{ .ResourceKind }}.json"}, validator.Opts{Strict: true})
+			const file = "/{{ .Group }}-{{ .ResourceAPIVersion }}-{{ .ResourceKind }}.json"
+			conforms, err := validator.New([]string{folder + file, foreign + file}, validator.Opts{Strict: true})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for name, objects := range builtin {
+			for name, objects := range all {
 				for id, o := range objects {
 					if err := check(conforms, o); err != "" {
 						t.Errorf("%s: %s: %s", name, id, err)
 					}
 				}
 			}
-			wrong := builtin["the chart, defaults"]["apps/v1 Deployment nmstate-system/nmstate-apiserver"]
-			wrong.at("spec").(map[string]any)["replica"] = 1
-			if check(conforms, wrong) == "" {
-				t.Error("a field that does not exist is not noticed")
+			for id, path := range map[string][]any{
+				deployment: {"spec"},
+				"monitoring.coreos.com/v1 ServiceMonitor nmstate-system/nmstate-apiserver": {"spec", "endpoints", 0},
+				"monitoring.coreos.com/v1 PrometheusRule nmstate-system/nmstate-apiserver": {"spec", "groups", 0, "rules", 0},
+				"cert-manager.io/v1 Certificate nmstate-system/nmstate-apiserver":          {"spec", "privateKey"},
+			} {
+				wrong := all["artifacts/ with all components"][id]
+				at, isObject := wrong.at(path...).(map[string]any)
+				if !isObject {
+					t.Fatalf("%s has nothing at %v", id, path)
+				}
+				at["replica"] = 1
+				if check(conforms, wrong) == "" {
+					t.Errorf("%s: a field that does not exist is not noticed", id)
+				}
+				delete(at, "replica")
 			}
-			delete(wrong.at("spec").(map[string]any), "replica")
 		})
 	}
 }

@@ -118,7 +118,8 @@ func parse(t *testing.T, name, text string) map[string]object {
 	objects := map[string]object{}
 	for document := range strings.SplitSeq("\n"+text, "\n---\n") {
 		var o object
-		if err := yaml.UnmarshalStrict([]byte(document), &o); err != nil {
+		// The line's end before the separator belongs to the document: a text may end with it.
+		if err := yaml.UnmarshalStrict([]byte(document+"\n"), &o); err != nil {
 			t.Fatalf("%s: %v\n%s", name, err, document)
 		}
 		if len(o) > 0 {

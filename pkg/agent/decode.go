@@ -76,6 +76,24 @@ type receivedSpec struct {
 	Confirmation json.RawMessage `json:"confirmation"`
 }
 
+// decode decodes what is text still. path is where the spec is.
+func (r *receivedSpec) decode(path string) (*v1alpha1.NodeNetworkStateSpec, error) {
+	spec := r.NodeNetworkStateSpec
+	var err error
+	if spec.Probes, err = decodeList[v1alpha1.Probe](path+".probes", r.Probes, maxProbesText, v1alpha1.MaxProbes); err != nil {
+		return nil, err
+	}
+	for name, text := range map[string]string{"reapply": string(spec.Reapply), "removal": string(spec.Removal)} {
+		if len(text) > maxWord {
+			return nil, fmt.Errorf("%s.%s has %d bytes, and may have at most %d", path, name, len(text), maxWord)
+		}
+	}
+	return &spec, errors.Join(
+		decodePart(path+".confirmation", r.Confirmation, maxText, &spec.Confirmation),
+		checkState(path+".desiredState", spec.DesiredState),
+	)
+}
+
 // receivedStatus is a status, three of whose fields stay text at first. json prefers
 // them to the embedded ones.
 type receivedStatus struct {
@@ -110,9 +128,12 @@ func DecodeObject(text []byte, node string) (*v1alpha1.NodeNetworkState, error) 
 
 // object decodes what is text still.
 func (r *received) object() (*v1alpha1.NodeNetworkState, error) {
-	obj := &v1alpha1.NodeNetworkState{Spec: r.Spec.NodeNetworkStateSpec, Status: r.Status.NodeNetworkStateStatus}
+	spec, err := r.Spec.decode("spec")
+	if err != nil {
+		return nil, err
+	}
+	obj := &v1alpha1.NodeNetworkState{Spec: *spec, Status: r.Status.NodeNetworkStateStatus}
 	obj.Name, obj.Generation = r.Metadata.Name, r.Metadata.Generation
-	var err error
 	if obj.ManagedFields, err = decodeList[metav1.ManagedFieldsEntry](
 		"metadata.managedFields", r.Metadata.ManagedFields, maxManagedFieldsText, maxManagedFields); err != nil {
 		return nil, err
@@ -121,23 +142,13 @@ func (r *received) object() (*v1alpha1.NodeNetworkState, error) {
 		"status.conditions", r.Status.Conditions, maxStatusText, maxConditions); err != nil {
 		return nil, err
 	}
-	if obj.Spec.Probes, err = decodeList[v1alpha1.Probe]("spec.probes", r.Spec.Probes, maxProbesText, v1alpha1.MaxProbes); err != nil {
-		return nil, err
-	}
 	if obj.Status.LastApply, err = decodeLastApply(r.Status.LastApply); err != nil {
 		return nil, err
 	}
-	for name, word := range map[string]string{"spec.reapply": string(obj.Spec.Reapply), "spec.removal": string(obj.Spec.Removal)} {
-		if len(word) > maxWord {
-			return nil, fmt.Errorf("%s has %d bytes, and may have at most %d", name, len(word), maxWord)
-		}
-	}
 	err = errors.Join(
-		decodePart("spec.confirmation", r.Spec.Confirmation, maxText, &obj.Spec.Confirmation),
 		decodePart("metadata.annotations", r.Metadata.Annotations, maxAnnotationsText, &obj.Annotations),
 		decodePart("status.lastSuccessfulUpdateTime", r.Status.LastSuccessfulUpdateTime, maxText, &obj.Status.LastSuccessfulUpdateTime),
 		validation.ValidateAnnotationsSize(obj.Annotations),
-		checkState("spec.desiredState", obj.Spec.DesiredState),
 		checkState("status.currentState", obj.Status.CurrentState),
 		checkState("status.difference", obj.Status.Difference),
 	)

@@ -39,6 +39,9 @@ const (
 	maxHistory = 8 << 20
 	// maxEntries is how many entries it may have; agents keep 20.
 	maxEntries = 64
+	// maxPreviousSpec is the size in bytes that the spec before a change may have: agents keep desired states of up to 64 KiB, which JSON
+	// may escape with six bytes for one.
+	maxPreviousSpec = 1 << 20
 )
 
 // receivedHistory is a history as it comes from the stream. What has lists stays text
@@ -47,11 +50,12 @@ type receivedHistory struct {
 	Entries json.RawMessage `json:"entries"`
 }
 
-// receivedEntry is an entry whose probes stay text at first.
+// receivedEntry is an entry whose probes, and whose spec, stay text at first.
 type receivedEntry struct {
 	v1alpha1.HistoryEntry `json:",inline"`
 
-	Probes json.RawMessage `json:"probes"`
+	Probes       json.RawMessage `json:"probes"`
+	PreviousSpec json.RawMessage `json:"previousSpec"`
 }
 
 // DecodeHistory returns the history that EncodeHistory made. Like DecodeObject it takes
@@ -81,11 +85,26 @@ func (r *receivedEntry) entry() (*v1alpha1.HistoryEntry, error) {
 	entry := &r.HistoryEntry
 	var err error
 	entry.LastApply.Probes, err = decodeProbeResults(r.Probes)
-	if err = errors.Join(err, checkLastApply(&entry.LastApply), checkState("difference", entry.Difference), checkState("revert", entry.Revert)); err != nil {
+	if err != nil {
+		return nil, err
+	}
+	if entry.PreviousSpec, err = r.previousSpec(); err != nil {
+		return nil, err
+	}
+	if err = errors.Join(checkLastApply(&entry.LastApply), checkState("difference", entry.Difference), checkState("revert", entry.Revert)); err != nil {
 		return nil, err
 	}
 	shortenLastApply(&entry.LastApply)
 	return entry, nil
+}
+
+// previousSpec decodes the spec before the change, nil if there is none.
+func (r *receivedEntry) previousSpec() (*v1alpha1.NodeNetworkStateSpec, error) {
+	var spec *receivedSpec
+	if err := decodePart("previousSpec", r.PreviousSpec, maxPreviousSpec, &spec); err != nil || spec == nil {
+		return nil, err
+	}
+	return spec.decode("previousSpec")
 }
 
 // Recalled returns a copy of the story of the change with that id: of the last change, of one in the history, or of one of

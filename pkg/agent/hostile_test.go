@@ -118,6 +118,9 @@ func TestHostileHistoriesCostNoMoreThanTheirSize(t *testing.T) {
 		"probes":         many(`{"entries":[{"probes":[`, `{},`, `]}]}`),
 		"probes, again":  many(`{"entries":[{`, `"probes":[{}],`, `"more":0}]}`),
 		"nesting":        many(`{"entries":[{"revert":{"interfaces":[`, `[],`, `]}}]}`),
+		"specs, again":   many(`{"entries":[{`, `"previousSpec":{"probes":[{}]},`, `"more":0}]}`),
+		"spec's probes":  many(`{"entries":[{"previousSpec":{"probes":[`, `{},`, `]}}]}`),
+		"spec's state":   many(`{"entries":[{"previousSpec":{"desiredState":{"interfaces":[`, `[],`, `]}}}]}`),
 		"too large":      `{"entries":[` + strings.Repeat(" ", maxHistory) + `]}`,
 	} {
 		var before, after runtime.MemStats
@@ -214,6 +217,10 @@ func TestHistoriesThatClientsCannotDecode(t *testing.T) {
 		`{"entries":[{"startTime":"9999-12-31T23:59:59-14:00"}]}`,
 		`{"entries":[{"difference":[]}]}`,
 		`{"entries":[{"revert":{"a":1e999}}]}`,
+		`{"entries":[{"previousSpec":[]}]}`,
+		`{"entries":[{"previousSpec":{"desiredState":{"a":1e999}}}]}`,
+		`{"entries":[{"previousSpec":{"confirmation":{"timeout":7}}}]}`,
+		`{"entries":[{"previousSpec":{"removal":"` + strings.Repeat("r", maxWord+1) + `"}}]}`,
 		`{"entries":{}}`,
 		`[]`,
 	} {

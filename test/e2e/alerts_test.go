@@ -50,7 +50,11 @@ func (s *suite) alertSpecs() {
 		m := s.manual(ctx, node, "2m")
 		DeferCleanup(func(ctx SpecContext) { m.decide(ctx, "rollback", m.id) }, NodeTimeout(long))
 		p.has(ctx, `nmstate_node_confirm_before_timestamp_seconds{node="`+node+`"} > time()`)
-		expressions := append(p.rules(ctx), s.dashboard()...)
+		panels := s.dashboard()
+		expressions := p.rules(ctx)
+		for _, panel := range panels {
+			expressions = append(expressions, panel.expression)
+		}
 		Expect(len(expressions)).To(BeNumerically(">", 25))
 		for _, expression := range expressions {
 			p.check(ctx, expression)
@@ -67,28 +71,21 @@ func (s *suite) alertSpecs() {
 			s.available(ctx, node)
 		}, NodeTimeout(long))
 		Eventually(p.firing).WithContext(ctx).WithTimeout(long).WithPolling(time.Second / 4).Should(ConsistOf("NodeNetworkUnavailable " + node))
+
+		By("each panel of the dashboard shows something")
+		s.desire(ctx, "node01", `{"interfaces":[{"name":"drift0","type":"linux-bridge","state":"up","mtu":1500,"bridge":{"port":[]}}]}`)
+		s.desireAfterwards("node01", `{"interfaces":[{"name":"drift0","type":"linux-bridge","state":"absent"}]}`)
+		s.must(ctx, "node01", "ip link set drift0 mtu 1400")
+		_, err = s.tryDesire(ctx, "node01", `{"interfaces":[{"name":"ve9","type":"veth","state":"up"}]}`)
+		Expect(err).To(HaveOccurred())
+		waits := s.manual(ctx, "node02", "2m")
+		Eventually(p.missing).WithContext(ctx).WithArguments(panels).WithTimeout(long).WithPolling(time.Second / 4).Should(BeEmpty())
+		Expect(waits.decide(ctx, "rollback", waits.id)).NotTo(ContainSubstring("Error"))
+
 		Expect(s.startAgent(ctx, node)).To(Succeed())
 		s.available(ctx, node)
 		Eventually(p.firing).WithContext(ctx).WithTimeout(long).WithPolling(time.Second / 4).Should(BeEmpty())
 	})
-}
-
-// dashboard returns the expressions of the dashboard's panels, as they are with all that its variables offer.
-func (s *suite) dashboard() []string {
-	GinkgoHelper()
-	var dashboard struct {
-		Panels []struct{ Targets []struct{ Expr string } }
-	}
-	text, err := os.ReadFile(filepath.Join(s.root, "artifacts/mixin/rendered/dashboard.json"))
-	Expect(err).NotTo(HaveOccurred())
-	Expect(json.Unmarshal(text, &dashboard)).To(Succeed())
-	var all []string
-	for _, panel := range dashboard.Panels {
-		for _, target := range panel.Targets {
-			all = append(all, strings.NewReplacer("$job", ".+", "$node", ".+", "$__rate_interval", "1m").Replace(target.Expr))
-		}
-	}
-	return all
 }
 
 // prometheus is one that runs, and evaluates the alerts without waiting for them to last.

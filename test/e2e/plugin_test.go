@@ -62,8 +62,11 @@ func (s *suite) pluginSpecs() {
 		for _, c := range pluginCalls {
 			It(c.name, NodeTimeout(long), func(ctx SpecContext) { p.try(ctx, c) })
 		}
+		It("leaves nodes alone after one that has failed", NodeTimeout(long), p.leavesNodes)
 		It("confirms a change by the beginning of its id", NodeTimeout(long), p.confirms)
 		It("asks at the terminal what becomes of a change", NodeTimeout(long), p.asks)
+		It("takes a bridge back, and makes it anew by force", NodeTimeout(long), p.takesBridgeBack)
+		It("asks twice where taking back is to be confirmed by hand", NodeTimeout(long), p.asksTwice)
 		It("says what goes on when it is interrupted", NodeTimeout(long), p.interrupted)
 		It("watches changes, from outside too", NodeTimeout(long), p.watches)
 		It("shows what passes at the terminal, until it is interrupted", NodeTimeout(long), p.tops)
@@ -84,8 +87,22 @@ type pluginCall struct {
 const (
 	plugBridge = "interfaces:\n- name: plug0\n  type: linux-bridge\n  state: up\n  ipv4: {enabled: true, dhcp: false, address: [{ip: 198.51.100.91, prefix-length: 24}]}\n  bridge: {options: {stp: {enabled: false}}, port: []}\n"
 	plugMTU    = "interfaces:\n- name: plug0\n  type: linux-bridge\n  state: up\n  mtu: 1400\n  ipv4: {enabled: true, dhcp: false, address: [{ip: 198.51.100.92, prefix-length: 24}]}\n  bridge: {options: {stp: {enabled: false}}, port: []}\n"
-	plugOther  = "interfaces:\n- {name: plug1, type: linux-bridge, state: up, bridge: {port: []}}\n"
+	// plugRefused is refused by each node: nmstate makes no veth without a peer.
+	plugRefused = "interfaces:\n- {name: plug2, type: veth, state: up}\n"
+	plugOther   = "interfaces:\n- {name: plug1, type: linux-bridge, state: up, bridge: {port: []}}\n"
 )
+
+// plugSpec has each field of a spec.
+const plugSpec = `apiVersion: nmstate.io/v1alpha1
+kind: NodeNetworkState
+metadata: {name: node03}
+spec:
+  desiredState: {interfaces: [{name: plug0, type: linux-bridge, state: up, bridge: {port: []}}]}
+  probes: [{name: router, ping: {address: 192.0.2.1}}]
+  confirmation: {mode: Reachability, timeout: 40s}
+  reapply: Always
+  removal: Revert
+`
 
 var plugObject = strings.Replace(bridgeOnNode03, "kbr0", "plug0", 1) + "      mtu: 1450\n"
 
@@ -107,6 +124,11 @@ var pluginCalls = []pluginCall{
 	{name: "apply of what was undone", args: "apply -f -", input: plugObject, code: 3},
 	{name: "apply after undo", args: "apply -f - --node node03", input: plugBridge},
 	{name: "wait", args: "wait node03 --for=available,insync,idle"},
+	{name: "apply of each field of a spec", args: "apply -f -", input: plugSpec},
+	{name: "blame of each field of a spec", args: "blame node03"},
+	{name: "undo of each field of a spec", args: "undo node03 --yes"},
+	{name: "blame after undo of each field", args: "blame node03"},
+	{name: "apply to nodes of which the first refuses", args: "apply -f - --node node03,node01", input: plugRefused, code: 3},
 }
 
 // try calls the plugin and compares what it prints with the golden file.
@@ -188,6 +210,34 @@ func (p plugin) finish(cmd *exec.Cmd) ran {
 	return ran{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
 }
 
+// leavesNodes: the nodes after one that has failed are named, and not asked for anything. With --at-once more nodes have begun by then.
+func (p plugin) leavesNodes(ctx SpecContext) {
+	for atOnce, want := range map[string]struct{ tried, left []string }{
+		"1": {[]string{"node01"}, []string{pluginNode}},
+		"2": {[]string{"node01", pluginNode}, nil},
+	} {
+		before := p.get(ctx, pluginNode).Status.LastApply.ID
+		got := p.run(ctx, plugRefused, "apply", "-f", "-", "--node", pluginNode+",node01", "--at-once", atOnce, "-o", "json")
+		Expect(got.code).To(Equal(3), "%+v", got)
+		var told struct {
+			Results []struct {
+				Node  string
+				Error struct{ Code int }
+			}
+			NotTried []string
+		}
+		Expect(json.Unmarshal([]byte(got.out), &told)).To(Succeed())
+		Expect(told.NotTried).To(Equal(want.left))
+		var tried []string
+		for _, result := range told.Results {
+			tried = append(tried, result.Node)
+			Expect(result.Error.Code).To(Equal(3), "%+v", result)
+		}
+		Expect(tried).To(Equal(want.tried))
+		Expect(p.get(ctx, pluginNode).Status.LastApply.ID == before).To(Equal(want.left != nil), "a node that is not tried tells of no change")
+	}
+}
+
 // confirms: without a terminal a change that waits is left, and ended by its id.
 func (p plugin) confirms(ctx SpecContext) {
 	for _, decision := range []struct {
@@ -218,6 +268,45 @@ func (p plugin) asks(ctx SpecContext) {
 		Expect(cmd.ProcessState.ExitCode()).To(Equal(code), "%v, %s", err, shown())
 		Expect(strings.Count(strings.Join(shown(), ""), "Keep it?")).To(Equal(2), "it asks again after an answer that is none")
 	}
+}
+
+// takesBridgeBack: the spec has nothing of the bridge's port afterwards, which would stand against the bridge when it is to come again.
+func (p plugin) takesBridgeBack(ctx SpecContext) {
+	const bridge = "interfaces:\n- {name: plug3, type: linux-bridge, state: up, bridge: {options: {stp: {enabled: false}}, port: [{name: eth2}]}}\n"
+	p.desire(ctx, pluginNode, "null")
+	facts := p.facts(ctx, pluginNode)
+	for _, force := range []string{"--force-conflicts=false", "--force-conflicts"} {
+		made := p.run(ctx, bridge, "apply", "-f", "-", "--node", pluginNode, force)
+		Expect(made.code).To(BeZero(), "%+v", made)
+		undone := p.run(ctx, "", "undo", pluginNode, "--yes")
+		Expect(undone.code).To(BeZero(), "%+v", undone)
+		Expect(undone.err).NotTo(ContainSubstring("still has"))
+		Expect(p.get(ctx, pluginNode).Spec.DesiredState.Raw).To(MatchJSON(`{"interfaces":[{"name":"plug3","type":"linux-bridge","state":"absent"}]}`))
+		Expect(p.facts(ctx, pluginNode)).To(Equal(facts))
+		Expect(p.run(ctx, bridge, "apply", "-f", "-", "--node", pluginNode).code).To(Equal(3), "it is not made anew without knowing")
+	}
+}
+
+// asksTwice: whether a change is to be taken back, and, where the spec of before has changes confirmed by hand, whether it stays so.
+func (p plugin) asksTwice(ctx SpecContext) {
+	p.desire(ctx, pluginNode, `{"interfaces":[{"name":"plug1","type":"linux-bridge","state":"absent"}]}`)
+	const absent = "interfaces:\n- {name: plug1, type: linux-bridge, state: absent}\n"
+	Expect(p.run(ctx, absent, "apply", "-f", "-", "--node", pluginNode, "--confirm=manual").code).To(BeZero(), "the network is not asked for anything")
+	Expect(p.run(ctx, plugOther, "apply", "-f", "-", "--node", pluginNode, "--force-conflicts").code).To(BeZero())
+	t := newTerminal()
+	cmd := p.command(ctx, "undo", pluginNode)
+	shown := t.start(cmd)
+	Eventually(shown).WithContext(ctx).WithTimeout(long).Should(ContainElement(ContainSubstring("take it back? [y/N]")))
+	t.write("y\n")
+	Eventually(shown).WithContext(ctx).WithTimeout(long).Should(ContainElement(ContainSubstring("Keep it? [y/n]")))
+	refused := p.run(ctx, "", "undo", pluginNode, "--yes")
+	Expect(refused.code).To(Equal(6))
+	Expect(refused.err).To(ContainSubstring("End it first: \"kubectl nmstate rollback"))
+	t.write("y\n")
+	Expect(cmd.Wait()).To(Succeed(), "%s", shown())
+	obj := p.get(ctx, pluginNode)
+	Expect(obj.Status.LastApply.Outcome).To(Equal(v1alpha1.ApplyCommitted))
+	Expect(obj.Spec.Confirmation.Mode).To(Equal(v1alpha1.ConfirmManually))
 }
 
 // interrupted: Ctrl-C at the terminal leaves the change to the node.

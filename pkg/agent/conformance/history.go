@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
@@ -105,6 +106,52 @@ func historyUndoes(t *testing.T, h Harness) {
 	if after := s.barrier(); !sameMeaning(after.Status.CurrentState, before.Status.CurrentState) {
 		t.Errorf("the network is not as it was before the change that was undone:\n%s\n%s", state(before), state(after))
 	}
+}
+
+// historyHasSpecBefore: each change that was committed tells the whole spec before it, and others tell none.
+func historyHasSpecBefore(t *testing.T, h Harness) {
+	s := start(t, h)
+	var want []*v1alpha1.NodeNetworkStateSpec
+	before := s.barrier().Spec
+	note := func(obj *v1alpha1.NodeNetworkState) {
+		want = append([]*v1alpha1.NodeNetworkStateSpec{before.DeepCopy()}, want...)
+		before = obj.Spec
+	}
+	options := func(spec *v1alpha1.NodeNetworkStateSpec) {
+		spec.Probes = []v1alpha1.Probe{{Name: "lo", Ping: &v1alpha1.PingProbe{Address: "127.0.0.1"}}}
+		spec.Confirmation = &v1alpha1.Confirmation{Mode: v1alpha1.ConfirmNone, Timeout: &metav1.Duration{Duration: v1alpha1.MinConfirmationTimeout}}
+		spec.Reapply, spec.Removal = v1alpha1.ReapplyNever, v1alpha1.RemovalOrphan
+	}
+	note(s.apply(s.desire(h.DesiredState(0))))
+	note(s.apply(s.change(func(obj *v1alpha1.NodeNetworkState) { options(&obj.Spec) })))
+	if entry := s.history()[0]; entry.Revert == nil || string(entry.Revert.Raw) != "{}" {
+		t.Errorf("what takes a change back that asks nothing of the network is %+v, not an empty state", entry.Revert)
+	}
+	note(s.apply(s.change(func(obj *v1alpha1.NodeNetworkState) {
+		obj.Spec = v1alpha1.NodeNetworkStateSpec{DesiredState: h.DesiredState(1)}
+	})))
+	s.refuse(agent.Invalid, s.desire(h.InvalidState()))
+	want = append([]*v1alpha1.NodeNetworkStateSpec{nil}, want...)
+	entries := s.history()
+	if len(entries) != len(want) {
+		t.Fatalf("the history has %d entries, not %d", len(entries), len(want))
+	}
+	for i, entry := range entries {
+		if (entry.PreviousSpec == nil) != (want[i] == nil) {
+			t.Errorf("the spec before the change of generation %d is %+v, not %+v", entry.Generation, entry.PreviousSpec, want[i])
+		} else if want[i] != nil && !sameSpec(*entry.PreviousSpec, *want[i]) {
+			t.Errorf("the spec before the change of generation %d is %+v, not %+v", entry.Generation, *entry.PreviousSpec, *want[i])
+		}
+	}
+}
+
+// sameSpec tells whether two specs mean the same.
+func sameSpec(a, b v1alpha1.NodeNetworkStateSpec) bool {
+	if !sameMeaning(a.DesiredState, b.DesiredState) {
+		return false
+	}
+	a.DesiredState, b.DesiredState = nil, nil
+	return equality.Semantic.DeepEqual(a, b)
 }
 
 // recalls asks for changes of each kind by their ids.

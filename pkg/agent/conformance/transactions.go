@@ -59,6 +59,7 @@ func RunTransactions(t *testing.T, newHarness func(t *testing.T) Harness) {
 		{"HistoryIsNewestFirst", historyNewestFirst},
 		{"HistoryIsBounded", historyBounded},
 		{"HistoryUndoes", historyUndoes},
+		{"HistoryHasTheSpecBefore", historyHasSpecBefore},
 		{"RecallOfEachKindOfChange", recalls},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, newHarness(t)) })

@@ -48,14 +48,15 @@ type waiting struct {
 
 // begin returns a change that begins now.
 func (a *Agent) begin(change agent.Change, before, after record) *waiting {
-	return &waiting{before: before, after: after, entry: v1alpha1.HistoryEntry{LastApply: v1alpha1.LastApply{
-		ID:         cmp.Or(change.ID, string(uuid.NewUUID())),
-		Generation: after.generation,
-		User:       change.User,
-		Manager:    change.Manager,
-		StartTime:  now(),
-		Outcome:    v1alpha1.ApplyInProgress,
-	}}}
+	return &waiting{before: before, after: after, entry: v1alpha1.HistoryEntry{
+		Revert: v1alpha1.NewState([]byte("{}")), PreviousSpec: before.spec.DeepCopy(), LastApply: v1alpha1.LastApply{
+			ID:         cmp.Or(change.ID, string(uuid.NewUUID())),
+			Generation: after.generation,
+			User:       change.User,
+			Manager:    change.Manager,
+			StartTime:  now(),
+			Outcome:    v1alpha1.ApplyInProgress,
+		}}}
 }
 
 // inStage returns the story of the change, which is in that stage since now.
@@ -116,7 +117,7 @@ func (a *Agent) end(t *waiting, left record, outcome v1alpha1.ApplyOutcome, reas
 	t.entry.FinishTime, t.entry.ConfirmBefore = &finished, nil
 	t.entry.Outcome, t.entry.Reason, t.entry.Message = outcome, reason, message
 	if outcome != v1alpha1.ApplyCommitted {
-		t.entry.Revert = nil
+		t.entry.Revert, t.entry.PreviousSpec = nil, nil
 	}
 	a.history = append([]v1alpha1.HistoryEntry{t.entry}, a.history[:min(len(a.history), longestHistory-1)]...)
 	a.waiting = nil

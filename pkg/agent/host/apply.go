@@ -238,7 +238,7 @@ func (h *Host) begin(change agent.Change, byItself bool, awaiting func()) (*tran
 func (h *Host) plan(before, after record, story v1alpha1.LastApply, addresses map[string][]string) *transaction.Change {
 	backend, there := h.view.backend.name, h.view.state
 	return &transaction.Change{
-		Story: story, Backend: backend, Desired: after.raw(), Previous: before.raw(),
+		Story: story, Backend: backend, Desired: after.raw(), Previous: before.raw(), PreviousSpec: before.spec(),
 		Mode: after.mode(), Timeout: after.confirmTimeout(), Probes: after.Probes, Addresses: maps.Clone(addresses),
 		Settle: func(current []byte) (transaction.Settled, error) {
 			s, err := settle(before, after, backend, h.kernel, current)
@@ -264,6 +264,7 @@ func (h *Host) commitAtOnce(after record, story v1alpha1.LastApply) error {
 	if after.desiresNothing() {
 		after.Before = nil
 	}
+	previous := h.view.record.spec()
 	committed := after.told(story, v1alpha1.ApplyCommitted, nil)
 	if err := h.save(committed); err != nil {
 		err = notWritable(err)
@@ -274,7 +275,7 @@ func (h *Host) commitAtOnce(after record, story v1alpha1.LastApply) error {
 		h.view.leftover, h.view.damage = "", ""
 	}
 	h.view.record = committed
-	h.runner.Remember(v1alpha1.HistoryEntry{LastApply: *committed.LastApply})
+	h.runner.Remember(v1alpha1.HistoryEntry{LastApply: *committed.LastApply, Revert: v1alpha1.NewState([]byte("{}")), PreviousSpec: previous})
 	return h.publish()
 }
 

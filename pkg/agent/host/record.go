@@ -174,6 +174,15 @@ func (r record) object() (*v1alpha1.NodeNetworkState, error) {
 	return obj, nil
 }
 
+// spec returns the spec as it is shown, without secrets, for the history: nil if it cannot be shown.
+func (r record) spec() *v1alpha1.NodeNetworkStateSpec {
+	obj, err := r.object()
+	if err != nil {
+		return nil
+	}
+	return obj.Spec.DeepCopy()
+}
+
 // sameMetadata tells whether annotations and managed fields are the same.
 func (r record) sameMetadata(other record) bool {
 	return maps.Equal(r.Annotations, other.Annotations) &&

@@ -83,6 +83,9 @@ func TestSecretsOfBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if spec := planned.PreviousSpec; spec == nil || strings.Contains(string(spec.DesiredState.Raw), "s3cret") || !strings.Contains(string(spec.DesiredState.Raw), secret.Mask) {
+		t.Errorf("the history is given the spec %+v", spec)
+	}
 	settled, err := planned.Settle([]byte(`{"interfaces":[{"name":"eth1","type":"veth","state":"up"}]}`))
 	if err != nil || !strings.Contains(string(settled.State), "s3cret-old") || settled.Difference == nil || strings.Contains(string(settled.Difference.Raw), "s3cret") {
 		t.Errorf("what is asked for is %s, and the history is given %+v, %v", settled.State, settled.Difference, err)

@@ -337,8 +337,14 @@ func schema_pkg_apis_nmstate_v1alpha1_HistoryEntry(ref common.ReferenceCallback)
 					},
 					"revert": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The state that undoes the change: applied as spec.desiredState, it makes the network what it was before. Secrets are masked. Absent if the change was not committed, or if nmstate cannot tell.",
+							Description: "The state that undoes the change: applied as spec.desiredState, it makes the network what it was before. Secrets are masked. Empty if the network was not asked for anything. Absent if the change was not committed, if the state has more than 64 KiB, or if nmstate cannot tell.",
 							Ref:         ref(v1alpha1.State{}.OpenAPIModelName()),
+						},
+					},
+					"previousSpec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "The spec before the change. Secrets are masked. Absent if the change was not committed, if its desired state has more than 64 KiB, or if an agent of an older version made the change.",
+							Ref:         ref(v1alpha1.NodeNetworkStateSpec{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -346,7 +352,7 @@ func schema_pkg_apis_nmstate_v1alpha1_HistoryEntry(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			v1alpha1.ProbeResult{}.OpenAPIModelName(), v1alpha1.State{}.OpenAPIModelName(), v1.Time{}.OpenAPIModelName()},
+			v1alpha1.NodeNetworkStateSpec{}.OpenAPIModelName(), v1alpha1.ProbeResult{}.OpenAPIModelName(), v1alpha1.State{}.OpenAPIModelName(), v1.Time{}.OpenAPIModelName()},
 	}
 }
 

@@ -55,7 +55,7 @@ If you interrupt the command, the change goes on: it says how far it is and how 
 
   # A bare state from standard input, as nmstatectl takes it
   kubectl nmstate apply -f - --node node02 < state.yaml`,
-		Args:              cobra.NoArgs,
+		Args:              filesAsFlags,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := a.applying.check(command.Flags()); err != nil {

@@ -33,11 +33,15 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/change"
 )
 
-// asking asks the user at the terminal, one question at a time.
+// asking asks the user at the terminal. board may be nil.
 type asking struct {
 	*plugin
 	board *board
+}
 
+// person is who sits at the terminal, and is asked one question at a time. One reader reads all answers: a terminal cannot be read with a limit
+// of time, so a reader that waits takes the next line, whoever has asked meanwhile.
+type person struct {
 	mu    sync.Mutex
 	lines <-chan string
 }
@@ -61,14 +65,14 @@ func (p *plugin) terminal() io.Reader {
 
 // ask prints a question and returns the line that the user answers, in lower case. ok is false if nobody can be asked, or ctx ends.
 func (a *asking) ask(ctx context.Context, question string) (answer string, ok bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.lines == nil {
+	a.person.mu.Lock()
+	defer a.person.mu.Unlock()
+	if a.person.lines == nil {
 		terminal := a.terminal()
 		if terminal == nil {
 			return "", false
 		}
-		a.lines = linesOf(terminal)
+		a.person.lines = linesOf(terminal)
 	}
 	if a.board != nil {
 		a.board.pause()
@@ -76,7 +80,7 @@ func (a *asking) ask(ctx context.Context, question string) (answer string, ok bo
 	}
 	fmt.Fprint(a.streams.ErrOut, question)
 	select {
-	case line, open := <-a.lines:
+	case line, open := <-a.person.lines:
 		return strings.ToLower(strings.TrimSpace(line)), open
 	case <-ctx.Done():
 		fmt.Fprintln(a.streams.ErrOut)
@@ -84,7 +88,7 @@ func (a *asking) ask(ctx context.Context, question string) (answer string, ok bo
 	}
 }
 
-// linesOf returns the lines of a reader as they come. A terminal cannot be read with a limit of time.
+// linesOf returns the lines of a reader as they come.
 func linesOf(from io.Reader) <-chan string {
 	lines := make(chan string)
 	go func() {

@@ -34,7 +34,7 @@ func (p *plugin) newBlame() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "blame NODE",
 		Short: "Show who owns each part of a node's spec, and since when",
-		Long: `Shows for each interface, route, rule and section of a node's spec which field manager owns it, and when it wrote it last. FIELDS are those that a manager owns where it does not own the whole.
+		Long: `Shows for each interface, route, rule and other part of a node's spec, probes, confirmation, reapply and removal included, which field manager owns it, and when it wrote it last. FIELDS are those that a manager owns where it does not own the whole.
 
 A manager that applies what another one owns gets a conflict; --force-conflicts takes it over.`,
 		Example:           `  kubectl nmstate blame node01`,

@@ -19,12 +19,14 @@ package command
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/change"
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
 )
 
 // board shows how far the changes of several nodes are: on a terminal a line for each node, which is printed over; else a line for
@@ -32,11 +34,14 @@ import (
 type board struct {
 	out     io.Writer
 	rewrite bool
+	// columns is how wide the terminal is.
+	columns func() int
 	// width is how wide the column of names is.
 	width int
 	now   func() time.Time
 
-	mu    sync.Mutex
+	mu sync.Mutex
+	// lines are those of the changes that are under way, and of those that have ended since lines were printed.
 	lines []*boardLine
 	// printed is how many lines are printed over next.
 	printed int
@@ -53,7 +58,10 @@ type boardLine struct {
 }
 
 func newBoard(out io.Writer, rewrite bool, nodes []string) *board {
-	b := &board{out: out, rewrite: rewrite, now: time.Now}
+	b := &board{out: out, rewrite: rewrite, now: time.Now, columns: func() int {
+		columns, _ := sizeOf(out)
+		return columns
+	}}
 	for _, node := range nodes {
 		b.width = max(b.width, len(node))
 	}
@@ -103,20 +111,35 @@ func (b *board) end(node, result string) {
 	b.draw()
 }
 
-// draw prints all lines over those that were printed. The caller holds the lock.
+// draw prints all lines over those that were printed. A line that is printed over again is cut where the terminal ends, as the terminal
+// would make two of it; one of a change that has ended is printed whole, and for the last time. The caller holds the lock.
 func (b *board) draw() {
 	if b.paused {
 		return
 	}
-	var text strings.Builder
+	var ended, going strings.Builder
 	if b.printed > 0 {
-		fmt.Fprintf(&text, "\x1b[%dA", b.printed)
+		fmt.Fprintf(&ended, "\x1b[%dA", b.printed)
 	}
-	for _, line := range b.lines {
-		text.WriteString("\r" + b.text(line) + "\x1b[K\n")
-	}
+	columns := b.columns()
+	b.lines = slices.DeleteFunc(b.lines, func(line *boardLine) bool {
+		if line.result != "" {
+			ended.WriteString("\r" + b.text(line) + "\x1b[K\n")
+			return true
+		}
+		going.WriteString("\r" + cut(b.text(line), columns) + "\x1b[K\n")
+		return false
+	})
 	b.printed = len(b.lines)
-	_, _ = io.WriteString(b.out, text.String())
+	_, _ = io.WriteString(b.out, ended.String()+going.String())
+}
+
+// cut returns so much of a text as there are columns for.
+func cut(text string, columns int) string {
+	if runes := []rune(text); len(runes) > columns {
+		return string(runes[:max(columns-1, 0)]) + "…"
+	}
+	return text
 }
 
 // pause leaves the lines as they are until resume, which begins below what was printed meanwhile.
@@ -208,6 +231,8 @@ func outcome(result change.Result, took time.Duration) string {
 	switch {
 	case result.Unchanged:
 		return "nothing to change"
+	case last == nil && result.Error != nil && (result.Error.Code == fault.Interrupted || result.Error.Code == fault.Undecided):
+		return "not known"
 	case last == nil:
 		return "not changed"
 	}
@@ -220,7 +245,7 @@ func outcome(result change.Result, took time.Duration) string {
 	} else {
 		parts = append(parts, "in "+took.Round(time.Second/10).String())
 	}
-	if last.ConfirmedBy != "" {
+	if last.ConfirmedBy != "" && last.Outcome == v1alpha1.ApplyCommitted {
 		parts = append(parts, "confirmed by "+string(last.ConfirmedBy))
 	}
 	if probes := probesText(last.Probes); probes != "" {

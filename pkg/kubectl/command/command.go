@@ -45,7 +45,7 @@ func Run(ctx context.Context, streams genericiooptions.IOStreams, name string, a
 	klog.SetOutput(io.Discard)
 	root := New(streams)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := explainUnknown(root, root.ExecuteContext(ctx))
 	printError(streams.ErrOut, err)
 	return fault.CodeOf(err)
 }
@@ -84,11 +84,12 @@ Of several nodes, the highest code counts.`
 type plugin struct {
 	streams genericiooptions.IOStreams
 	flags   *genericclioptions.ConfigFlags
+	person  *person
 }
 
 // New returns the plugin's command.
 func New(streams genericiooptions.IOStreams) *cobra.Command {
-	p := &plugin{streams: streams, flags: genericclioptions.NewConfigFlags(false)}
+	p := &plugin{streams: streams, flags: genericclioptions.NewConfigFlags(false), person: &person{}}
 	// Nodes have no namespace, and nothing is cached.
 	p.flags.Namespace, p.flags.CacheDir = nil, nil
 	root := &cobra.Command{
@@ -105,16 +106,12 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
 	p.flags.AddFlags(root.PersistentFlags())
-	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
-		return fault.Wrong(err.Error(), fmt.Sprintf("See \"%s --help\".", command.CommandPath()))
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(p.newShow(), p.newDiff(), p.newApply(), p.newWatch(), p.newHistory(), p.newUndo(), p.newBlame(), p.newWait(),
 		p.newConfirm(), p.newRollback(), p.newTop())
+	for _, command := range root.Commands() {
+		command.Args = checkArgs(command.Args)
+	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
-}
-
-// wrongArgs is an error of the arguments of a command.
-func wrongArgs(command *cobra.Command, format string, args ...any) error {
-	return fault.Wrong(fmt.Sprintf(format, args...), fmt.Sprintf("Usage: %s. See \"%s --help\".", command.UseLine(), command.CommandPath()))
 }

@@ -22,6 +22,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -101,7 +102,21 @@ func TestUsage(t *testing.T) {
 		{"apply -f - --validate=no", "--validate=no is not known"},
 		{"apply -f - --at-once=0", "--at-once must be 1 or more"},
 		{"apply -f - --field-manager=", "--field-manager must not be empty"},
-		{"diff x", "unknown command"},
+		{"diff x", `"x" is not expected here: a file is given with -f`},
+		{"apply docs/examples/dns.yaml", `"docs/examples/dns.yaml" is not expected here: a file is given with -f`},
+		{"showw", "Did you mean show?"},
+		{"version", `unknown command "version"`},
+		{"show nns/node01", "Write the name alone: node01."},
+		{"history node/node01", "Write the name alone: node01."},
+		{"show node01,node02", "node01 node02."},
+		{"show -n kube-system", "Nodes are in no namespace"},
+		{"blame node01 --namespace=a", "Nodes are in no namespace"},
+		{"apply -f - --dry-run=server", `"kubectl nmstate diff" shows`},
+		{"apply -f - --server-side", "Each change is a server-side apply"},
+		{"wait --timeout=5", "as in 30s or 2m"},
+		{"undo node01 EMPTY", "an argument is empty"},
+		{"rollback EMPTY", "an argument is empty"},
+		{"show", "KUBECONFIG names /nowhere/kubeconfig, which is not there"},
 		{"top --interval=10ms", "--interval=10ms must be at least 1s"},
 		{"top --sort-by=size", "--sort-by=size is not known: use name, traffic, errors"},
 		{"top node01 -l a=b", "give either"},
@@ -109,8 +124,12 @@ func TestUsage(t *testing.T) {
 		{"show", "kubeconfig"},
 		{"show --kubeconfig=/nowhere", "is not there"},
 	} {
-		_, errs, code := run(t, bare+object, strings.Fields(c.args)...)
-		if code != fault.Usage || !strings.Contains(errs, c.want) {
+		args := strings.Fields(c.args)
+		for i := range args {
+			args[i] = strings.TrimPrefix(args[i], "EMPTY")
+		}
+		_, errs, code := run(t, bare+object, args...)
+		if code != fault.Usage || !strings.Contains(errs, c.want) || strings.ContainsRune(errs, unicode.ReplacementChar) {
 			t.Errorf("%s: %d, %s, want %q", c.args, code, errs, c.want)
 		}
 	}

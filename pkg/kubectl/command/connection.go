@@ -128,6 +128,7 @@ func (c *connection) selected(ctx context.Context, names []string, selector stri
 		}
 		return objects, nil
 	}
+	names = unique(names)
 	objects := make([]*v1alpha1.NodeNetworkState, len(names))
 	errs := make([]*fault.Error, len(names))
 	var group errgroup.Group

@@ -54,7 +54,7 @@ func (p *plugin) newDecision(decision change.Decision, command *cobra.Command) *
 	command.ValidArgsFunction = p.completeWaiting
 	command.PreRunE = func(*cobra.Command, []string) error { return o.check() }
 	command.RunE = func(command *cobra.Command, args []string) error {
-		if len(args) != 1 || args[0] == "" {
+		if len(args) != 1 {
 			return wrongArgs(command, "one ID is needed, and %d are given", len(args))
 		}
 		return p.decideByID(command.Context(), decision, args[0], node, o)

@@ -49,7 +49,7 @@ On a terminal the output is coloured, unless NO_COLOR is set. The exit code is 0
 
   # What would a bare state change on all nodes of a zone?
   kubectl nmstate diff -f state.yaml -l topology.kubernetes.io/zone=a`,
-		Args:              cobra.NoArgs,
+		Args:              filesAsFlags,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := d.applying.check(command.Flags()); err != nil {

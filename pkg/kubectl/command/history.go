@@ -36,7 +36,7 @@ func (p *plugin) newHistory() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "history NODE",
 		Short: "Show the last changes of a node and how they ended",
-		Long: `Shows the last 20 changes of a node that were made through this API, the newest first, those that failed included: who made each, how it ended, what it was about, and whether "undo" can take it back. -o json has also what each change was to make different, and the state that takes it back.
+		Long: `Shows the last 20 changes of a node that were made through this API, the newest first, those that failed included: who made each, how it ended, what it was about, and whether "undo" can take it back. -o json has also what each change was to make different, the state that takes it back, and the spec before it.
 
 The first eight characters of an id are enough for other commands.`,
 		Example: `  kubectl nmstate history node01

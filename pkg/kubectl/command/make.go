@@ -109,7 +109,8 @@ func (p *plugin) tellResults(results []*change.Result, nodes []string, output ou
 	}
 	if len(left) > 0 {
 		slices.Sort(left)
-		errs = append(errs, &fault.Error{Code: fault.Done, Message: "not tried any more: " + strings.Join(left, ", ")})
+		errs = append(errs, &fault.Error{Code: fault.Done, Message: "not tried any more: " + strings.Join(left, ", "),
+			Remedy: "Nothing was changed there. Give the same command again when what stopped it is put right: nodes that have the change already stay as they are."})
 	}
 	if output.form != asText {
 		if err := output.print(p.streams.Out, map[string]any{"results": tried, "notTried": left}); err != nil {

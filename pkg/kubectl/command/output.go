@@ -27,6 +27,7 @@ import (
 	"unicode"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/printers"
 	"sigs.k8s.io/yaml"
 
@@ -76,6 +77,17 @@ func (o *output) print(out io.Writer, value any) error {
 // canRewrite tells whether lines that were printed can be printed over. On Windows not each console can.
 func canRewrite(stream any) bool {
 	return printers.IsTerminal(stream) && os.Getenv("TERM") != "dumb" && runtime.GOOS != "windows"
+}
+
+// sizeOf returns how many columns and lines a terminal has.
+func sizeOf(out io.Writer) (width, height int) {
+	if file, ok := out.(*os.File); ok {
+		// A terminal may not know its size, and say 0.
+		if width, height, err := term.GetSize(int(file.Fd())); err == nil && width > 0 && height > 0 {
+			return width, height
+		}
+	}
+	return 100, 24
 }
 
 // safe returns a text that does nothing to a terminal but appear there: a node may send anything.

@@ -137,7 +137,7 @@ func TestBoard(t *testing.T) {
 	for out, rewrite := range map[*bytes.Buffer]bool{&plain: false, &rewritten: true} {
 		b := newBoard(out, rewrite, []string{"node01", "n2"})
 		now := noon
-		b.now = func() time.Time { return now }
+		b.now, b.columns = func() time.Time { return now }, func() int { return 24 }
 		b.report(change.Progress{Node: "node01", Stage: "Sending"})
 		b.report(change.Progress{Node: "n2", Stage: "Waiting", Message: "another change\nby x"})
 		now = now.Add(3 * time.Second)
@@ -149,11 +149,25 @@ func TestBoard(t *testing.T) {
 	}
 	golden(t, "testdata/board.txt", plain.String())
 	last := rewritten.String()[strings.LastIndex(rewritten.String(), "\x1b[2A"):]
-	if want := "\x1b[2A\rnode01  Committed  in 1.2s  confirmed by APIServer  change 1\x1b[K\n\rn2      not changed\x1b[K\n"; last != want {
+	// The line of a change that has ended is whole, and is not printed over. The other one has as many columns as the terminal.
+	want := "\x1b[2A\rnode01  Committed  in 1.2s  confirmed by APIServer  change 1\x1b[K\n\rn2      Waiting  3s  an…\x1b[K\n\x1b[1A\rn2      not changed\x1b[K\n"
+	if last != want {
 		t.Errorf("at last it prints %q, want %q", last, want)
 	}
-	if !strings.Contains(rewritten.String(), "n2      Waiting  3s  another change") {
-		t.Errorf("no seconds are in %q", rewritten.String())
+}
+
+// TestOutcome: what is not known is not told as if it were.
+func TestOutcome(t *testing.T) {
+	applying := &v1alpha1.LastApply{ID: "1", Outcome: v1alpha1.ApplyInProgress, Stage: v1alpha1.StageApplying, ConfirmedBy: v1alpha1.WitnessAPIServer}
+	for want, result := range map[string]change.Result{
+		"nothing to change":  {Unchanged: true},
+		"not changed":        {Error: &fault.Error{Code: fault.Refused}},
+		"not known":          {Error: &fault.Error{Code: fault.Interrupted}},
+		"Applying  change 1": {LastApply: applying, Error: &fault.Error{Code: fault.Interrupted}},
+	} {
+		if got := outcome(result, time.Second); got != want {
+			t.Errorf("%+v is told as %q, want %q", result, got, want)
+		}
 	}
 }
 
@@ -199,28 +213,13 @@ func TestUndone(t *testing.T) {
 			t.Errorf("%q: %+v, %v", c.id, entry, err)
 		}
 	}
+	// The end of an undo is not what somebody means who gives no ID.
+	ended := append([]v1alpha1.HistoryEntry{{LastApply: v1alpha1.LastApply{ID: "dddd", Manager: restManager, Outcome: v1alpha1.ApplyCommitted}}}, entries()...)
+	if entry, err := undone("node01", ended, ""); err != nil || entry.ID != "bbbb2222-x" {
+		t.Errorf("after an undo: %+v, %v", entry, err)
+	}
 	if _, err := undone("node01", nil, ""); err == nil || !strings.Contains(err.Error(), "no change was committed") {
 		t.Errorf("of none: %v", err)
-	}
-}
-
-// TestRevertPatch: the rest of the desired state stays, and one that has changed meanwhile is noticed.
-func TestRevertPatch(t *testing.T) {
-	node := &v1alpha1.NodeNetworkState{}
-	entry := &entries()[1]
-	for desired, want := range map[string]string{
-		"": `[{"op":"add","path":"/spec/desiredState","value":{"interfaces":[{"name":"br1","state":"absent"}]}}]`,
-		`{"interfaces":[{"name":"br1","state":"up"},{"name":"eth1","mtu":9000}]}`: `[{"op":"test","path":"/spec/desiredState","value":{"interfaces":[{"name":"br1","state":"up"},{"mtu":9000,"name":"eth1"}]}},` +
-			`{"op":"add","path":"/spec/desiredState","value":{"interfaces":[{"name":"br1","state":"absent"},{"mtu":9000,"name":"eth1"}]}}]`,
-	} {
-		node.Spec.DesiredState = nil
-		if desired != "" {
-			node.Spec.DesiredState = v1alpha1.NewState([]byte(desired))
-		}
-		got, err := revertPatch(node, entry)
-		if err != nil || string(got.body) != want || got.options.FieldManager != undoManager {
-			t.Errorf("it is %s, %v, want %s", got.body, err, want)
-		}
 	}
 }
 

@@ -20,14 +20,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -168,20 +166,12 @@ func (t *top) screen() *screen {
 		return nil
 	}
 	out := t.streams.Out
-	return &screen{out: out, size: func() (int, int) {
-		if file, ok := out.(*os.File); ok {
-			// A terminal may not know its size, and say 0.
-			if width, height, err := term.GetSize(int(file.Fd())); err == nil && width > 0 && height > 0 {
-				return width, height
-			}
-		}
-		return 100, 24
-	}}
+	return &screen{out: out, size: func() (int, int) { return sizeOf(out) }}
 }
 
 // read asks the nodes for their ports. Nodes that do not tell have an error.
 func (t *top) read(ctx context.Context, c *connection, args []string) (map[string]*v1alpha1.NodeNetworkPorts, []*fault.Error) {
-	names := args
+	names := unique(args)
 	if len(names) == 0 {
 		var err error
 		if names, err = c.names(ctx, t.selector); err != nil {

@@ -163,10 +163,7 @@ func (s *screen) draw(lines []string) {
 		fmt.Fprintf(&text, "\x1b[%dA", s.printed)
 	}
 	for _, line := range lines {
-		if cut := []rune(line); len(cut) > width {
-			line = string(cut[:max(width, 0)])
-		}
-		text.WriteString("\r" + line + "\x1b[K\n")
+		text.WriteString("\r" + cut(line, width) + "\x1b[K\n")
 	}
 	text.WriteString("\x1b[J")
 	s.printed = len(lines)

@@ -79,7 +79,7 @@ func TestScreen(t *testing.T) {
 	s.draw([]string{"0123456789abc", "two", "three", "four", "five", "six"})
 	s.draw([]string{"last"})
 	want := "\rone\x1b[K\n\rtwo\x1b[K\n\x1b[J" +
-		"\x1b[2A\r0123456789\x1b[K\n\rtwo\x1b[K\n\rthree\x1b[K\n\rand 3 more\x1b[K\n\x1b[J" +
+		"\x1b[2A\r012345678…\x1b[K\n\rtwo\x1b[K\n\rthree\x1b[K\n\rand 3 mor…\x1b[K\n\x1b[J" +
 		"\x1b[4A\rlast\x1b[K\n\x1b[J"
 	if out.String() != want {
 		t.Errorf("it prints %q, want %q", out.String(), want)

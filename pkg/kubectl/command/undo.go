@@ -18,23 +18,15 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
-	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/netstate"
 )
-
-// undoManager is the field manager of changes that take others back. Who applied what was taken back gets a conflict when he applies
-// it again.
-const undoManager = "kubectl-nmstate-undo"
 
 type undo struct {
 	*plugin
@@ -49,9 +41,11 @@ func (p *plugin) newUndo() *cobra.Command {
 		Short: "Take a change of a node back",
 		Long: `Takes a change back: the last one that was committed, or the one with this ID ("history" lists them; the beginning of an ID is enough).
 
-It is a change of its own, checked, confirmed and remembered like others. It makes the network what it was before the change, as far as the change touched it; what else is desired stays desired. Taking an older change back can take back a part of what came later. Probes, confirmation and reapply stay as they are.
+It is a change of its own, checked, confirmed and remembered like others. It makes the spec what it was before the change: the desired state, probes, confirmation, reapply and removal, as far as the change altered them. It makes the network what it was, too: what the spec did not speak of before becomes part of the desired state, such as a bridge of the change, which is to be absent. What only goes with that, such as the ports of the bridge, leaves the spec again by a second change, once it is as it was. Taking an older change back can take back a part of what came later.
 
-It shows what would change and asks, unless --yes is given. The spec's parts that it changes then belong to the field manager ` + undoManager + `: who applies the same file again gets a conflict, and has to use --force-conflicts.`,
+A change that an agent of an older version has made, or whose spec before has more than 64 KiB, is taken back of the network alone. A warning says so before it asks.
+
+It shows what would change and asks, unless --yes is given. The spec's parts that it changes then belong to the field manager ` + fault.UndoManager + `: who applies the same file again gets a conflict, and has to use --force-conflicts.`,
 		Example: `  # The last change
   kubectl nmstate undo node01
 
@@ -82,15 +76,26 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 	if err != nil {
 		return c.explain(ctx, node, err)
 	}
-	entry, wrong := undone(node, history.Entries, id)
-	if wrong != nil {
-		return wrong
-	}
 	object, err := c.nodes.Get(ctx, node, metav1.GetOptions{})
 	if err != nil {
 		return c.explain(ctx, node, err)
 	}
-	request, err := revertPatch(object, entry)
+	if busy := underWay(object); busy != nil {
+		return busy
+	}
+	entry, wrong := undone(node, history.Entries, id)
+	if wrong != nil {
+		return wrong
+	}
+	after := specAfter(object, history.Entries, entry)
+	if entry.PreviousSpec == nil || after == nil {
+		u.tellUnknown(node, entry)
+	}
+	request, err := undoPatch(object, entry, after)
+	if err != nil {
+		return err
+	}
+	leaving, err := besides(object, entry)
 	if err != nil {
 		return err
 	}
@@ -114,7 +119,31 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 	if err := u.agreed(ctx, node); err != nil {
 		return err
 	}
-	return u.make(ctx, c, []patch{request}, u.output, 1)
+	if err := u.make(ctx, c, []patch{request}, u.output, 1); err != nil {
+		return err
+	}
+	u.leave(ctx, c, node, leaving)
+	return nil
+}
+
+// underWay is an error if a change is under way: what is shown is not what is committed then. It is nil if none is.
+func underWay(object *v1alpha1.NodeNetworkState) error {
+	last := object.Status.LastApply
+	if last == nil || last.Outcome != v1alpha1.ApplyInProgress {
+		return nil
+	}
+	busy := &fault.Error{Node: object.Name, Code: fault.Unreachable, Message: fmt.Sprintf("change %s of %s is under way (%s)", last.ID, last.User, last.Stage),
+		Remedy: fmt.Sprintf("Nothing was changed. Try again when it has ended: \"kubectl nmstate wait %s --for=idle\" waits for it.", object.Name)}
+	if last.ConfirmBefore != nil {
+		busy.Remedy = fmt.Sprintf("Nothing was changed. End it first: \"kubectl nmstate rollback %s\" takes it back, \"kubectl nmstate confirm %s\" keeps it.", shortID(last.ID), shortID(last.ID))
+	}
+	return busy
+}
+
+// tellUnknown warns of what is not taken back, because the history does not tell what it was.
+func (u *undo) tellUnknown(node string, entry *v1alpha1.HistoryEntry) {
+	fmt.Fprintf(u.streams.ErrOut, "Warning: %s: the history does not tell what change %s altered in the spec (an agent of an older version has made it, or the spec has more than 64 KiB): "+
+		"only the network is taken back. Probes, confirmation, reapply and removal stay as they are, and what the change took out of the desired state does not come back.\n", node, shortID(entry.ID))
 }
 
 // tellNothing prints, for scripts, that no change was made.
@@ -134,7 +163,7 @@ func (u *undo) agreed(ctx context.Context, node string) error {
 	answer, ok := asks.ask(ctx, node+": take it back? [y/N] ")
 	switch {
 	case ctx.Err() != nil:
-		return fault.From(node, ctx.Err())
+		return &fault.Error{Node: node, Code: fault.Interrupted, Message: "interrupted: nothing was changed"}
 	case !ok:
 		return fault.Wrong("nobody can be asked, as there is no terminal", "Use --yes.")
 	case answer == "y" || answer == "yes":
@@ -148,7 +177,7 @@ func undone(node string, entries []v1alpha1.HistoryEntry, id string) (*v1alpha1.
 	var found []*v1alpha1.HistoryEntry
 	for i := range entries {
 		entry := &entries[i]
-		if id == "" && entry.Outcome == v1alpha1.ApplyCommitted || id != "" && strings.HasPrefix(entry.ID, id) {
+		if id == "" && entry.Outcome == v1alpha1.ApplyCommitted && entry.Manager != restManager || id != "" && strings.HasPrefix(entry.ID, id) {
 			found = append(found, entry)
 		}
 	}
@@ -166,7 +195,7 @@ func undone(node string, entries []v1alpha1.HistoryEntry, id string) (*v1alpha1.
 		return nil, &fault.Error{Node: node, Code: fault.Usage, Message: fmt.Sprintf("change %s ended as %s: nothing of it is in effect", entry.ID, entry.Outcome), Remedy: see}
 	case entry.Revert == nil:
 		return nil, &fault.Error{Node: node, Code: fault.Usage, Message: fmt.Sprintf("change %s cannot be taken back: the node does not know how", entry.ID),
-			Remedy: "It changed nothing of the network, or too much to be remembered." + another(node, entries)}
+			Remedy: "It is too much to be remembered, its nmstate cannot tell, or an agent of an older version made the change." + another(node, entries)}
 	default:
 		return entry, nil
 	}
@@ -180,29 +209,4 @@ func another(node string, entries []v1alpha1.HistoryEntry) string {
 		}
 	}
 	return " Apply what the network is to be."
-}
-
-// operation is one of a JSON patch.
-type operation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value,omitempty"`
-}
-
-// revertPatch returns the request that takes a change back. It fails if the spec is another one by then: what was shown would not be
-// what is done.
-func revertPatch(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry) (patch, error) {
-	desired, err1 := decode(object.Spec.DesiredState)
-	revert, err2 := decode(entry.Revert)
-	for _, err := range []error{err1, err2} {
-		if err != nil {
-			return patch{}, fmt.Errorf("reading the states of %s: %w", object.Name, err)
-		}
-	}
-	operations := []operation{{Op: "add", Path: "/spec/desiredState", Value: netstate.Merge(desired, revert)}}
-	if desired != nil {
-		operations = slices.Insert(operations, 0, operation{Op: "test", Path: "/spec/desiredState", Value: desired})
-	}
-	body, err := json.Marshal(operations)
-	return patch{node: object.Name, kind: types.JSONPatchType, body: body, options: metav1.PatchOptions{FieldManager: undoManager}}, err
 }

@@ -144,7 +144,7 @@ func (w *wait) nodes(ctx context.Context, c *connection, args []string) ([]strin
 			return nil, c.explain(ctx, node, err)
 		}
 	}
-	return args, nil
+	return unique(args), nil
 }
 
 // until watches the nodes until all are as wanted, or ctx ends. It returns what each was last.

@@ -45,6 +45,9 @@ const (
 	Interrupted Code = 130
 )
 
+// UndoManager is the field manager of changes that take others back. Who applies again what was taken back gets a conflict with it.
+const UndoManager = "kubectl-nmstate-undo"
+
 // Error is what went wrong.
 type Error struct {
 	// Node is the node that it is about; empty if it is about none, or about all.

@@ -71,6 +71,7 @@ func TestFrom(t *testing.T) {
 		{"not served", generic(404, "the server could not find the requested resource"), Refused, "does not serve nmstate.io/v1alpha1", "right context"},
 		{"unknown field", generic(400, `strict decoding error: unknown field "spec.x"`), Refused, "spec.x", "--validate=warn"},
 		{"manager", status(409, metav1.StatusReasonConflict, "conflict with a", string(metav1.CauseTypeFieldManagerConflict)), Refused, "conflict with a", "--force-conflicts"},
+		{"undone", status(409, metav1.StatusReasonConflict, `conflict with "kubectl-nmstate-undo"`, string(metav1.CauseTypeFieldManagerConflict)), Refused, "kubectl-nmstate-undo", "kubectl edit nns node01"},
 		{"modified", status(409, metav1.StatusReasonConflict, "the object has been modified", ""), Refused, "modified", "metadata.resourceVersion"},
 		{"nothing waits", status(409, metav1.StatusReasonConflict, "no change waits", ""), Refused, "no change waits", "history"},
 		{"invalid", status(422, metav1.StatusReasonInvalid, `NodeNetworkState.nmstate.io "node01" is invalid: spec.probes[0]: x`, ""), Refused, "spec.probes[0]", "Nothing was changed"},
@@ -120,6 +121,14 @@ func TestEnded(t *testing.T) {
 		if got.Code != code || got.Message != "Why: change x has ended as "+string(outcome) {
 			t.Errorf("%s: %+v", outcome, got)
 		}
+	}
+}
+
+// TestEndedAfterUndo: what "undo" has put back can stand against a change.
+func TestEndedAfterUndo(t *testing.T) {
+	got := Ended("node01", &v1alpha1.LastApply{Outcome: v1alpha1.ApplyRolledBack, Message: `entries meet: interfaces[name=eth1] is of "kubectl-nmstate-undo"`})
+	if !strings.HasPrefix(got.Remedy, "The node is as it was before.\n") || !strings.Contains(got.Remedy, "kubectl edit nns node01") {
+		t.Errorf("the remedy is %q", got.Remedy)
 	}
 }
 

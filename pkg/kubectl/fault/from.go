@@ -25,6 +25,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -105,12 +107,28 @@ func fromConnection(node string, err error) *Error {
 func FromConfig(err error) *Error {
 	const remedy = "Name a kubeconfig with --kubeconfig or KUBECONFIG, and one of its contexts with --context; \"kubectl config get-contexts\" lists them."
 	switch {
+	case clientcmd.IsEmptyConfig(err) && os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "":
+		return Wrong("no cluster is configured: "+emptyConfigs(os.Getenv(clientcmd.RecommendedConfigPathEnvVar)), remedy)
 	case clientcmd.IsEmptyConfig(err):
 		return Wrong("no cluster is configured: there is no kubeconfig, or it has no current context", remedy)
 	case errors.Is(err, fs.ErrNotExist):
 		return Wrong("the kubeconfig, or a file that it names, is not there: "+err.Error(), remedy)
 	}
-	return Wrong("the kubeconfig cannot be used: "+err.Error(), remedy)
+	text := err.Error()
+	if where, _, found := strings.Cut(text, ": couldn't get version/kind"); found {
+		text = where + ": it is no kubeconfig"
+	}
+	return Wrong("the kubeconfig cannot be used: "+text, remedy)
+}
+
+// emptyConfigs says what is wrong with the files that KUBECONFIG names.
+func emptyConfigs(names string) string {
+	for _, name := range filepath.SplitList(names) {
+		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Sprintf("KUBECONFIG names %s, which is not there", name)
+		}
+	}
+	return fmt.Sprintf("KUBECONFIG names %s, which has no current context", names)
 }
 
 func fromStatus(node string, status metav1.Status) *Error {
@@ -143,7 +161,15 @@ func fromStatus(node string, status metav1.Status) *Error {
 	case status.Code >= http.StatusInternalServerError:
 		unavailable(fault, node, status)
 	}
-	return fault
+	return fault.undone(node)
+}
+
+// undone adds to the error where what stands against a change comes from, if "undo" has put it there.
+func (e *Error) undone(node string) *Error {
+	if strings.Contains(e.Message, `"`+UndoManager+`"`) {
+		e.Remedy += "\nWhat " + UndoManager + " owns was put back by \"kubectl nmstate undo\". \"kubectl edit nns " + node + "\" takes it out of the spec; the network keeps it."
+	}
+	return e
 }
 
 // trim takes away what the line says already.
@@ -242,9 +268,9 @@ func Ended(node string, last *v1alpha1.LastApply) *Error {
 		message = last.Reason + ": " + message
 	}
 	if last.Outcome == v1alpha1.ApplyRejected {
-		return &Error{Node: node, Code: Refused, Message: message, Remedy: "Nothing was changed."}
+		return (&Error{Node: node, Code: Refused, Message: message, Remedy: "Nothing was changed."}).undone(node)
 	}
-	return &Error{Node: node, Code: Failed, Message: message, Remedy: remedyOf(last.Reason)}
+	return (&Error{Node: node, Code: Failed, Message: message, Remedy: remedyOf(last.Reason)}).undone(node)
 }
 
 func unavailable(fault *Error, node string, status metav1.Status) {

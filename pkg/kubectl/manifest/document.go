@@ -62,6 +62,9 @@ func decode(text []byte) (map[string]any, error) {
 		if !several {
 			text = strings.TrimPrefix(err.Error(), "yaml: ")
 		}
+		if strings.Contains(text, "control characters") || strings.Contains(text, "invalid UTF-8") {
+			text = "it is neither YAML nor JSON: " + text
+		}
 		return nil, errors.New(strings.TrimSpace(text))
 	}
 	object, err := tree.Decode(raw)

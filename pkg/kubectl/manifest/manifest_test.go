@@ -118,6 +118,8 @@ func TestMistakes(t *testing.T) {
 		{"a list without items", "apiVersion: v1\nkind: List\n", "a list without items"},
 		{"a list of states", "apiVersion: v1\nkind: List\nitems: [{interfaces: []}]\n", "item 1 is no NodeNetworkState"},
 		{"an empty object", "{}", "it is an empty object"},
+		{"a program", "\x7fELF\x02\x01\x01\x00", "it is neither YAML nor JSON: "},
+		{"Windows' line ends", strings.ReplaceAll(object+"---\nkind: ConfigMap\n", "\n", "\r\n"), "document 2 (line 7)"},
 	} {
 		_, err := Read([]string{"-"}, false, strings.NewReader(c.text))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -131,6 +133,7 @@ func TestMistakes(t *testing.T) {
 		{nil, "no file is given"},
 		{[]string{"-", "-"}, "given twice"},
 		{[]string{"/nowhere.yaml"}, "there is no file /nowhere.yaml"},
+		{[]string{"https://example.org/a.yaml"}, "https://example.org/a.yaml is no file: fetch it"},
 		{[]string{files(t, map[string]string{"a.txt": ""})}, "has no file that ends with .yaml"},
 		{[]string{files(t, map[string]string{"a.yaml": "x"})}, "a.yaml: it is no object"},
 	} {

@@ -24,6 +24,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // maxFile is how large a file may be; the server takes no more than 3 MiB in one request.
@@ -71,6 +72,9 @@ func readAll(source string, from io.Reader) ([]Document, error) {
 }
 
 func readPath(path string, recursive bool) ([]Document, error) {
+	if strings.HasPrefix(path, "http://") || strings.HasPrefix(path, "https://") {
+		return nil, fmt.Errorf("%s is no file: fetch it, as in \"curl -fsSL %s | kubectl nmstate … -f -\"", path, path)
+	}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no file %s", path)

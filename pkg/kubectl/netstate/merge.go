@@ -47,6 +47,44 @@ func Merge(desired, revert map[string]any) map[string]any {
 	return merged
 }
 
+// Asking returns a revert without what asks for nothing: nmstate writes an empty list of interfaces into each, and beside what is to be
+// configured what is running.
+func Asking(revert map[string]any) map[string]any {
+	asking := map[string]any{}
+	for section, value := range revert {
+		fields := maps.Clone(tree.Object(value))
+		delete(fields, "running")
+		switch {
+		case section == "interfaces" && len(tree.Items(value)) == 0:
+		case fields != nil:
+			asking[section] = fields
+		default:
+			asking[section] = value
+		}
+	}
+	return asking
+}
+
+// WithoutRemoved returns a revert without the interfaces that the change has removed, which led to the desired state after, and that are
+// desired.
+func WithoutRemoved(revert, after, desired map[string]any) map[string]any {
+	removed := slices.DeleteFunc(slices.Clone(tree.List(after, "interfaces")), func(entry any) bool { return tree.Object(entry)["state"] != "absent" })
+	undesired := Without(removed, tree.List(desired, "interfaces"))
+	result := maps.Clone(revert)
+	delete(result, "interfaces")
+	if left := Without(tree.List(revert, "interfaces"), Without(removed, undesired)); len(left) > 0 {
+		result["interfaces"] = left
+	}
+	return result
+}
+
+// Without returns the interfaces of a list that another list does not have.
+func Without(interfaces, others []any) []any {
+	return slices.DeleteFunc(slices.Clone(interfaces), func(entry any) bool {
+		return slices.ContainsFunc(others, func(other any) bool { return sameInterface(tree.Object(entry), tree.Object(other)) })
+	})
+}
+
 func mergeInterfaces(desired, revert []any) []any {
 	merged := slices.Clone(desired)
 	for _, item := range revert {

@@ -84,6 +84,14 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestAsking: what a revert of nmstate's asks for.
+func TestAsking(t *testing.T) {
+	same(t, "a revert of DNS", Asking(state(t, "{dns-resolver: {running: {server: [a]}, config: {}}, hostname: {running: a, config: b}, interfaces: []}")),
+		state(t, "{dns-resolver: {config: {}}, hostname: {config: b}}"))
+	same(t, "another one", Asking(state(t, "{interfaces: [{name: a, state: absent}], routes: {config: [{state: absent}]}}")),
+		state(t, "{interfaces: [{name: a, state: absent}], routes: {config: [{state: absent}]}}"))
+}
+
 // TestMerge: what a revert does not speak of stays desired.
 func TestMerge(t *testing.T) {
 	for _, c := range []struct{ name, desired, revert, want string }{{

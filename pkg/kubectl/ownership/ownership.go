@@ -34,11 +34,12 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/netstate"
 )
 
-// Item is a part of a spec: an interface, a route, a rule, or a section.
+// Item is a part of a spec: an interface, a route, a rule, a probe, or a section. A section is a field of the desired state or, beside it, of the
+// spec.
 type Item struct {
-	// Kind is interface, route, rule, or the name of the section.
+	// Kind is interface, route, rule, probe, or the name of the section.
 	Kind string `json:"kind"`
-	// Name is the name of the interface, or the route or rule in ip(8)'s words.
+	// Name is the name of the interface or probe, or the route or rule in ip(8)'s words.
 	Name   string  `json:"name,omitempty"`
 	Owners []Owner `json:"owners"`
 
@@ -99,46 +100,84 @@ func itemsOf(spec map[string]any) []Item {
 		}
 		items = append(items, Item{Kind: kind, Name: name, value: value, list: list})
 	}
+	addSection := func(l list, section any, path ...string) {
+		all := l.entries(section)
+		for _, entry := range all {
+			add(l.kind, l.text(entry), entry, append(path, l.within...)...)
+		}
+		if len(all) == 0 {
+			add(path[len(path)-1], "", nil, path...)
+		}
+	}
 	state, _ := spec["desiredState"].(map[string]any)
-	for _, entry := range entries(state["interfaces"]) {
-		name, _ := entry["name"].(string)
-		add("interface", name, entry, "desiredState", "interfaces")
+	for _, name := range sections(state, "interfaces", "routes", "route-rules") {
+		addSection(stateLists[name], state[name], "desiredState", name)
 	}
-	for _, section := range []struct {
-		name, kind string
-		text       func(map[string]any) string
-	}{{"routes", "route", netstate.RouteText}, {"route-rules", "rule", netstate.RuleText}} {
-		inner, _ := state[section.name].(map[string]any)
-		for _, entry := range entries(inner["config"]) {
-			add(section.kind, section.text(entry), entry, "desiredState", section.name, "config")
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(state)) {
-		if !slices.Contains([]string{"interfaces", "routes", "route-rules"}, name) {
-			add(name, "", nil, "desiredState", name)
-		}
-	}
-	for _, entry := range entries(spec["probes"]) {
-		name, _ := entry["name"].(string)
-		add("probe", name, entry, "probes")
-	}
-	for _, name := range []string{"confirmation", "reapply"} {
-		if spec[name] != nil {
-			add(name, "", nil, name)
+	for _, name := range sections(spec, "probes") {
+		if name != "desiredState" {
+			addSection(specLists[name], spec[name], name)
 		}
 	}
 	return items
 }
 
-func entries(list any) []map[string]any {
+// list is a list whose entries are parts of a spec.
+type list struct {
+	// kind is what an entry is called, and text its name.
+	kind string
+	text func(entry map[string]any) string
+	// within is where the list is in its section.
+	within []string
+}
+
+// entries returns the entries of the list in a section, none if the section has no such list.
+func (l list) entries(section any) []map[string]any {
+	if l.kind == "" {
+		return nil
+	}
+	for _, field := range l.within {
+		fields, _ := section.(map[string]any)
+		section = fields[field]
+	}
 	var all []map[string]any
-	items, _ := list.([]any)
+	items, _ := section.([]any)
 	for _, item := range items {
 		if fields, isObject := item.(map[string]any); isObject {
 			all = append(all, fields)
 		}
 	}
 	return all
+}
+
+func nameOf(entry map[string]any) string {
+	name, _ := entry["name"].(string)
+	return name
+}
+
+// stateLists are the lists of a desired state, and specLists those of the rest of a spec, by their sections.
+var (
+	stateLists = map[string]list{
+		"interfaces":  {kind: "interface", text: nameOf},
+		"routes":      {kind: "route", text: netstate.RouteText, within: []string{"config"}},
+		"route-rules": {kind: "rule", text: netstate.RuleText, within: []string{"config"}},
+	}
+	specLists = map[string]list{"probes": {kind: "probe", text: nameOf}}
+)
+
+// sections returns the names of an object's fields: the first ones in their order, then the rest in that of the alphabet.
+func sections(fields map[string]any, first ...string) []string {
+	var names []string
+	for _, name := range first {
+		if fields[name] != nil {
+			names = append(names, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if !slices.Contains(first, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // claim adds the manager to the owners of the item if it owns anything of it.
@@ -156,6 +195,7 @@ func (i *Item) claim(entry metav1.ManagedFieldsEntry, set *fieldpath.Set) {
 		return
 	}
 	slices.Sort(fields)
+	fields = slices.Compact(fields)
 	if whole {
 		fields = nil
 	}
@@ -189,7 +229,21 @@ func (i *Item) covers(path fieldpath.Path) (field string, whole, touches bool) {
 			}
 		}
 	}
-	return strings.TrimPrefix(rest[1:].String(), "."), false, true
+	return strings.TrimPrefix(withoutKey(rest[1:]).String(), "."), false, true
+}
+
+// withoutKey returns the path without its last field, if that is one of the keys by which the path names the entry that it is in.
+func withoutKey(path fieldpath.Path) fieldpath.Path {
+	last := len(path) - 1
+	if last < 1 || path[last].FieldName == nil || path[last-1].Key == nil {
+		return path
+	}
+	for _, key := range *path[last-1].Key {
+		if key.Name == *path[last].FieldName {
+			return path[:last]
+		}
+	}
+	return path
 }
 
 // is tells whether an element of a path is this item of its list.

@@ -18,6 +18,8 @@ package ownership
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,10 +92,10 @@ func TestEntries(t *testing.T) {
 	got := lines(t, object(
 		`{"f:spec":{"f:desiredState":{"f:interfaces":{".":{},"k:{\"name\":\"br1\",\"type\":\"linux-bridge\"}":{".":{},"f:name":{},"f:type":{},"f:state":{}}},
 			"f:routes":{"f:config":{"v:{\"destination\":\"198.18.0.0/15\",\"metric\":7,\"next-hop-interface\":\"eth1\"}":{}}}}}}`,
-		`{"f:spec":{"f:desiredState":{"f:interfaces":{"k:{\"name\":\"br1\",\"type\":\"linux-bridge\"}":{"f:mtu":{},"f:ipv4":{"f:enabled":{}}},"k:{\"name\":\"eth1\",\"type\":\"ethernet\"}":{".":{},"f:name":{},"f:type":{},"f:state":{}}},
+		`{"f:spec":{"f:desiredState":{"f:interfaces":{"k:{\"name\":\"br1\",\"type\":\"linux-bridge\"}":{"f:mtu":{},"f:ipv4":{"f:enabled":{},"f:address":{"k:{\"ip\":\"192.0.2.1\",\"prefix-length\":24}":{".":{},"f:ip":{},"f:prefix-length":{}}}}},"k:{\"name\":\"eth1\",\"type\":\"ethernet\"}":{".":{},"f:name":{},"f:type":{},"f:state":{}}},
 			"f:route-rules":{"f:config":{"v:{\"ip-from\":\"192.0.2.0/24\",\"route-table\":200}":{}}}}}}`,
 	))
-	want := `interface br1: a[state] b[ipv4.enabled mtu]
+	want := `interface br1: a[state] b[ipv4.address[ip="192.0.2.1",prefix-length=24] ipv4.enabled mtu]
 interface eth1: b[]
 route 198.18.0.0/15 dev eth1 metric 7: a[]
 route absent dev eth2:
@@ -103,6 +105,60 @@ probe gw:
 confirmation :
 `
 	if got != want {
+		t.Errorf("it is\n%swant\n%s", got, want)
+	}
+}
+
+// TestOptions: each field of the spec beside the desired state is told of, also one that is added to the API after this test was written.
+func TestOptions(t *testing.T) {
+	obj := &v1alpha1.NodeNetworkState{}
+	text := `{"f:spec":{`
+	var want []string
+	spec := reflect.ValueOf(&obj.Spec).Elem()
+	for i := range spec.NumField() {
+		name, _, _ := strings.Cut(spec.Type().Field(i).Tag.Get("json"), ",")
+		if name == "desiredState" {
+			continue
+		}
+		switch field := spec.Field(i); field.Kind() {
+		case reflect.String:
+			field.SetString("Always")
+		case reflect.Pointer:
+			field.Set(reflect.New(field.Type().Elem()))
+		case reflect.Slice:
+			field.Set(reflect.MakeSlice(field.Type(), 1, 1))
+		default:
+			t.Fatalf("give spec.%s a value in this test, too", name)
+		}
+		if name == "probes" {
+			text += `"f:probes":{"k:{\"name\":\"\"}":{".":{},"f:name":{}}},`
+			want = append(want, "probe : a[]")
+			continue
+		}
+		text += fmt.Sprintf("%q:{},", "f:"+name)
+		want = append(want, name+" : a[]")
+	}
+	at := metav1.NewTime(time.Unix(0, 0))
+	obj.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "a", Operation: "Apply", Time: &at, FieldsV1: metav1.NewFieldsV1(strings.TrimSuffix(text, ",") + "}}")}}
+	slices.Sort(want)
+	got := strings.Split(strings.TrimSpace(lines(t, obj)), "\n")
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("it is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestEmptyLists: a list without entries is a section, whose owner is told.
+func TestEmptyLists(t *testing.T) {
+	obj := object(`{"f:spec":{"f:desiredState":{"f:interfaces":{},"f:routes":{"f:config":{}}},"f:removal":{},"f:confirmation":{"f:timeout":{}}}}`, `{"f:spec":{"f:confirmation":{"f:mode":{}}}}`)
+	obj.Spec = v1alpha1.NodeNetworkStateSpec{DesiredState: v1alpha1.NewState([]byte(`{"interfaces":[],"routes":{"config":[]}}`)),
+		Removal: v1alpha1.RemovalRevert, Confirmation: &v1alpha1.Confirmation{Mode: v1alpha1.ConfirmNone, Timeout: &metav1.Duration{Duration: time.Minute}}}
+	want := `interfaces : a[]
+routes : a[]
+confirmation : a[timeout] b[mode]
+removal : a[]
+`
+	if got := lines(t, obj); got != want {
 		t.Errorf("it is\n%swant\n%s", got, want)
 	}
 }

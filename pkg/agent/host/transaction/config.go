@@ -134,6 +134,8 @@ type Change struct {
 	Backend v1alpha1.Backend
 	// Desired is the desired state, Previous the one before, nil if there is none; both have their secrets.
 	Desired, Previous json.RawMessage
+	// PreviousSpec is the spec before, for the history; its secrets are masked.
+	PreviousSpec *v1alpha1.NodeNetworkStateSpec
 	// Settle returns what is to be applied and the record that the change leads to. It is called once, when the network is read. An
 	// error, which has no secrets, refuses the change.
 	Settle func(current []byte) (Settled, error)
@@ -182,9 +184,10 @@ type plan struct {
 	Worker  int                       `json:"worker"`
 	Mode    v1alpha1.ConfirmationMode `json:"mode"`
 	Timeout time.Duration             `json:"timeout"`
-	// Difference and Reverse are for the history; their secrets are masked.
-	Difference *v1alpha1.State `json:"difference,omitempty"`
-	Reverse    *v1alpha1.State `json:"reverse,omitempty"`
+	// Difference, Reverse and PreviousSpec are for the history; their secrets are masked.
+	Difference   *v1alpha1.State                `json:"difference,omitempty"`
+	Reverse      *v1alpha1.State                `json:"reverse,omitempty"`
+	PreviousSpec *v1alpha1.NodeNetworkStateSpec `json:"previousSpec,omitempty"`
 }
 
 // states are the states whose secrets an error may quote. The one before the change is one of

@@ -89,7 +89,7 @@ func (r *Runner) Remember(change v1alpha1.HistoryEntry) {
 
 // add puts a change into the history in memory.
 func (h *history) add(change v1alpha1.HistoryEntry) {
-	change.Difference, change.Revert = small(change.Difference), small(change.Revert)
+	change.Difference, change.Revert, change.PreviousSpec = small(change.Difference), small(change.Revert), smallSpec(change.PreviousSpec)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	rest := slices.DeleteFunc(slices.Clone(h.entries), func(one v1alpha1.HistoryEntry) bool { return one.ID == change.ID && one.ID != "" })
@@ -116,4 +116,12 @@ func small(state *v1alpha1.State) *v1alpha1.State {
 		return nil
 	}
 	return state
+}
+
+// smallSpec returns the spec, nil if its desired state is too large for the history: a spec without it would be another one.
+func smallSpec(spec *v1alpha1.NodeNetworkStateSpec) *v1alpha1.NodeNetworkStateSpec {
+	if spec == nil || spec.DesiredState != nil && small(spec.DesiredState) == nil {
+		return nil
+	}
+	return spec
 }

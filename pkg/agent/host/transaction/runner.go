@@ -281,7 +281,7 @@ func (r *Runner) put(end *ending) error {
 	}
 	change := v1alpha1.HistoryEntry{LastApply: end.story, Difference: r.journal.at.Plan.Difference}
 	if end.committed { // else there is nothing that a user could undo
-		change.Revert = r.journal.at.Plan.Reverse
+		change.Revert, change.PreviousSpec = r.journal.at.Plan.Reverse, r.journal.at.Plan.PreviousSpec
 	}
 	r.history.add(change)
 	// What is left to do is owed until it is done: nobody needs to wait for it but a newer record.

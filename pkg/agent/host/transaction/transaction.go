@@ -65,7 +65,7 @@ func (r *Runner) transaction(c Change) *transaction {
 		backend: r.backends[c.Backend],
 		plan: plan{
 			Kernel: r.config.Kernel, Backend: c.Backend, Story: c.Story, Desired: c.Desired, Previous: c.Previous,
-			Mode: c.Mode, Timeout: c.Timeout,
+			Mode: c.Mode, Timeout: c.Timeout, PreviousSpec: smallSpec(c.PreviousSpec),
 		},
 		story:     c.Story,
 		decisions: make(chan agent.Decision, 1),

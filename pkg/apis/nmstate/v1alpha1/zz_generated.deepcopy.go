@@ -105,6 +105,11 @@ func (in *HistoryEntry) DeepCopyInto(out *HistoryEntry) {
 		*out = new(State)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.PreviousSpec != nil {
+		in, out := &in.PreviousSpec, &out.PreviousSpec
+		*out = new(NodeNetworkStateSpec)
+		(*in).DeepCopyInto(*out)
+	}
 	return
 }
 

@@ -1,0 +1,111 @@
+/*
+Copyright The Kubernetes NMState Authors.
+
+Licensed under the Apache License, Version 2.0 (the "License");
+you may not use this file except in compliance with the License.
+You may obtain a copy of the License at
+
+    http://www.apache.org/licenses/LICENSE-2.0
+
+Unless required by applicable law or agreed to in writing, software
+distributed under the License is distributed on an "AS IS" BASIS,
+WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+See the License for the specific language governing permissions and
+limitations under the License.
+*/
+
+package command
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
+)
+
+// wrongArgs is an error of the arguments of a command.
+func wrongArgs(command *cobra.Command, format string, args ...any) error {
+	return fault.Wrong(fmt.Sprintf(format, args...), fmt.Sprintf("Usage: %s. See \"%s --help\".", command.UseLine(), command.CommandPath()))
+}
+
+// explainUnknown returns cobra's error of a command that there is not in the form of the plugin's errors, and each other error as it is.
+func explainUnknown(root *cobra.Command, err error) error {
+	if err == nil || !strings.HasPrefix(err.Error(), "unknown command ") {
+		return err
+	}
+	message, similar, suggests := strings.Cut(err.Error(), "\n\nDid you mean this?")
+	remedy := fmt.Sprintf("See \"%s --help\".", root.CommandPath())
+	if suggests {
+		remedy = fmt.Sprintf("Did you mean %s? %s", strings.Join(strings.Fields(similar), " or "), remedy)
+	}
+	return fault.Wrong(message, remedy)
+}
+
+// habits are flags that people know from kubectl, and what to do instead.
+var habits = []struct{ flag, remedy string }{
+	{"unknown flag: --dry-run", "\"kubectl nmstate diff\" shows what a change would do."},
+	{"unknown flag: --server-side", "Each change is a server-side apply: leave it out."},
+	{"unknown flag: --namespace", "Nodes are in no namespace: leave it out."},
+	{"unknown shorthand flag: 'n' in -n", "Nodes are in no namespace: leave it out."},
+	{"unknown flag: --all", "Without the name of a node it is about all nodes."},
+	{"missing unit in duration", "Write the unit, too, as in 30s or 2m."},
+	{"invalid duration", "Write a number and a unit, as in 30s or 2m."},
+}
+
+// wrongFlag is an error of a flag.
+func wrongFlag(command *cobra.Command, err error) error {
+	remedy := fmt.Sprintf("See \"%s --help\".", command.CommandPath())
+	for _, habit := range habits {
+		if strings.Contains(err.Error(), habit.flag) {
+			remedy = habit.remedy + " " + remedy
+			break
+		}
+	}
+	return fault.Wrong(err.Error(), remedy)
+}
+
+// checkArgs returns the check of a command's arguments: its own, and that none is empty or the name of another kind of thing. An empty
+// argument is most often a variable of a script that was not set, and must not mean something else.
+func checkArgs(own cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(command *cobra.Command, args []string) error {
+		if own != nil {
+			if err := own(command, args); err != nil {
+				return err
+			}
+		}
+		for _, arg := range args {
+			if arg == "" {
+				return wrongArgs(command, "an argument is empty")
+			}
+			if _, name, found := strings.Cut(arg, "/"); found {
+				return fault.Wrong(fmt.Sprintf("%q is no name of a node", arg), fmt.Sprintf("Write the name alone: %s.", name))
+			}
+			if strings.Contains(arg, ",") {
+				return fault.Wrong(fmt.Sprintf("%q is no name of a node", arg), "Write several nodes with blanks between them: "+strings.ReplaceAll(arg, ",", " ")+".")
+			}
+		}
+		return nil
+	}
+}
+
+// filesAsFlags is an error if a file is given as an argument.
+func filesAsFlags(command *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return wrongArgs(command, "%q is not expected here: a file is given with -f, a node with --node", args[0])
+}
+
+// unique returns names without those that are there already, in their order.
+func unique(names []string) []string {
+	var some []string
+	for _, name := range names {
+		if !slices.Contains(some, name) {
+			some = append(some, name)
+		}
+	}
+	return some
+}
