@@ -77,16 +77,24 @@ func (p *plugin) blame(ctx context.Context, node string, o output) error {
 func blameTable(items []ownership.Item) *table {
 	t := &table{alone: true}
 	t.add("", "PART", "NAME", "OWNER", "OPERATION", "TIME", "FIELDS")
+	named := map[string]int{}
 	for _, item := range items {
+		named[item.Kind+" "+item.Name]++
+	}
+	for _, item := range items {
+		name := item.Name
+		if item.Type != "" && named[item.Kind+" "+item.Name] > 1 {
+			name += " (" + item.Type + ")"
+		}
 		if len(item.Owners) == 0 {
-			t.add("", item.Kind, item.Name, "", "", "", "")
+			t.add("", item.Kind, name, "", "", "", "")
 		}
 		for _, owner := range item.Owners {
 			when := ""
 			if owner.Time != nil {
 				when = owner.Time.UTC().Format(time.RFC3339)
 			}
-			t.add("", item.Kind, item.Name, owner.Manager, owner.Operation, when, strings.Join(owner.Fields, ", "))
+			t.add("", item.Kind, name, owner.Manager, owner.Operation, when, strings.Join(owner.Fields, ", "))
 		}
 	}
 	return t

@@ -32,6 +32,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/manifest"
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/netstate"
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/ownership"
 )
 
 var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
@@ -192,6 +193,27 @@ func TestHistoryTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "testdata/history.txt", out.String())
+}
+
+// TestBlameTable: a bridge and an internal interface of Open vSwitch have one name, and are told apart by their types.
+func TestBlameTable(t *testing.T) {
+	owners := []ownership.Owner{{Manager: "net", Operation: "Apply"}}
+	var out strings.Builder
+	if err := blameTable([]ownership.Item{
+		{Kind: "interface", Name: "br0", Type: "ovs-bridge", Owners: owners},
+		{Kind: "interface", Name: "br0", Type: "ovs-interface", Owners: owners},
+		{Kind: "interface", Name: "eth1", Type: "ethernet"},
+	}).write(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"br0 (ovs-bridge)      net", "br0 (ovs-interface)   net", "eth1 "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("there is no %q in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "(ethernet)") {
+		t.Errorf("eth1 needs no type:\n%s", out.String())
+	}
 }
 
 // TestUndone: which change is meant, and why one cannot be taken back.

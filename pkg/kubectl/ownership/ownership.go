@@ -40,7 +40,9 @@ type Item struct {
 	// Kind is interface, route, rule, probe, or the name of the section.
 	Kind string `json:"kind"`
 	// Name is the name of the interface or probe, or the route or rule in ip(8)'s words.
-	Name   string  `json:"name,omitempty"`
+	Name string `json:"name,omitempty"`
+	// Type is that of an interface, if the spec gives one: an Open vSwitch bridge and its internal interface have one name.
+	Type   string  `json:"type,omitempty"`
 	Owners []Owner `json:"owners"`
 
 	// value is the item itself, nil for a section; list is the path of the list that it is in, or of the section.
@@ -98,7 +100,7 @@ func itemsOf(spec map[string]any) []Item {
 		for _, field := range append([]string{"spec"}, path...) {
 			list = append(list, fieldpath.PathElement{FieldName: &field})
 		}
-		items = append(items, Item{Kind: kind, Name: name, value: value, list: list})
+		items = append(items, Item{Kind: kind, Name: name, Type: typeOf(kind, value), value: value, list: list})
 	}
 	addSection := func(l list, section any, path ...string) {
 		all := l.entries(section)
@@ -147,6 +149,15 @@ func (l list) entries(section any) []map[string]any {
 		}
 	}
 	return all
+}
+
+func typeOf(kind string, value any) string {
+	fields, isObject := value.(map[string]any)
+	if kind != "interface" || !isObject {
+		return ""
+	}
+	name, _ := fields["type"].(string)
+	return name
 }
 
 func nameOf(entry map[string]any) string {
