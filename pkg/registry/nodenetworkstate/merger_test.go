@@ -26,6 +26,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/managedfields"
+	yamlutil "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/apiserver/pkg/endpoints/openapi"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -46,8 +47,8 @@ type merger struct {
 	format format
 }
 
-// newConverter returns what upstream's field manager knows of types.
-func newConverter(t testing.TB) (managedfields.TypeConverter, *runtime.Scheme) {
+// newUpstreamConverter returns what upstream's field manager knows of types.
+func newUpstreamConverter(t testing.TB) (managedfields.TypeConverter, *runtime.Scheme) {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	install.Install(scheme)
@@ -71,7 +72,7 @@ func newConverter(t testing.TB) (managedfields.TypeConverter, *runtime.Scheme) {
 
 func newMerger(t testing.TB) merger {
 	t.Helper()
-	converter, scheme := newConverter(t)
+	converter, scheme := newUpstreamConverter(t)
 	owners, err := newOwnership()
 	if err != nil {
 		t.Fatal(err)
@@ -119,11 +120,16 @@ func (m merger) tryApply(t testing.TB, live *v1alpha1.NodeNetworkState, manager 
 
 func (m merger) applyBody(ctx context.Context, live *v1alpha1.NodeNetworkState, manager string, data []byte, force bool) (*v1alpha1.NodeNetworkState, error) {
 	merge := func(_ context.Context, _, existing runtime.Object) (runtime.Object, error) {
-		var sent map[string]any // upstream decodes the body for itself, by way of YAML
-		if err := yaml.Unmarshal(data, &sent); err != nil {
+		// Upstream's handler decodes the body for itself, by way of YAML, and once more to find fields that are there twice.
+		var sent map[string]any
+		if err := yamlutil.Unmarshal(data, &sent); err != nil {
 			return nil, err
 		}
-		return m.Apply(existing, &unstructured.Unstructured{Object: sent}, manager, force)
+		now, err := m.Apply(existing, &unstructured.Unstructured{Object: sent}, manager, force)
+		if err != nil {
+			return nil, err
+		}
+		return now, yamlutil.UnmarshalStrict(data, &map[string]any{})
 	}
 	body := NewBody(string(types.ApplyPatchType), data)
 	body.Manager, body.Force = manager, force

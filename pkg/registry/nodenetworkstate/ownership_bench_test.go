@@ -18,12 +18,20 @@ package nodenetworkstate
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	apiruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/managedfields"
+	yamlutil "k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	generated "github.com/nmstate/kubernetes-nmstate/pkg/generated/openapi"
@@ -41,50 +49,123 @@ func vlans(device string, count int) string {
 	return `{"interfaces":[` + strings.Join(interfaces, ",") + `]}`
 }
 
-// BenchmarkApply merges a desired state of 20 kB into an object that has as much of another manager's, by server-side
-// apply, and judges the result: all that the server does for it beside the request itself and the node. The status is of a
-// node with some hundred interfaces.
+// applies are server-side applies of a desired state of 20 kB by the manager "one". What managers have applied before, in this order, is
+// in the object already.
+var applies = []struct {
+	name   string
+	before [][2]string
+}{
+	{"first", nil},
+	{"the same again", [][2]string{{"one", vlans("eth1", 80)}}},
+	{"one interface changed", [][2]string{{"one", withMTU(vlans("eth1", 80))}}},
+	{"one interface leaves", [][2]string{{"one", vlans("eth1", 81)}}},
+	{"beside another manager's", [][2]string{{"two", vlans("eth2", 80)}, {"one", withMTU(vlans("eth1", 80))}}},
+}
+
+// withMTU returns a state of vlans whose first interface has another MTU.
+func withMTU(state string) string { return strings.Replace(state, "1500", "1400", 1) }
+
+// BenchmarkApply merges a desired state into an object by server-side apply, and judges the result: all that the server
+// does for it beside the request itself and the node. The status is of a node with some hundred interfaces.
 func BenchmarkApply(b *testing.B) {
 	m, s := newMerger(b), newStrategy(nil, testFormat(b))
 	shown := v1alpha1.NewState([]byte(strings.ReplaceAll(vlans("eth3", 1000), `"up"`, `"up","min-mtu":0,"max-mtu":65535`)))
-	for _, bench := range []struct {
-		name   string
-		before func(live *v1alpha1.NodeNetworkState) *v1alpha1.NodeNetworkState
-		state  string
-	}{
-		{"first", func(live *v1alpha1.NodeNetworkState) *v1alpha1.NodeNetworkState { return live }, vlans("eth1", 80)},
-		{"changed", func(live *v1alpha1.NodeNetworkState) *v1alpha1.NodeNetworkState {
-			return m.apply(b, live, "one", strings.Replace(vlans("eth1", 80), "1500", "1400", 1))
-		}, vlans("eth1", 80)},
-		{"beside another manager's", func(live *v1alpha1.NodeNetworkState) *v1alpha1.NodeNetworkState {
-			return m.apply(b, m.apply(b, live, "two", vlans("eth2", 80)), "one", strings.Replace(vlans("eth1", 80), "1500", "1400", 1))
-		}, vlans("eth1", 80)},
-	} {
+	data := bodyOf(b, vlans("eth1", 80))
+	for _, bench := range applies {
 		b.Run(bench.name, func(b *testing.B) {
 			live := unmanaged()
 			live.Status.CurrentState = shown
-			live = bench.before(live)
-			data, err := json.Marshal(applied(b, bench.state))
-			if err != nil {
-				b.Fatal(err)
+			for _, before := range bench.before {
+				live = m.apply(b, live, before[0], before[1])
 			}
-			b.ReportAllocs()
-			begun := processorTime(b)
-			for b.Loop() {
+			measure(b, func() {
 				now, err := m.applyBody(b.Context(), live, "one", data, false)
 				if err != nil {
 					b.Fatal(err)
 				}
-				ctx := WithBody(b.Context(), Body{})
+				ctx := WithBody(b.Context(), NewBody(string(types.ApplyPatchType), data))
 				s.PrepareForUpdate(ctx, now, live)
 				if errs := s.ValidateUpdate(ctx, now, live); len(errs) > 0 {
 					b.Fatal(errs)
 				}
 				s.WarningsOnUpdate(ctx, now, live)
-			}
-			b.ReportMetric(float64((processorTime(b)-begun).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+			})
 		})
 	}
+}
+
+// BenchmarkApplyOfACRD is what upstream does alone for the same applies: its field manager, as it merges objects of a
+// CustomResourceDefinition that has the structure of a state. The body is decoded as its handler of patches does it, twice: once for its
+// content, and once to find fields that are there twice.
+func BenchmarkApplyOfACRD(b *testing.B) {
+	converter, _ := newUpstreamConverter(b)
+	gvk := v1alpha1.SchemeGroupVersion.WithKind(kind)
+	manager, err := managedfields.NewDefaultCRDFieldManager(converter, unconverted{}, unconverted{}, unconverted{}, gvk, gvk.GroupVersion(), "", nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	apply := func(live apiruntime.Object, by string, data []byte) apiruntime.Object {
+		var sent map[string]any
+		if err := errors.Join(yamlutil.Unmarshal(data, &sent), yamlutil.UnmarshalStrict(data, &map[string]any{})); err != nil {
+			b.Fatal(err)
+		}
+		now, err := manager.Apply(live, &unstructured.Unstructured{Object: sent}, by, false)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return now
+	}
+	data := bodyOf(b, vlans("eth1", 80))
+	b.Run("the body alone", func(b *testing.B) {
+		measure(b, func() {
+			if err := errors.Join(yamlutil.Unmarshal(data, &map[string]any{}), yamlutil.UnmarshalStrict(data, &map[string]any{})); err != nil {
+				b.Fatal(err)
+			}
+		})
+	})
+	for _, bench := range applies {
+		b.Run(bench.name, func(b *testing.B) {
+			live := apiruntime.Object(&unstructured.Unstructured{Object: applied(b, nil)})
+			for _, before := range bench.before {
+				live = apply(live, before[0], bodyOf(b, before[1]))
+			}
+			measure(b, func() { apply(live, "one", data) })
+		})
+	}
+}
+
+// unconverted is what upstream's field manager is given of objects that have one version and no defaults.
+type unconverted struct{ apiruntime.ObjectConvertor }
+
+func (unconverted) ConvertToVersion(in apiruntime.Object, _ apiruntime.GroupVersioner) (apiruntime.Object, error) {
+	return in, nil
+}
+
+func (unconverted) Default(apiruntime.Object) {}
+
+func (unconverted) New(kind schema.GroupVersionKind) (apiruntime.Object, error) {
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(kind)
+	return object, nil
+}
+
+// bodyOf returns the body of a server-side apply of a state.
+func bodyOf(b *testing.B, state string) []byte {
+	data, err := json.Marshal(applied(b, state))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return data
+}
+
+// measure repeats what is measured, and reports the processor time besides.
+func measure(b *testing.B, once func()) {
+	b.ReportAllocs()
+	begun := processorTime(b)
+	for b.Loop() {
+		once()
+	}
+	b.ReportMetric(float64((processorTime(b)-begun).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 }
 
 // processorTime returns what the process has used, with the collection of garbage. On a busy machine it tells more than the
