@@ -206,7 +206,7 @@ func (s *Server) installResource(config Config) error {
 		name + "/" + nodenetworkstate.HistorySubresource:  nodenetworkstate.NewHistoryREST(writer),
 		name + "/" + nodenetworkstate.PortsSubresource:    nodenetworkstate.NewPortsREST(writer),
 	}
-	if err := s.generic.InstallAPIGroup(&group); err != nil {
+	if err := s.installGroup(&config.Generic.Config, &group); err != nil {
 		return fmt.Errorf("installing the API group: %w", err)
 	}
 	return nil

@@ -78,7 +78,7 @@ func newMerger(t testing.TB) merger {
 		t.Fatal(err)
 	}
 	gvk := v1alpha1.SchemeGroupVersion.WithKind(kind)
-	manager, err := managedfields.NewDefaultFieldManager(converter, scheme, scheme, scheme, gvk, gvk.GroupVersion(), "",
+	manager, err := managedfields.NewDefaultFieldManager(NewTypeConverter(converter), scheme, scheme, scheme, gvk, gvk.GroupVersion(), "",
 		fieldpath.NewExcludeFilterSetMap(strategy{}.GetResetFields()))
 	if err != nil {
 		t.Fatal(err)
