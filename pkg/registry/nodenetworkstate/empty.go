@@ -37,9 +37,13 @@ import (
 // takes the claims that were hidden from upstream, and shows those of now on.
 func (b Body) restore(o ownership, now, before *v1alpha1.NodeNetworkState, claims []claim) error {
 	applies := b.is(types.ApplyYAMLPatchType)
-	lostNothing := len(claims) == 0 && !emptyList.Match(b.Data) && !mayLack(now.Spec.DesiredState)
-	if !applies && !b.is(types.MergePatchType) || applies && lostNothing {
+	switch {
+	case applies && len(claims) == 0 && !emptyList.Match(b.Data) && !mayLack(now.Spec.DesiredState):
 		return nil
+	case !applies && !b.is(types.MergePatchType):
+		return nil
+	case !applies && !bytes.Contains(b.Data, []byte("null")):
+		return nil // a merge patch loses nulls alone
 	}
 	patch, patched, err := b.desired()
 	if err != nil {

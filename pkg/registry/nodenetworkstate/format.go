@@ -46,7 +46,7 @@ func newFormat() (format, error) {
 // the object had before is not judged: a client that changes an annotation did not write it.
 func (f format) judge(ctx context.Context, now, before *v1alpha1.NodeNetworkState) stateschema.Findings {
 	state := now.Spec.DesiredState
-	if state == nil {
+	if state == nil || before.Spec.DesiredState != nil && bytes.Equal(state.Raw, before.Spec.DesiredState.Raw) {
 		return stateschema.Findings{}
 	}
 	judged := bodyFrom(ctx).judged
