@@ -70,7 +70,7 @@ func print() error {
 	}
 	object := v1alpha1.NodeNetworkState{}.OpenAPIModelName()
 	types, err := stateschema.WithStructure(openapi.GetOpenAPIDefinitions,
-		v1alpha1.State{}.OpenAPIModelName(), v1alpha1.NodeNetworkStateStatus{}.OpenAPIModelName(), "io.nmstate.v1alpha1.CurrentState")
+		v1alpha1.State{}.OpenAPIModelName(), v1alpha1.NodeNetworkStateStatus{}.OpenAPIModelName(), v1alpha1.CurrentStateModelName)
 	if err != nil {
 		return err
 	}

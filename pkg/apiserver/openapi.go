@@ -43,18 +43,11 @@ import (
 
 const strategicMergePatch = string(types.StrategicMergePatchType)
 
-// The names of the definitions of a state that is written, of one that is read, and of the type that has states which are
-// only read.
-const (
-	desiredState = "io.nmstate.v1alpha1.State"
-	currentState = "io.nmstate.v1alpha1.CurrentState"
-	status       = "io.nmstate.v1alpha1.NodeNetworkStateStatus"
-)
-
 // setOpenAPI has the server describe its types. The field manager of server-side apply is built of the types' definitions,
 // which have the structure of a state besides. What is served to clients has all that is known of a state instead.
 func setOpenAPI(config *genericapiserver.Config, scheme *runtime.Scheme) error {
-	definitions, err := stateschema.WithStructure(generated.GetOpenAPIDefinitions, desiredState, status, currentState)
+	definitions, err := stateschema.WithStructure(generated.GetOpenAPIDefinitions, v1alpha1.State{}.OpenAPIModelName(),
+		v1alpha1.NodeNetworkStateStatus{}.OpenAPIModelName(), v1alpha1.CurrentStateModelName)
 	if err != nil {
 		return err
 	}
@@ -107,6 +100,8 @@ func describeV3(document *spec3.OpenAPI) (*spec3.OpenAPI, error) {
 // describeState gives the definition of a state its fields, and status.currentState one of its own, which also has what is
 // only read. A document without a state is left as it is.
 func describeState(get func(string) (spec.Schema, bool), set func(string, spec.Schema), reference string) error {
+	desiredState, currentState := v1alpha1.State{}.OpenAPIModelName(), v1alpha1.CurrentStateModelName
+	status := v1alpha1.NodeNetworkStateStatus{}.OpenAPIModelName()
 	state, hasDesired := get(desiredState)
 	shown, hasStatus := get(status)
 	if !hasDesired || !hasStatus {

@@ -54,7 +54,7 @@ func newUpstreamConverter(t testing.TB) (managedfields.TypeConverter, *runtime.S
 	install.Install(scheme)
 	metav1.AddToGroupVersion(scheme, v1alpha1.SchemeGroupVersion)
 	definitions, err := stateschema.WithStructure(generated.GetOpenAPIDefinitions, v1alpha1.State{}.OpenAPIModelName(),
-		v1alpha1.NodeNetworkStateStatus{}.OpenAPIModelName(), "io.nmstate.v1alpha1.CurrentState")
+		v1alpha1.NodeNetworkStateStatus{}.OpenAPIModelName(), v1alpha1.CurrentStateModelName)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,6 +113,10 @@ func unescapeHTML(text []byte) []byte {
 	}
 }
 
+// CurrentStateModelName is the name that the definition of a state which is only read has in OpenAPI. It has no type of its own; the name of a
+// State's definition is OpenAPIModelName.
+const CurrentStateModelName = "io.nmstate.v1alpha1.CurrentState"
+
 // OpenAPISchemaType tells the OpenAPI generator that a State is an object.
 func (State) OpenAPISchemaType() []string { return []string{"object"} }
 
