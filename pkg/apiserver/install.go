@@ -36,8 +36,8 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/registry/nodenetworkstate"
 )
 
-// installGroup does what InstallAPIGroup of upstream's server does for one version, with a TypeConverter of ours. Upstream makes
-// the TypeConverter itself, and takes no other.
+// installGroup does what GenericAPIServer.InstallAPIGroups of k8s.io/apiserver v0.37 does for one version, with a TypeConverter of ours.
+// Upstream makes the TypeConverter itself, and takes no other. Compare the two when k8s.io/apiserver is updated.
 func (s *Server) installGroup(config *genericapiserver.Config, info *genericapiserver.APIGroupInfo) error {
 	version := v1alpha1.SchemeGroupVersion
 	storages := info.VersionedResourcesStorageMap[version.Version]
