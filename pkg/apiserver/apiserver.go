@@ -159,7 +159,7 @@ func New(config Config) (*Server, error) {
 func (s *Server) chain(codecs serializer.CodecFactory) func(http.Handler, *genericapiserver.Config) http.Handler {
 	return func(handler http.Handler, c *genericapiserver.Config) http.Handler {
 		handler = writes{next: handler, codecs: codecs, limit: c.MaxRequestBodyBytes, exists: s.exists}
-		return s.gate.guard(c.RequestInfoResolver, genericapiserver.DefaultBuildHandlerChain(refuseStrategic(handler, codecs), c))
+		return inRecords(s.gate.guard(c.RequestInfoResolver, genericapiserver.DefaultBuildHandlerChain(refuseStrategic(handler, codecs), c)))
 	}
 }
 

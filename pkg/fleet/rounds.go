@@ -19,6 +19,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent"
@@ -33,16 +34,16 @@ type round struct {
 }
 
 // rounds are the barriers of a session, one at a time. A caller that comes while one is under way
-// shares the next: what a caller joins is always sent after it came. There is no goroutine for a
-// barrier, and its timer is the session's: a list has one barrier for each node. The member's lock
-// guards all.
+// shares the next: what a caller joins is always sent after it came. A barrier has a goroutine only
+// while it is sent, and its timer is the session's: a list has one barrier for each node. The member's lock
+// guards all but due.
 type rounds struct {
 	// asked is when the barrier that is under way began; zero if none is.
 	asked time.Time
 	// current was sent to the agent; next is to be sent. They are nil if there is none.
 	current, next *round
-	// due has an element when next is to be sent.
-	due chan struct{}
+	// due is set when next is to be sent.
+	due atomic.Bool
 	// paused is set while the node has read as often as it may.
 	paused bool
 	// slow fires when a barrier takes long; attended ends what is done then.
@@ -50,11 +51,10 @@ type rounds struct {
 	attended context.CancelFunc
 }
 
-// newRounds returns rounds of the session.
-func newRounds(s *session) rounds {
-	slow := time.AfterFunc(s.attendance(), s.attend)
-	slow.Stop()
-	return rounds{due: make(chan struct{}, 1), slow: slow}
+// initRounds makes the session ready for barriers.
+func (s *session) initRounds() {
+	s.slow = time.AfterFunc(s.attendance(), s.attend)
+	s.slow.Stop()
 }
 
 // attendance is how often an agent is pinged while it is at a barrier.
@@ -82,9 +82,11 @@ func (s *session) begin() {
 	}
 	s.asked = time.Now()
 	s.slow.Reset(s.attendance())
+	s.due.Store(true)
 	select {
-	case s.due <- struct{}{}:
-	default:
+	case <-s.turn:
+		go s.send(nil)
+	default: // Whoever has the turn sends the barrier, too.
 	}
 }
 

@@ -50,9 +50,8 @@ type session struct {
 	logger klog.Logger
 	// speaker is who is at the other end.
 	speaker speaker
-	// out has what is to be sent. It has no buffer: once it has taken a message,
-	// the message is being sent.
-	out chan *agentpb.ServerMessage
+	// turn has an element while nothing is being sent. Whoever takes it may send.
+	turn chan struct{}
 	// rounds are the barriers.
 	rounds
 	// heard is when the agent sent something last. silent says that it was asked and has
@@ -85,11 +84,12 @@ func newSession(m *member, stream agentpb.Fleet_ConnectServer, logger klog.Logge
 		member:  m,
 		stream:  stream,
 		logger:  logger,
-		out:     make(chan *agentpb.ServerMessage),
+		turn:    make(chan struct{}, 1),
 		ended:   make(chan struct{}),
 		pending: map[uint64]*pending{},
 	}
-	s.rounds = newRounds(s)
+	s.turn <- struct{}{}
+	s.initRounds()
 	return s
 }
 
@@ -98,26 +98,36 @@ func newSession(m *member, stream agentpb.Fleet_ConnectServer, logger klog.Logge
 // ends it when the stream ends, which it does after run has returned.
 func (s *session) run() error {
 	go func() { s.end(s.receive()) }()
-	go s.send()
 	<-s.ended
 	return s.cause
 }
 
-// send sends what is to be sent until the session ends.
-func (s *session) send() {
+// send sends a message, nil for none, and the barrier that is due. The caller has taken the turn, which
+// send gives back. It runs in a goroutine of its own, which is there only while something is sent: the stack
+// of a goroutine for each node would take much of the memory of a server that has many.
+func (s *session) send(message *agentpb.ServerMessage) {
 	for {
-		select {
-		case message := <-s.out:
+		if message != nil {
 			// An error of Send means that the agent does not get the message.
 			if err := s.stream.Send(message); err != nil {
 				s.unsent(message.GetRequest().GetId())
 				s.end(err)
 			}
-		case <-s.due:
+			message = nil
+		}
+		if s.due.Swap(false) {
 			if err := s.sendBarrier(); err != nil {
 				s.end(err)
 			}
-		case <-s.ended:
+		}
+		s.turn <- struct{}{}
+		// Whoever found the turn taken meanwhile has left the barrier to this loop.
+		if !s.due.Load() || s.hasEnded() {
+			return
+		}
+		select {
+		case <-s.turn:
+		default:
 			return
 		}
 	}
@@ -164,11 +174,9 @@ func (s *session) receive() error {
 		}
 		switch m := message.Message.(type) {
 		case *agentpb.AgentMessage_Object:
-			own, err := agent.DecodeObject(m.Object, s.member.name)
-			if err != nil {
-				return status.Error(codes.InvalidArgument, err.Error())
+			if err := apart(func() error { return s.observe(m.Object, message.GetBase()) }); err != nil {
+				return err
 			}
-			s.member.object(s, known{own: own, base: message.GetBase(), hash: agent.HashObject(m.Object), size: len(m.Object)})
 		case *agentpb.AgentMessage_Unchanged:
 			if !s.member.unchanged(s, m.Unchanged, message.GetBase()) {
 				return status.Error(codes.FailedPrecondition, "the server has another object of the node than the agent thinks: connect again")
@@ -179,6 +187,25 @@ func (s *session) receive() error {
 			return status.Error(codes.InvalidArgument, "a message that is neither an object nor a reply")
 		}
 	}
+}
+
+// observe takes the text of an object that the agent has sent. The error is sent to the agent.
+func (s *session) observe(text []byte, base string) error {
+	own, err := agent.DecodeObject(text, s.member.name)
+	if err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	s.member.object(s, known{own: own, base: base, hash: agent.HashObject(text), size: len(text)})
+	return nil
+}
+
+// apart returns what do returns, which runs in a goroutine of its own. To decode an object takes a deep stack. A
+// goroutine that waits for the next message most of the time would keep it: Go halves a stack
+// only where less than a quarter is in use.
+func apart(do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	return <-done
 }
 
 // answered passes a reply to the callers of the barrier, or to that of ask if it still waits.
@@ -217,13 +244,17 @@ func (s *session) ask(ctx context.Context, request *agentpb.Request) (*agentpb.R
 	s.pending[request.Id] = p
 	s.mu.Unlock()
 	select {
-	case s.out <- &agentpb.ServerMessage{Message: &agentpb.ServerMessage_Request{Request: request}}:
+	case <-s.turn:
 	case <-s.ended:
 		return nil, errors.Join(errNotSent, errEnded)
 	case <-ctx.Done():
 		s.forget(request.Id)
 		return nil, errors.Join(errNotSent, ctx.Err())
 	}
+	if s.hasEnded() {
+		return nil, errors.Join(errNotSent, errEnded)
+	}
+	go s.send(&agentpb.ServerMessage{Message: &agentpb.ServerMessage_Request{Request: request}})
 	select {
 	case reply := <-p.reply:
 		return reply, nil

@@ -42,7 +42,8 @@ const Window = 90 * time.Second
 const maxChanges = 100_000
 
 // changeOverhead is what a change takes beside its objects: its places in the Log
-// and in the watch cache, and the watch cache's copy of the labels and fields.
+// and in the watch cache, the watch cache's copy of the labels and fields, and what readers are given of
+// the object, which is kept for watches that are behind.
 const changeOverhead = 4 << 10
 
 // Log orders the observed changes of objects, see the package's documentation.

@@ -42,7 +42,7 @@ func (a *Agent) Validate(ctx context.Context, change agent.Change) (*agent.Plan,
 		return nil, err
 	}
 	after := a.record.with(change)
-	obj := compose(after, a.network, a.progress(), a.feed.Last())
+	obj := a.compose(after, a.feed.Last())
 	obj.Status.Difference = a.network.missing(a.asked(after, wanted))
 	obj.Status.LastSuccessfulUpdateTime = a.feed.Last().Status.LastSuccessfulUpdateTime
 	return &agent.Plan{Object: obj, Warnings: a.warnings}, nil
@@ -131,7 +131,7 @@ func (a *Agent) carryOut(change agent.Change, t *waiting, wanted network) error 
 	a.applying = false
 	if err == nil {
 		t.network = a.network
-		a.network = a.network.merged(wanted)
+		a.setNetwork(a.network.merged(wanted))
 	}
 	return err
 }

@@ -60,7 +60,10 @@ type Agent struct {
 	hooks   Hooks
 	counts  Counts
 	network network
-	record  record
+	// text is the network as JSON, nil until it is asked for. A network is replaced, never changed: a simulated node
+	// costs little then, as one that proves that nothing has changed.
+	text   *v1alpha1.State
+	record record
 	// applying is whether an apply is under way.
 	applying bool
 	// waiting is the change that waits for a manual confirmation, nil if none does.
@@ -135,7 +138,7 @@ func (a *Agent) SetState(state string) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.network = changed
+	a.setNetwork(changed)
 	a.publish()
 	return nil
 }
@@ -148,7 +151,7 @@ func (a *Agent) SetStateUnnoticed(state string) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.network = changed
+	a.setNetwork(changed)
 	return nil
 }
 
@@ -184,12 +187,23 @@ func (a *Agent) barrier() (read bool, err error) {
 	return true, nil
 }
 
+// setNetwork replaces the network. The caller holds the lock.
+func (a *Agent) setNetwork(n network) { a.network, a.text = n, nil }
+
+// state returns the network as JSON. The caller holds the lock.
+func (a *Agent) state() *v1alpha1.State {
+	if a.text == nil {
+		a.text = a.network.state()
+	}
+	return a.text
+}
+
 // publish reads the network and publishes the object if it is not the one that
 // was published last. The caller holds the lock.
 func (a *Agent) publish() {
 	a.counts.Reads++
 	last := a.feed.Last()
-	next := compose(a.record, a.network, a.progress(), last)
+	next := a.compose(a.record, last)
 	if last != nil && sameObject(last, next) {
 		return
 	}

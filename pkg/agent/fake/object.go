@@ -19,6 +19,7 @@ package fake
 import (
 	"maps"
 	"reflect"
+	"slices"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,9 +30,9 @@ import (
 )
 
 // compose returns the object that shows the record and the network; conditions
-// that are as in the last object keep their times. progress is the reason why
-// Progressing is True, nothing if it is not.
-func compose(r record, n network, progress string, last *v1alpha1.NodeNetworkState) *v1alpha1.NodeNetworkState {
+// that are as in the last object keep their times. The caller holds the lock.
+func (a *Agent) compose(r record, last *v1alpha1.NodeNetworkState) *v1alpha1.NodeNetworkState {
+	n := a.network
 	obj := &v1alpha1.NodeNetworkState{}
 	obj.Annotations = maps.Clone(r.annotations)
 	for _, entry := range r.managedFields {
@@ -40,7 +41,7 @@ func compose(r record, n network, progress string, last *v1alpha1.NodeNetworkSta
 	obj.Generation = r.generation
 	obj.Spec = *r.spec.DeepCopy()
 	obj.Status = v1alpha1.NodeNetworkStateStatus{
-		CurrentState:       n.state(),
+		CurrentState:       a.state(),
 		LastApply:          r.lastApply.DeepCopy(),
 		ObservedGeneration: r.generation,
 		Interfaces:         n.count(),
@@ -53,9 +54,9 @@ func compose(r record, n network, progress string, last *v1alpha1.NodeNetworkSta
 		obj.Status.Difference = n.missing(wanted)
 	}
 	if last != nil {
-		obj.Status.Conditions = last.DeepCopy().Status.Conditions
+		obj.Status.Conditions = slices.Clone(last.Status.Conditions)
 	}
-	for _, condition := range conditions(obj, wanted, progress) {
+	for _, condition := range conditions(obj, wanted, a.progress()) {
 		condition.ObservedGeneration = r.generation
 		condition.LastTransitionTime = now()
 		apimeta.SetStatusCondition(&obj.Status.Conditions, condition)

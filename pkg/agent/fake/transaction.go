@@ -128,7 +128,7 @@ func (a *Agent) end(t *waiting, left record, outcome v1alpha1.ApplyOutcome, reas
 
 // rollBack ends the change that waits; the network is as it was before it.
 func (a *Agent) rollBack(reason, message string) {
-	a.network = a.waiting.network
+	a.setNetwork(a.waiting.network)
 	a.end(a.waiting, a.waiting.before, v1alpha1.ApplyRolledBack, reason, message)
 }
 

@@ -21,6 +21,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"slices"
 	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -85,7 +86,8 @@ func (e itemEncoder) Encode(obj runtime.Object, w io.Writer) error {
 // kindOfObject is how the JSON text of an object begins that is no item of a list.
 var kindOfObject = []byte(`{"kind":"` + kind + `","apiVersion":"` + v1alpha1.SchemeGroupVersion.String() + `",`)
 
-// encodeObject writes one object, at once: upstream compresses what comes with a large first write.
+// encodeObject writes one object, at once: upstream compresses what comes with a large first write. The buffer
+// of a watch, which is used again for each event, takes pieces.
 func (e itemEncoder) encodeObject(object *v1alpha1.NodeNetworkState, w io.Writer) error {
 	if object.TypeMeta != (metav1.TypeMeta{}) {
 		return e.Encoder.Encode(object, w)
@@ -94,17 +96,21 @@ func (e itemEncoder) encodeObject(object *v1alpha1.NodeNetworkState, w io.Writer
 	if err != nil {
 		return err
 	}
-	size := len(kindOfObject) + 1
+	pieces = slices.Concat([][]byte{kindOfObject, bytes.TrimPrefix(pieces[0], []byte("{"))}, pieces[1:], [][]byte{[]byte("\n")})
+	if _, ok := w.(runtime.Splice); !ok {
+		pieces = [][]byte{bytes.Join(pieces, nil)}
+	}
+	return writeAll(w, pieces)
+}
+
+// writeAll writes pieces, one after the other.
+func writeAll(w io.Writer, pieces [][]byte) error {
 	for _, piece := range pieces {
-		size += len(piece)
+		if _, err := w.Write(piece); err != nil {
+			return err
+		}
 	}
-	text := append(make([]byte, 0, size), kindOfObject...)
-	text = append(text, bytes.TrimPrefix(pieces[0], []byte("{"))...)
-	for _, piece := range pieces[1:] {
-		text = append(text, piece...)
-	}
-	_, err = w.Write(append(text, '\n'))
-	return err
+	return nil
 }
 
 // encodeList writes a list. The first write has one byte, as upstream's: that is how upstream's
@@ -149,12 +155,7 @@ func (e itemEncoder) encodeItem(item *v1alpha1.NodeNetworkState, w *bufio.Writer
 	if err != nil {
 		return err
 	}
-	for _, piece := range pieces {
-		if _, err := w.Write(piece); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeAll(w, pieces)
 }
 
 // encodeEvent writes an event of a watch. Its object is JSON text already, which upstream would
@@ -168,10 +169,5 @@ func (e itemEncoder) encodeEvent(event *metav1.WatchEvent, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, piece := range [][]byte{[]byte(`{"type":`), what, []byte(`,"object":`), text, []byte("}\n")} {
-		if _, err := w.Write(piece); err != nil {
-			return err
-		}
-	}
-	return nil
+	return writeAll(w, [][]byte{[]byte(`{"type":`), what, []byte(`,"object":`), text, []byte("}\n")})
 }

@@ -17,16 +17,13 @@ limitations under the License.
 package nodenetworkstate
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -39,12 +36,10 @@ import (
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/install"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
-	"github.com/nmstate/kubernetes-nmstate/pkg/livestore"
 )
 
 // long is a state that is worth sharing, with an interface of that name.
@@ -265,7 +260,7 @@ func TestSameWatchAsUpstream(t *testing.T) {
 	}
 }
 
-// TestNeverStale: what is kept is of the current object alone. An older or a changed object, such as that of a dry
+// TestNeverStale: what is kept is of one object alone. A changed object, such as that of a dry
 // run, is shown as it is, whatever of it differs.
 func TestNeverStale(t *testing.T) {
 	a := newAnswers(t)
@@ -301,79 +296,4 @@ func TestNeverStale(t *testing.T) {
 	if a.compare(list(*current), "", "", "application/json", "").Body.String() != first {
 		t.Error("the current object has changed")
 	}
-}
-
-// TestSinkKeepsTheCurrent: the encodings have what the log has: one of each node, of the newest object.
-func TestSinkKeepsTheCurrent(t *testing.T) {
-	log := livestore.NewLog(clock.RealClock{})
-	log.Begin(1)
-	encodings := NewEncodings()
-	sink := NewSink(log, encodings)
-	object := func(text string) *v1alpha1.NodeNetworkState {
-		n := &v1alpha1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: "node1"}}
-		n.Status.CurrentState = v1alpha1.NewState([]byte(text))
-		return n
-	}
-	sink.Set(object(long("a")))
-	first := encodings.of("node1")
-	sink.Set(object(long("a")))
-	if encodings.of("node1") != first || first.object != log.Get(Key("node1")) {
-		t.Error("the same object is encoded again")
-	}
-	sink.Set(object(long("b")))
-	second := encodings.of("node1")
-	if second == first || second.object != log.Get(Key("node1")) {
-		t.Error("the old object is kept")
-	}
-	pieces, err := second.text()
-	if err != nil || len(pieces) != 3 || &pieces[1][0] != &second.object.Status.CurrentState.Raw[0] {
-		t.Errorf("%d pieces, %v: the state is in memory twice", len(pieces), err)
-	}
-	sink.Delete("node1")
-	if len(encodings.current) != 0 {
-		t.Error("a node that is gone is kept")
-	}
-}
-
-// TestReadersWhileNodesChange: a reader gets the encoding of the object that it shows, whatever is observed meanwhile.
-func TestReadersWhileNodesChange(t *testing.T) {
-	log := livestore.NewLog(clock.RealClock{})
-	log.Begin(1)
-	encodings := NewEncodings()
-	sink := NewSink(log, encodings)
-	change := func(n int) {
-		sink.Set(&v1alpha1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: "node1"},
-			Status: v1alpha1.NodeNetworkStateStatus{CurrentState: v1alpha1.NewState([]byte(long(fmt.Sprint("eth", n))))}})
-	}
-	change(0)
-	var readers sync.WaitGroup
-	done := make(chan struct{})
-	for range 4 {
-		readers.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				shown := log.Get(Key("node1")).(*v1alpha1.NodeNetworkState)
-				pieces, err := encodings.textOf(shown)
-				if err != nil {
-					t.Error(err)
-				}
-				want, err := json.Marshal(shown)
-				if err != nil || string(bytes.Join(pieces, nil)) != string(want) {
-					t.Errorf("%s, not %s", bytes.Join(pieces, nil), want)
-				}
-				if net := encodings.networkOf(shown); !strings.HasPrefix(net.defaultRoute, "192.0.2.254%eth") || !bytes.Contains(want, []byte(net.defaultRoute[len("192.0.2.254%"):])) {
-					t.Errorf("the route of %s is shown as %s", want, net.defaultRoute)
-				}
-			}
-		})
-	}
-	for n := range 500 {
-		change(n)
-	}
-	close(done)
-	readers.Wait()
 }
