@@ -95,7 +95,7 @@ func (networkManager) prepare(ctx context.Context, desired, current []byte) (*un
 }
 
 func (networkManager) refusals(desired, current []byte) (field.ErrorList, error) {
-	return autoconfAlone(field.NewPath("spec", "desiredState"), desired, current)
+	return unsupported(field.NewPath("spec", "desiredState"), desired, current, hasFunctions)
 }
 
 func (m networkManager) apply(ctx context.Context, w *worker, p *plan, desired []byte) (checkpoint string, err error) {
