@@ -151,10 +151,19 @@ func TestBesides(t *testing.T) {
 	for now, want := range map[string]string{
 		`{"reapply":"Never","desiredState":{"interfaces":[{"name":"br1","state":"absent"},{"name":"eth1","state":"down","type":"ethernet"}]}}`: `{"reapply":"Never","desiredState":{"interfaces":[{"name":"br1","state":"absent"}]}}`,
 		`{"desiredState":{"interfaces":[{"name":"eth1","state":"down","type":"ethernet"}]}}`:                                                   `{}`,
-		`{"desiredState":{"interfaces":[{"name":"eth1","state":"down"}],"hostname":{"config":"a"}}}`:                                           `{"desiredState":{"hostname":{"config":"a"}}}`,
+		`{"desiredState":{"interfaces":[{"name":"eth1","type":"ethernet","state":"down"}],"hostname":{"config":"a"}}}`:                         `{"desiredState":{"hostname":{"config":"a"}}}`,
+		// Somebody has written it anew.
+		`{"desiredState":{"interfaces":[{"name":"eth1","mtu":9000}]}}`:                                  "",
+		`{"desiredState":{"interfaces":[{"name":"eth1","type":"ethernet","state":"down","mtu":9000}]}}`: "",
 	} {
 		node.Spec = spec(t, now)
 		got, err := restPatch(node, some)
+		if want == "" {
+			if err != nil || got != nil {
+				t.Errorf("of %s it is %+v, %v, want nothing", now, got, err)
+			}
+			continue
+		}
 		var is, wanted any
 		text := fmt.Sprintf(`[{"op":"test","path":"/spec","value":%s},{"op":"replace","path":"/spec","value":%s}]`, now, want)
 		if err != nil || json.Unmarshal(got.body, &is) != nil || json.Unmarshal([]byte(text), &wanted) != nil || !reflect.DeepEqual(is, wanted) || got.options.FieldManager != restManager {
