@@ -100,6 +100,9 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 		return err
 	}
 	u.tellUnknown(node, entry, after)
+	if err := u.tellSecrets(object, entry, after); err != nil {
+		return err
+	}
 	plan := c.plan(ctx, request)
 	if u.form == asText || !u.yes {
 		out := u.streams.ErrOut
@@ -112,7 +115,7 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 		}
 	}
 	if plan.Error != nil {
-		return plan.Error
+		return withoutSecret(plan.Error)
 	}
 	if !plan.Changes {
 		return u.tellNothing()

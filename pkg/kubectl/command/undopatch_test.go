@@ -240,3 +240,29 @@ func TestUndoTellsWhatIsUnknown(t *testing.T) {
 		}
 	}
 }
+
+// TestUndoOfSecrets: the history has no secrets. The user reads which ones stay as they are, and what to do where there is none to keep.
+func TestUndoOfSecrets(t *testing.T) {
+	eap := func(fields string) string {
+		return `{"interfaces":[{"name":"eth1","802.1x":{` + fields + `"password":"<_password_hid_by_nmstate>"}},{"name":"eth2","802.1x":{"password":"<_password_hid_by_nmstate>"}}]}`
+	}
+	const warning = "eth1 keeps the secret that it has now"
+	now := `{"desiredState":` + eap(`"identity":"b",`) + `}`
+	for name, c := range map[string]struct{ entry, spec, want string }{
+		"who the node says that it is": {`"revert":{},"previousSpec":{"desiredState":` + eap(`"identity":"a",`) + `}`, now, warning},
+		"the password alone":           {`"revert":{"interfaces":[{"name":"eth1","802.1x":{"password":"<_password_hid_by_nmstate>"}}]},"previousSpec":` + now, now, warning},
+		"options":                      {`"revert":{},"previousSpec":` + strings.Replace(now, "{", `{"reapply":"Never",`, 1), now, ""},
+		"it leaves the spec":           {`"revert":{},"previousSpec":{}`, now, ""},
+	} {
+		out, errs, code := undoing(t, c.entry, c.spec, http.StatusOK, "")
+		if code != fault.Done || !strings.Contains(out, "nothing would change") || (c.want == "") != (errs == "") || !strings.Contains(errs, c.want) || strings.Contains(errs, "eth2") {
+			t.Errorf("%s: %d, %s, %s, want %q", name, code, out, errs, c.want)
+		}
+	}
+	const refusal = `{"kind":"Status","apiVersion":"v1","status":"Failure","code":422,"reason":"Invalid","message":"NodeNetworkState.nmstate.io \"node01\" is invalid: spec.desiredState: ` +
+		`Invalid value: interfaces[eth1].802.1x.password is masked, and there is no secret to keep: give the secret itself"}`
+	out, errs, code := undoing(t, `"revert":{},"previousSpec":`+now, `{}`, http.StatusUnprocessableEntity, refusal)
+	if code != fault.Refused || strings.Contains(errs, "keeps the secret") || !strings.Contains(errs, "apply the file that has the secret") || !strings.Contains(errs, "Nothing was changed") {
+		t.Errorf("%d, %s, %s", code, out, errs)
+	}
+}

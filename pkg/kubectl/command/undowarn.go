@@ -18,8 +18,13 @@ package command
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/secret"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/netstate"
 )
 
 // tellUnknown warns of what is not taken back, because the history does not tell what it was. after is the spec that the change led to, nil if
@@ -40,4 +45,33 @@ func (u *undo) tellUnknown(node string, entry *v1alpha1.HistoryEntry, after *v1a
 func changedNetwork(entry *v1alpha1.HistoryEntry, after *v1alpha1.NodeNetworkStateSpec) bool {
 	asks := !v1alpha1.SameState(after.DesiredState, nil) && !v1alpha1.SameState(after.DesiredState, entry.PreviousSpec.DesiredState)
 	return asks || entry.Difference != nil
+}
+
+// tellSecrets warns of the secrets that are not taken back: the history has none, and a mask in the spec keeps the one that the node has.
+func (u *undo) tellSecrets(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry, after *v1alpha1.NodeNetworkStateSpec) error {
+	now, err := asTree(object.Spec)
+	if err != nil {
+		return err
+	}
+	then, err := undoneSpec(now, entry, after)
+	if err != nil {
+		return err
+	}
+	revert, err := decode(entry.Revert)
+	if err != nil {
+		return err
+	}
+	for _, name := range netstate.Masked(tree.Object(now["desiredState"]), tree.Object(then["desiredState"]), revert) {
+		fmt.Fprintf(u.streams.ErrOut, "Warning: %s: %s keeps the secret that it has now: the history has no secrets. If the change has replaced it, apply the file that has the secret of before.\n",
+			object.Name, safe(name))
+	}
+	return nil
+}
+
+// withoutSecret adds to an error what to do if the spec of before has a secret that the node does not have any more.
+func withoutSecret(err *fault.Error) *fault.Error {
+	if err != nil && strings.Contains(err.Message, secret.NothingToKeep) {
+		err.Remedy = "Nothing was changed. The history has no secrets, so that undo cannot put this one back: apply the file that has the secret."
+	}
+	return err
 }
