@@ -60,8 +60,8 @@ func besides(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry) ([
 	return netstate.Without(tree.List(revert, "interfaces"), spoken), nil
 }
 
-// leave takes the interfaces, as undo has written them, out of the spec; the network keeps them. They stay in the spec where that would be more than a word: where a user
-// would have to confirm it, or the node would take them away.
+// leave takes the interfaces, as undo has written them, out of the spec; the network keeps them. They stay in the spec where that would be more
+// than a word: where a user would have to confirm it, or the node would take them away.
 func (u *undo) leave(ctx context.Context, c *connection, node string, interfaces []any) {
 	if len(interfaces) == 0 {
 		return
