@@ -103,7 +103,9 @@ func (a *Agent) apply(change agent.Change) (*v1alpha1.NodeNetworkState, error) {
 		t.after.before = a.noted(wanted)
 		asked := a.asked(after, wanted)
 		t.entry.Difference = a.network.missing(asked)
-		t.entry.Revert = a.network.revert(asked)
+		if len(asked) > 0 {
+			t.entry.Revert = a.network.revert(asked)
+		}
 		err = a.carryOut(change, t, asked)
 		if err == nil && len(asked) > 0 {
 			if t.confirmation() == v1alpha1.ConfirmManually {

@@ -49,7 +49,7 @@ type waiting struct {
 // begin returns a change that begins now.
 func (a *Agent) begin(change agent.Change, before, after record) *waiting {
 	return &waiting{before: before, after: after, entry: v1alpha1.HistoryEntry{
-		Revert: v1alpha1.NewState([]byte("{}")), PreviousSpec: before.spec.DeepCopy(), LastApply: v1alpha1.LastApply{
+		PreviousSpec: before.spec.DeepCopy(), LastApply: v1alpha1.LastApply{
 			ID:         cmp.Or(change.ID, string(uuid.NewUUID())),
 			Generation: after.generation,
 			User:       change.User,

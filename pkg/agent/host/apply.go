@@ -275,7 +275,7 @@ func (h *Host) commitAtOnce(after record, story v1alpha1.LastApply) error {
 		h.view.leftover, h.view.damage = "", ""
 	}
 	h.view.record = committed
-	h.runner.Remember(v1alpha1.HistoryEntry{LastApply: *committed.LastApply, Revert: v1alpha1.NewState([]byte("{}")), PreviousSpec: previous})
+	h.runner.Remember(v1alpha1.HistoryEntry{LastApply: *committed.LastApply, PreviousSpec: previous})
 	return h.publish()
 }
 

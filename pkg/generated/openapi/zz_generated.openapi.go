@@ -337,7 +337,7 @@ func schema_pkg_apis_nmstate_v1alpha1_HistoryEntry(ref common.ReferenceCallback)
 					},
 					"revert": {
 						SchemaProps: spec.SchemaProps{
-							Description: "The state that undoes the change: applied as spec.desiredState, it makes the network what it was before. Secrets are masked. Empty if the network was not asked for anything. Absent if the change was not committed, if the state has more than 64 KiB, or if nmstate cannot tell.",
+							Description: "The state that undoes the change: applied as spec.desiredState, it makes the network what it was before. Secrets are masked. Absent if the change was not committed, if it asked nothing of the network, if the state has more than 64 KiB, or if nmstate cannot tell.",
 							Ref:         ref(v1alpha1.State{}.OpenAPIModelName()),
 						},
 					},

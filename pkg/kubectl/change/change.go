@@ -211,6 +211,16 @@ func (f *following) own() *v1alpha1.LastApply {
 	return last
 }
 
+// since returns the story of the last change of the node, nil if none was seen since the change of this id has begun: what the watch tells can be
+// older than what the request has answered.
+func (f *following) since(id string) *v1alpha1.LastApply {
+	last := f.lastApply()
+	if last != nil && last.ID == f.before && last.ID != id {
+		return nil
+	}
+	return last
+}
+
 // see takes note of an object, and reports the stage of the change.
 func (f *following) see(event Event) {
 	f.last = event.New
@@ -296,7 +306,7 @@ func (f *following) toTheEnd(ctx context.Context, last *v1alpha1.LastApply) Resu
 			if result := f.decide(waiting, last); result != nil {
 				return *result
 			}
-			if now := f.lastApply(); now != nil {
+			if now := f.since(id); now != nil {
 				last = now
 				continue
 			}
@@ -307,7 +317,7 @@ func (f *following) toTheEnd(ctx context.Context, last *v1alpha1.LastApply) Resu
 				return Result{Node: f.Node, LastApply: last, Error: &fault.Error{Node: f.Node, Code: fault.Undecided, Message: "the node was removed while the change was under way"}}
 			}
 			f.see(event)
-			if now := f.lastApply(); now != nil {
+			if now := f.since(id); now != nil {
 				last = now
 			}
 		case <-waiting.Done():
@@ -334,7 +344,7 @@ func (f *following) decide(ctx context.Context, waits *v1alpha1.LastApply) *Resu
 			decided = true
 		case event := <-f.events:
 			f.see(event)
-			if last := f.lastApply(); last == nil || last.ID != waits.ID || last.Outcome != v1alpha1.ApplyInProgress || last.ConfirmBefore == nil {
+			if last := f.since(waits.ID); f.last == nil || last != nil && (last.ID != waits.ID || last.Outcome != v1alpha1.ApplyInProgress) {
 				over()
 				<-decisions
 				return nil

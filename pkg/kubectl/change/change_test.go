@@ -309,6 +309,37 @@ func TestManualEnds(t *testing.T) {
 	}
 }
 
+// TestManualAsksOnThoughTheWatchIsBehind: what the watch tells can be older than what the request has answered. It is not the end of the question.
+func TestManualAsksOnThoughTheWatchIsBehind(t *testing.T) {
+	n := newNode(t, earlier)
+	n.decided()
+	result := n.make(t.Context(), func(context.Context) (*v1alpha1.NodeNetworkState, error) {
+		n.watched()
+		object := n.becomes(waiting)
+		n.shown("AwaitingConfirmation")
+		return object, nil
+	}, func(ctx context.Context) Decision {
+		n.becomes(*earlier)
+		n.becomes(applying)
+		n.becomes(waiting)
+		for stages := 0; stages < 4; {
+			select {
+			case <-n.seen:
+			case <-ctx.Done():
+				t.Error("nobody is asked any longer")
+				return Leave
+			}
+			n.mu.Lock()
+			stages = len(n.stages)
+			n.mu.Unlock()
+		}
+		return Confirm
+	}, StageSending, "AwaitingConfirmation", "Applying", "AwaitingConfirmation")
+	if result.Error != nil || result.LastApply.Outcome != v1alpha1.ApplyCommitted {
+		t.Errorf("it is %+v", result)
+	}
+}
+
 // TestInterrupted: whoever interrupts the command hears what goes on.
 func TestInterrupted(t *testing.T) {
 	for _, c := range []struct {

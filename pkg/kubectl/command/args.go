@@ -44,22 +44,46 @@ func explainUnknown(root *cobra.Command, err error) error {
 	return fault.Wrong(message, remedy)
 }
 
-// habits are flags that people know from kubectl, and what to do instead.
-var habits = []struct{ flag, remedy string }{
-	{"unknown flag: --dry-run", "\"kubectl nmstate diff\" shows what a change would do."},
-	{"unknown flag: --server-side", "Each change is a server-side apply: leave it out."},
-	{"unknown flag: --namespace", "Nodes are in no namespace: leave it out."},
-	{"unknown shorthand flag: 'n' in -n", "Nodes are in no namespace: leave it out."},
-	{"unknown flag: --all", "Without the name of a node it is about all nodes."},
-	{"missing unit in duration", "Write the unit, too, as in 30s or 2m."},
-	{"invalid duration", "Write a number and a unit, as in 30s or 2m."},
+// habit is what people write who know kubectl, as the error of it says, and what to do instead. The commands are those that the remedy is
+// for; none stands for all.
+type habit struct {
+	message, remedy string
+	commands        []string
+}
+
+const noNamespace = "Nodes are in no namespace: leave it out."
+
+var habits = []habit{
+	{"unknown flag: --dry-run", "\"kubectl nmstate diff\" shows what a change would do.", []string{"apply"}},
+	{"unknown flag: --dry-run", "Without --yes undo shows what would change, and asks: answer no.", []string{"undo"}},
+	{"unknown flag: --server-side", "Each change is a server-side apply: leave it out.", nil},
+	{"unknown flag: --namespace", noNamespace, nil},
+	{"unknown flag: --all-namespaces", noNamespace, nil},
+	{"unknown shorthand flag: 'n' in ", noNamespace, nil},
+	{"unknown shorthand flag: 'A' in ", noNamespace, nil},
+	{"unknown flag: --all", "Without the name of a node it is about all nodes.", []string{"show", "watch", "top", "wait"}},
+	{"unknown flag: --all", "Name the nodes with --node, or select them with -l.", []string{"apply", "diff"}},
+	{"unknown flag: --all", "It is about one node: name it.", []string{"history", "undo", "blame"}},
+	{"missing unit in duration", "Write the unit, too, as in 30s or 2m.", nil},
+	{"invalid duration", "Write a number and a unit, as in 30s or 2m.", nil},
+}
+
+// fits tells whether the error of a command is that of the habit. The name of a flag has to be the whole one.
+func (h habit) fits(command *cobra.Command, message string) bool {
+	if len(h.commands) > 0 && !slices.Contains(h.commands, command.Name()) {
+		return false
+	}
+	if strings.HasPrefix(h.message, "unknown flag: ") {
+		return message == h.message
+	}
+	return strings.Contains(message, h.message)
 }
 
 // wrongFlag is an error of a flag.
 func wrongFlag(command *cobra.Command, err error) error {
 	remedy := fmt.Sprintf("See \"%s --help\".", command.CommandPath())
 	for _, habit := range habits {
-		if strings.Contains(err.Error(), habit.flag) {
+		if habit.fits(command, err.Error()) {
 			remedy = habit.remedy + " " + remedy
 			break
 		}
@@ -76,19 +100,34 @@ func checkArgs(own cobra.PositionalArgs) cobra.PositionalArgs {
 				return err
 			}
 		}
-		for _, arg := range args {
+		for i, arg := range args {
 			if arg == "" {
 				return wrongArgs(command, "an argument is empty")
 			}
-			if _, name, found := strings.Cut(arg, "/"); found {
-				return fault.Wrong(fmt.Sprintf("%q is no name of a node", arg), fmt.Sprintf("Write the name alone: %s.", name))
-			}
-			if strings.Contains(arg, ",") {
-				return fault.Wrong(fmt.Sprintf("%q is no name of a node", arg), "Write several nodes with blanks between them: "+strings.ReplaceAll(arg, ",", " ")+".")
+			if err := checkArg(command, i, arg); err != nil {
+				return err
 			}
 		}
 		return nil
 	}
+}
+
+// checkArg is an error if an argument can be no name of a node, or no ID, as the usage of the command has it at that place.
+func checkArg(command *cobra.Command, i int, arg string) error {
+	places := strings.Fields(command.Use)[1:]
+	_, name, slash := strings.Cut(arg, "/")
+	comma := strings.Contains(arg, ",")
+	switch wanted := places[min(i, len(places)-1)]; {
+	case !slash && !comma:
+		return nil
+	case strings.Contains(wanted, "ID"):
+		return wrongArgs(command, "%q is no ID of a change", arg)
+	case slash:
+		return fault.Wrong(fmt.Sprintf("%q is no name of a node", arg), fmt.Sprintf("Write the name alone: %s.", name))
+	case wanted == "[NODE...]":
+		return fault.Wrong(fmt.Sprintf("%q is no name of a node", arg), "Write several nodes with blanks between them: "+strings.ReplaceAll(arg, ",", " ")+".")
+	}
+	return fault.Wrong(fmt.Sprintf("%q is no name of a node", arg), "It is about one node: name one.")
 }
 
 // filesAsFlags is an error if a file is given as an argument.

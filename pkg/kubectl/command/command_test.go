@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode"
@@ -81,6 +82,10 @@ func TestHelp(t *testing.T) {
 // TestUsage: a wrong command line is told what is right, and nothing is asked.
 func TestUsage(t *testing.T) {
 	t.Setenv("KUBECONFIG", "/nowhere/kubeconfig")
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const bare, object = "interfaces: []\n", "apiVersion: nmstate.io/v1alpha1\nkind: NodeNetworkState\nmetadata: {name: node01}\n"
 	for _, c := range []struct{ args, want string }{
 		{"aply -f x", `unknown command "aply"`},
@@ -121,6 +126,19 @@ func TestUsage(t *testing.T) {
 		{"top --sort-by=size", "--sort-by=size is not known: use name, traffic, errors"},
 		{"top node01 -l a=b", "give either"},
 		{"top -o yaml", "-o yaml is not known: use json"},
+		{"show --kubeconfig=" + empty, "--kubeconfig names " + empty + ", which has no current context"},
+		{"show --all", "Without the name of a node it is about all nodes."},
+		{"undo --all", "It is about one node: name it."},
+		{"apply -f - --all", "Name the nodes with --node, or select them with -l."},
+		{"confirm --all", "unknown flag: --all\nSee \"kubectl nmstate confirm --help\""},
+		{"show --all-namespaces", "Nodes are in no namespace"},
+		{"show -A", "Nodes are in no namespace"},
+		{"undo node01 --dry-run", "Without --yes undo shows what would change, and asks: answer no."},
+		{"confirm abcd --dry-run", "unknown flag: --dry-run\nSee \"kubectl nmstate confirm --help\""},
+		{"confirm a,b", `"a,b" is no ID of a change`},
+		{"rollback a/b", `"a/b" is no ID of a change`},
+		{"undo node01 a,b", `"a,b" is no ID of a change`},
+		{"undo a,b", "It is about one node: name one."},
 		{"show", "kubeconfig"},
 		{"show --kubeconfig=/nowhere", "is not there"},
 	} {

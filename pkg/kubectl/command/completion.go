@@ -123,8 +123,8 @@ func (p *plugin) completeUndo(command *cobra.Command, args []string, begun strin
 				return nil
 			}
 			var ids []string
-			for _, entry := range history.Entries {
-				if entry.Revert != nil {
+			for i := range history.Entries {
+				if entry := &history.Entries[i]; undoable(entry) {
 					ids = append(ids, entry.ID)
 				}
 			}

@@ -49,17 +49,17 @@ const nobodysHost = "http://localhost:8080"
 func (p *plugin) connect() (*connection, error) {
 	config, err := p.flags.ToRESTConfig()
 	if err != nil {
-		return nil, fault.FromConfig(err)
+		return nil, fault.FromConfig(err, *p.flags.KubeConfig)
 	}
 	if raw, err := p.flags.ToRawKubeConfigLoader().RawConfig(); err == nil && len(raw.Clusters) == 0 && config.Host == nobodysHost && *p.flags.APIServer == "" {
-		return nil, fault.FromConfig(clientcmd.ErrEmptyConfig)
+		return nil, fault.FromConfig(clientcmd.ErrEmptyConfig, *p.flags.KubeConfig)
 	}
 	config.UserAgent = "kubectl-nmstate/" + version.Version
 	config.QPS = -1
 	config.WarningHandlerWithContext = warningHandler{p}
 	clients, err := versioned.NewForConfig(config)
 	if err != nil {
-		return nil, fault.FromConfig(err)
+		return nil, fault.FromConfig(err, *p.flags.KubeConfig)
 	}
 	return &connection{clients: clients, nodes: clients.NmstateV1alpha1().NodeNetworkStates()}, nil
 }

@@ -90,7 +90,7 @@ func historyTable(entries []v1alpha1.HistoryEntry) *table {
 			outcome += " (" + entry.Reason + ")"
 		}
 		undo := "no"
-		if entry.Revert != nil {
+		if undoable(entry) {
 			undo = "yes"
 		}
 		t.add("", shortID(entry.ID), entry.StartTime.UTC().Format(time.RFC3339), took, entry.User, entry.Manager, outcome, about(entry.Difference), undo)

@@ -240,6 +240,16 @@ func TestUndone(t *testing.T) {
 	if entry, err := undone("node01", ended, ""); err != nil || entry.ID != "bbbb2222-x" {
 		t.Errorf("after an undo: %+v, %v", entry, err)
 	}
+	// Nor is it what is offered instead.
+	ended[0].Revert = v1alpha1.NewState([]byte("{}"))
+	if _, err := undone("node01", ended, "bbbb3"); err == nil || !strings.Contains(err.Error(), `"kubectl nmstate undo node01 bbbb2222"`) {
+		t.Errorf("after an undo: %v", err)
+	}
+	// What a change that asked nothing of the network made of the spec is known.
+	options := []v1alpha1.HistoryEntry{{LastApply: v1alpha1.LastApply{ID: "eeee", Outcome: v1alpha1.ApplyCommitted}, PreviousSpec: &v1alpha1.NodeNetworkStateSpec{}}}
+	if entry, err := undone("node01", options, ""); err != nil || entry.ID != "eeee" {
+		t.Errorf("of options: %+v, %v", entry, err)
+	}
 	if _, err := undone("node01", nil, ""); err == nil || !strings.Contains(err.Error(), "no change was committed") {
 		t.Errorf("of none: %v", err)
 	}

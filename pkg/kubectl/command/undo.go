@@ -43,7 +43,7 @@ func (p *plugin) newUndo() *cobra.Command {
 
 It is a change of its own, checked, confirmed and remembered like others. It makes the spec what it was before the change: the desired state, probes, confirmation, reapply and removal, as far as the change altered them. It makes the network what it was, too: what the spec did not speak of before becomes part of the desired state, such as a bridge of the change, which is to be absent. What only goes with that, such as the ports of the bridge, leaves the spec again by a second change, once it is as it was. Taking an older change back can take back a part of what came later.
 
-A change that an agent of an older version has made, or whose spec before has more than 64 KiB, is taken back of the network alone. A warning says so before it asks.
+A change that an agent of an older version has made, or whose spec before has more than 64 KiB, is taken back of the network alone. Where the node does not know how to undo the network, the spec alone is taken back. A warning says so before it asks.
 
 It shows what would change and asks, unless --yes is given. The spec's parts that it changes then belong to the field manager ` + fault.UndoManager + `: who applies the same file again gets a conflict, and has to use --force-conflicts.`,
 		Example: `  # The last change
@@ -88,8 +88,8 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 		return wrong
 	}
 	after := specAfter(object, history.Entries, entry)
-	if entry.PreviousSpec == nil || after == nil {
-		u.tellUnknown(node, entry)
+	if entry.Revert == nil && after == nil {
+		return lost(node, history.Entries, entry)
 	}
 	request, err := undoPatch(object, entry, after)
 	if err != nil {
@@ -97,6 +97,10 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 	}
 	leaving, err := besides(object, entry)
 	if err != nil {
+		return err
+	}
+	u.tellUnknown(node, entry, after)
+	if err := u.tellSecrets(object, entry, after); err != nil {
 		return err
 	}
 	plan := c.plan(ctx, request)
@@ -111,7 +115,7 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 		}
 	}
 	if plan.Error != nil {
-		return plan.Error
+		return withoutSecret(plan.Error)
 	}
 	if !plan.Changes {
 		return u.tellNothing()
@@ -138,12 +142,6 @@ func underWay(object *v1alpha1.NodeNetworkState) error {
 		busy.Remedy = fmt.Sprintf("Nothing was changed. End it first: \"kubectl nmstate rollback %s\" takes it back, \"kubectl nmstate confirm %s\" keeps it.", shortID(last.ID), shortID(last.ID))
 	}
 	return busy
-}
-
-// tellUnknown warns of what is not taken back, because the history does not tell what it was.
-func (u *undo) tellUnknown(node string, entry *v1alpha1.HistoryEntry) {
-	fmt.Fprintf(u.streams.ErrOut, "Warning: %s: the history does not tell what change %s altered in the spec (an agent of an older version has made it, or the spec has more than 64 KiB): "+
-		"only the network is taken back. Probes, confirmation, reapply and removal stay as they are, and what the change took out of the desired state does not come back.\n", node, shortID(entry.ID))
 }
 
 // tellNothing prints, for scripts, that no change was made.
@@ -193,18 +191,28 @@ func undone(node string, entries []v1alpha1.HistoryEntry, id string) (*v1alpha1.
 	switch entry := found[0]; {
 	case entry.Outcome != v1alpha1.ApplyCommitted:
 		return nil, &fault.Error{Node: node, Code: fault.Usage, Message: fmt.Sprintf("change %s ended as %s: nothing of it is in effect", entry.ID, entry.Outcome), Remedy: see}
-	case entry.Revert == nil:
-		return nil, &fault.Error{Node: node, Code: fault.Usage, Message: fmt.Sprintf("change %s cannot be taken back: the node does not know how", entry.ID),
-			Remedy: "It is too much to be remembered, its nmstate cannot tell, or an agent of an older version made the change." + another(node, entries)}
+	case !undoable(entry):
+		return nil, lost(node, entries, entry)
 	default:
 		return entry, nil
 	}
 }
 
-// another names the newest change that can be taken back.
+// undoable tells whether the history knows something of how a change is taken back: what it made of the network, or of the spec.
+func undoable(entry *v1alpha1.HistoryEntry) bool {
+	return entry.Outcome == v1alpha1.ApplyCommitted && (entry.Revert != nil || entry.PreviousSpec != nil)
+}
+
+// lost is the error of a change of which the history knows too little.
+func lost(node string, entries []v1alpha1.HistoryEntry, entry *v1alpha1.HistoryEntry) *fault.Error {
+	return &fault.Error{Node: node, Code: fault.Usage, Message: fmt.Sprintf("change %s cannot be taken back: the node does not know how", entry.ID),
+		Remedy: "It is too much to be remembered, its nmstate cannot tell, or an agent of an older version made it or the next change." + another(node, entries)}
+}
+
+// another names the newest change that can be taken back in any case. The end of an undo is none that somebody would want to take back.
 func another(node string, entries []v1alpha1.HistoryEntry) string {
 	for _, entry := range entries {
-		if entry.Outcome == v1alpha1.ApplyCommitted && entry.Revert != nil {
+		if entry.Outcome == v1alpha1.ApplyCommitted && entry.Revert != nil && entry.Manager != restManager {
 			return fmt.Sprintf(" The newest that can be: \"kubectl nmstate undo %s %s\".", node, shortID(entry.ID))
 		}
 	}

@@ -58,7 +58,11 @@ func TestUndoPatch(t *testing.T) {
 			`{"interfaces":[{"name":"br1","state":"absent"}]}`,
 			`{"probes":[{"name":"a","ping":{}}],"confirmation":{"mode":"Manual","timeout":"2m0s"},` +
 				`"desiredState":{"interfaces":[{"name":"br1","state":"absent"},{"name":"br2"},{"name":"eth1","mtu":9000}]}}`},
-		"options alone": {specAfter1, `{"desiredState":{"interfaces":[{"name":"br1","state":"up"}]}}`, specAfter1, `{}`, `{"desiredState":{"interfaces":[{"name":"br1","state":"up"}]}}`},
+		"options alone":                       {specAfter1, `{"desiredState":{"interfaces":[{"name":"br1","state":"up"}]}}`, specAfter1, `{}`, `{"desiredState":{"interfaces":[{"name":"br1","state":"up"}]}}`},
+		"options alone, which need no revert": {specAfter1, `{"desiredState":{"interfaces":[{"name":"br1","state":"up"}]}}`, specAfter1, "", `{"desiredState":{"interfaces":[{"name":"br1","state":"up"}]}}`},
+		"a desired state that was taken away, which needs no revert": {`{"reapply":"Always"}`, specBefore, `{}`, "",
+			`{"reapply":"Always",` + specBefore[1:]},
+		"the first change, whose revert is lost": {`{"desiredState":{"hostname":{"config":"b"}}}`, `{}`, `{"desiredState":{"hostname":{"config":"b"}}}`, "", `{}`},
 		"the first change": {
 			`{"desiredState":{"hostname":{"config":"b"}}}`, `{}`, `{"desiredState":{"hostname":{"config":"b"}}}`,
 			`{"interfaces":[],"hostname":{"running":"a","config":"a"}}`, `{"desiredState":{"hostname":{"config":"a"}}}`},
@@ -86,7 +90,10 @@ func TestUndoPatch(t *testing.T) {
 			`{"reapply":"Always","removal":"Revert","desiredState":{"interfaces":[{"name":"br1","state":"absent"}]}}`},
 	} {
 		node := &v1alpha1.NodeNetworkState{Spec: spec(t, c.now)}
-		entry := &v1alpha1.HistoryEntry{Revert: v1alpha1.NewState([]byte(c.revert))}
+		entry := &v1alpha1.HistoryEntry{}
+		if c.revert != "" {
+			entry.Revert = v1alpha1.NewState([]byte(c.revert))
+		}
 		var after *v1alpha1.NodeNetworkStateSpec
 		if c.before != "" {
 			before := spec(t, c.before)
@@ -144,10 +151,19 @@ func TestBesides(t *testing.T) {
 	for now, want := range map[string]string{
 		`{"reapply":"Never","desiredState":{"interfaces":[{"name":"br1","state":"absent"},{"name":"eth1","state":"down","type":"ethernet"}]}}`: `{"reapply":"Never","desiredState":{"interfaces":[{"name":"br1","state":"absent"}]}}`,
 		`{"desiredState":{"interfaces":[{"name":"eth1","state":"down","type":"ethernet"}]}}`:                                                   `{}`,
-		`{"desiredState":{"interfaces":[{"name":"eth1","state":"down"}],"hostname":{"config":"a"}}}`:                                           `{"desiredState":{"hostname":{"config":"a"}}}`,
+		`{"desiredState":{"interfaces":[{"name":"eth1","type":"ethernet","state":"down"}],"hostname":{"config":"a"}}}`:                         `{"desiredState":{"hostname":{"config":"a"}}}`,
+		// Somebody has written it anew.
+		`{"desiredState":{"interfaces":[{"name":"eth1","mtu":9000}]}}`:                                  "",
+		`{"desiredState":{"interfaces":[{"name":"eth1","type":"ethernet","state":"down","mtu":9000}]}}`: "",
 	} {
 		node.Spec = spec(t, now)
 		got, err := restPatch(node, some)
+		if want == "" {
+			if err != nil || got != nil {
+				t.Errorf("of %s it is %+v, %v, want nothing", now, got, err)
+			}
+			continue
+		}
 		var is, wanted any
 		text := fmt.Sprintf(`[{"op":"test","path":"/spec","value":%s},{"op":"replace","path":"/spec","value":%s}]`, now, want)
 		if err != nil || json.Unmarshal(got.body, &is) != nil || json.Unmarshal([]byte(text), &wanted) != nil || !reflect.DeepEqual(is, wanted) || got.options.FieldManager != restManager {
@@ -178,32 +194,75 @@ func TestUnderWay(t *testing.T) {
 	}
 }
 
-// TestUndoOfAnOlderAgent: where the history has no spec of before, the user reads what is not taken back before anything is asked.
-func TestUndoOfAnOlderAgent(t *testing.T) {
+// undoing gives "undo" a node that has this spec and one change, and answers dry runs so. It returns what is printed, and the exit code.
+func undoing(t *testing.T, entry, spec string, code int, dryRun string) (string, string, fault.Code) {
+	t.Helper()
 	t.Setenv("KUBECONFIG", "/nowhere")
 	const path = "/apis/nmstate.io/v1alpha1/nodenetworkstates/node01"
-	before := `{"kind":"NodeNetworkState","apiVersion":"nmstate.io/v1alpha1","metadata":{"name":"node01","generation":2},"status":{"currentState":{"interfaces":[{"name":"br1","state":"up"}]}},`
-	answers := map[string]string{
-		"GET " + path + "/history": `{"kind":"NodeNetworkStateHistory","apiVersion":"nmstate.io/v1alpha1","entries":[{"id":"1f2e3d4c-x","generation":2,` +
-			`"startTime":"2026-01-02T03:04:05Z","outcome":"Committed","revert":{"interfaces":[{"name":"br1","state":"absent"}]}}]}`,
-		// Nothing would change, so that nobody is asked.
-		"GET " + path: before + `"spec":{"reapply":"Always"}}`, "PATCH " + path: before + `"spec":{"reapply":"Always"}}`,
-	}
+	const change = `{"kind":"NodeNetworkStateHistory","apiVersion":"nmstate.io/v1alpha1","entries":[{"id":"1f2e3d4c-x","generation":2,"startTime":"2026-01-02T03:04:05Z","outcome":"Committed",`
+	node := `{"kind":"NodeNetworkState","apiVersion":"nmstate.io/v1alpha1","metadata":{"name":"node01","generation":2},"status":{"currentState":{"interfaces":[{"name":"br1","state":"up"}]}},"spec":` + spec + "}"
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		if r.Method == http.MethodPatch && r.URL.Query().Get("dryRun") != "All" {
-			t.Errorf("%s is asked for", r.URL)
+		switch r.Method + " " + r.URL.Path {
+		case "GET " + path + "/history":
+			_, _ = w.Write([]byte(change + entry + "}]}"))
+		case "GET " + path:
+			_, _ = w.Write([]byte(node))
+		case "PATCH " + path:
+			if r.URL.Query().Get("dryRun") != "All" {
+				t.Errorf("%s is asked for", r.URL)
+			}
+			if dryRun == "" {
+				dryRun = node // nothing would change, so that nobody is asked
+			}
+			w.WriteHeader(code)
+			_, _ = w.Write([]byte(dryRun))
 		}
-		_, _ = w.Write([]byte(answers[r.Method+" "+r.URL.Path]))
 	}))
 	defer server.Close()
-	out, errs, code := run(t, "", "undo", "node01", "--server="+server.URL)
-	for _, want := range []string{"Warning: node01: the history does not tell what change 1f2e3d4c altered in the spec", "removal stay as they are"} {
-		if !strings.Contains(errs, want) {
-			t.Errorf("it says %q, not %q", errs, want)
+	return run(t, "", "undo", "node01", "--server="+server.URL)
+}
+
+// TestUndoTellsWhatIsUnknown: where the history has no spec of before, or no revert, the user reads what is not taken back before anything is asked.
+func TestUndoTellsWhatIsUnknown(t *testing.T) {
+	const bridge = `"revert":{"interfaces":[{"name":"br1","state":"absent"}]}`
+	for name, c := range map[string]struct{ entry, spec, want string }{
+		"an older agent, or an older API server": {bridge, `{"reapply":"Always"}`,
+			"the history does not tell what change 1f2e3d4c altered in the spec (an agent or an API server of an older version"},
+		"a revert that is lost":          {`"previousSpec":{}`, `{"desiredState":{"hostname":{"config":"a"}}}`, "does not tell what change 1f2e3d4c altered in the network"},
+		"a revert that is lost, removal": {`"previousSpec":{},"difference":{"hostname":{"config":"a"}}`, `{}`, "does not tell what change 1f2e3d4c altered in the network"},
+		"options alone":                  {`"previousSpec":{}`, `{"reapply":"Always"}`, ""},
+		"all is known":                   {`"previousSpec":{},` + bridge, `{"desiredState":{"hostname":{"config":"a"}}}`, ""},
+	} {
+		out, errs, code := undoing(t, c.entry, c.spec, http.StatusOK, "")
+		if code != fault.Done || !strings.Contains(out, "node01: nothing would change") || (c.want == "") != (errs == "") || !strings.Contains(errs, c.want) {
+			t.Errorf("%s: %d, %s, %s, want %q", name, code, out, errs, c.want)
 		}
 	}
-	if code != fault.Done || !strings.Contains(out, "node01: nothing would change") {
+}
+
+// TestUndoOfSecrets: the history has no secrets. The user reads which ones stay as they are, and what to do where there is none to keep.
+func TestUndoOfSecrets(t *testing.T) {
+	eap := func(fields string) string {
+		return `{"interfaces":[{"name":"eth1","802.1x":{` + fields + `"password":"<_password_hid_by_nmstate>"}},{"name":"eth2","802.1x":{"password":"<_password_hid_by_nmstate>"}}]}`
+	}
+	const warning = "eth1 keeps the secret that it has now"
+	now := `{"desiredState":` + eap(`"identity":"b",`) + `}`
+	for name, c := range map[string]struct{ entry, spec, want string }{
+		"who the node says that it is": {`"revert":{},"previousSpec":{"desiredState":` + eap(`"identity":"a",`) + `}`, now, warning},
+		"the password alone":           {`"revert":{"interfaces":[{"name":"eth1","802.1x":{"password":"<_password_hid_by_nmstate>"}}]},"previousSpec":` + now, now, warning},
+		"options":                      {`"revert":{},"previousSpec":` + strings.Replace(now, "{", `{"reapply":"Never",`, 1), now, ""},
+		"it leaves the spec":           {`"revert":{},"previousSpec":{}`, now, ""},
+	} {
+		out, errs, code := undoing(t, c.entry, c.spec, http.StatusOK, "")
+		if code != fault.Done || !strings.Contains(out, "nothing would change") || (c.want == "") != (errs == "") || !strings.Contains(errs, c.want) || strings.Contains(errs, "eth2") {
+			t.Errorf("%s: %d, %s, %s, want %q", name, code, out, errs, c.want)
+		}
+	}
+	const refusal = `{"kind":"Status","apiVersion":"v1","status":"Failure","code":422,"reason":"Invalid","message":"NodeNetworkState.nmstate.io \"node01\" is invalid: spec.desiredState: ` +
+		`Invalid value: interfaces[eth1].802.1x.password is masked, and there is no secret to keep: give the secret itself"}`
+	out, errs, code := undoing(t, `"revert":{},"previousSpec":`+now, `{}`, http.StatusUnprocessableEntity, refusal)
+	if code != fault.Refused || strings.Contains(errs, "keeps the secret") || !strings.Contains(errs, "apply the file that has the secret") || !strings.Contains(errs, "Nothing was changed") {
 		t.Errorf("%d, %s, %s", code, out, errs)
 	}
 }

@@ -21,6 +21,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,7 +33,9 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/netstate"
 )
 
-// restManager is the field manager of the changes that end an undo. They ask nothing of the network, and are not taken back by an undo without ID.
+// restManager is the field manager of the changes that end an undo: each takes out of the spec what the undo has put there besides. It is to alter
+// nothing in the network. If something stays desired, the node applies that again, with probes and confirmation. Such a change is not taken
+// back by an undo without ID.
 const restManager = "kubectl-nmstate-undo-rest"
 
 // besides returns the interfaces that only the revert of a change speaks of, such as the ports of a bridge that it made: the spec does not have
@@ -56,8 +60,8 @@ func besides(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry) ([
 	return netstate.Without(tree.List(revert, "interfaces"), spoken), nil
 }
 
-// leave takes the interfaces out of the spec; the network keeps them. They stay in the spec where that would be more than a word: where a user
-// would have to confirm it, or the node would take them away.
+// leave takes the interfaces, as undo has written them, out of the spec; the network keeps them. They stay in the spec where that would be more
+// than a word: where a user would have to confirm it, or the node would take them away.
 func (u *undo) leave(ctx context.Context, c *connection, node string, interfaces []any) {
 	if len(interfaces) == 0 {
 		return
@@ -67,9 +71,9 @@ func (u *undo) leave(ctx context.Context, c *connection, node string, interfaces
 		if confirmation := object.Spec.Confirmation; confirmation != nil && confirmation.Mode == v1alpha1.ConfirmManually || object.Spec.Removal == v1alpha1.RemovalRevert {
 			return
 		}
-		var request patch
-		if request, err = restPatch(object, interfaces); err == nil {
-			_, err = c.send(ctx, request)
+		var request *patch
+		if request, err = restPatch(object, interfaces); request != nil && err == nil {
+			_, err = c.send(ctx, *request)
 		}
 	}
 	if err != nil {
@@ -81,22 +85,29 @@ func (u *undo) leave(ctx context.Context, c *connection, node string, interfaces
 	}
 }
 
-// restPatch returns the request that takes interfaces out of the spec.
-func restPatch(object *v1alpha1.NodeNetworkState, interfaces []any) (patch, error) {
+// restPatch returns the request that takes interfaces out of the spec. What somebody else has made of one since stays. It is nil if all stays.
+func restPatch(object *v1alpha1.NodeNetworkState, interfaces []any) (*patch, error) {
 	now, err := asTree(object.Spec)
 	if err != nil {
-		return patch{}, err
+		return nil, err
 	}
 	then := maps.Clone(now)
 	desired := maps.Clone(tree.Object(now["desiredState"]))
-	if left := netstate.Without(tree.List(desired, "interfaces"), interfaces); len(left) > 0 {
+	was := tree.List(desired, "interfaces")
+	left := slices.DeleteFunc(slices.Clone(was), func(entry any) bool {
+		return slices.ContainsFunc(interfaces, func(written any) bool { return reflect.DeepEqual(entry, written) })
+	})
+	switch {
+	case len(left) == len(was):
+		return nil, nil
+	case len(left) > 0:
 		desired["interfaces"] = left
-	} else {
+	default:
 		delete(desired, "interfaces")
 	}
 	if then["desiredState"] = desired; len(desired) == 0 {
 		delete(then, "desiredState")
 	}
 	body, err := json.Marshal([]operation{{Op: "test", Path: "/spec", Value: now}, {Op: "replace", Path: "/spec", Value: then}})
-	return patch{node: object.Name, kind: types.JSONPatchType, body: body, options: metav1.PatchOptions{FieldManager: restManager}}, err
+	return &patch{node: object.Name, kind: types.JSONPatchType, body: body, options: metav1.PatchOptions{FieldManager: restManager}}, err
 }

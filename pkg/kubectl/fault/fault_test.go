@@ -109,7 +109,7 @@ func TestFromConfig(t *testing.T) {
 		&os.PathError{Op: "stat", Path: "/x", Err: os.ErrNotExist}: "is not there: stat /x",
 		errors.New("context \"x\" does not exist"):                 "cannot be used: context",
 	} {
-		if got := FromConfig(err); got.Code != Usage || !strings.Contains(got.Message, want) || !strings.Contains(got.Remedy, "--kubeconfig") {
+		if got := FromConfig(err, ""); got.Code != Usage || !strings.Contains(got.Message, want) || !strings.Contains(got.Remedy, "--kubeconfig") {
 			t.Errorf("%v: %v", err, got)
 		}
 	}

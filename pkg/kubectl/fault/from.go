@@ -103,15 +103,13 @@ func fromConnection(node string, err error) *Error {
 	return fault
 }
 
-// FromConfig returns what an error of loading the kubeconfig means.
-func FromConfig(err error) *Error {
+// FromConfig returns what an error of loading the kubeconfig means. file is the one that --kubeconfig names, or empty.
+func FromConfig(err error, file string) *Error {
 	const remedy = "Name a kubeconfig with --kubeconfig or KUBECONFIG, and one of its contexts with --context; \"kubectl config get-contexts\" lists them."
-	switch {
-	case clientcmd.IsEmptyConfig(err) && os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "":
-		return Wrong("no cluster is configured: "+emptyConfigs(os.Getenv(clientcmd.RecommendedConfigPathEnvVar)), remedy)
-	case clientcmd.IsEmptyConfig(err):
-		return Wrong("no cluster is configured: there is no kubeconfig, or it has no current context", remedy)
-	case errors.Is(err, fs.ErrNotExist):
+	if clientcmd.IsEmptyConfig(err) {
+		return Wrong("no cluster is configured: "+emptyConfigs(file, os.Getenv(clientcmd.RecommendedConfigPathEnvVar)), remedy)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
 		return Wrong("the kubeconfig, or a file that it names, is not there: "+err.Error(), remedy)
 	}
 	text := err.Error()
@@ -121,8 +119,14 @@ func FromConfig(err error) *Error {
 	return Wrong("the kubeconfig cannot be used: "+text, remedy)
 }
 
-// emptyConfigs says what is wrong with the files that KUBECONFIG names.
-func emptyConfigs(names string) string {
+// emptyConfigs says what is wrong with the file that --kubeconfig names, or else with the files that KUBECONFIG names. Each may be empty.
+func emptyConfigs(file, names string) string {
+	switch {
+	case file != "":
+		return fmt.Sprintf("--kubeconfig names %s, which has no current context", file)
+	case names == "":
+		return "there is no kubeconfig, or it has no current context"
+	}
 	for _, name := range filepath.SplitList(names) {
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Sprintf("KUBECONFIG names %s, which is not there", name)

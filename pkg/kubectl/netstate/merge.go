@@ -48,7 +48,7 @@ func Merge(desired, revert map[string]any) map[string]any {
 }
 
 // Asking returns a revert without what asks for nothing: nmstate writes an empty list of interfaces into each, and beside what is to be
-// configured what is running.
+// configured what is running. A section that is empty then is left out.
 func Asking(revert map[string]any) map[string]any {
 	asking := map[string]any{}
 	for section, value := range revert {
@@ -56,6 +56,7 @@ func Asking(revert map[string]any) map[string]any {
 		delete(fields, "running")
 		switch {
 		case section == "interfaces" && len(tree.Items(value)) == 0:
+		case fields != nil && len(fields) == 0:
 		case fields != nil:
 			asking[section] = fields
 		default:

@@ -90,6 +90,9 @@ func TestAsking(t *testing.T) {
 		state(t, "{dns-resolver: {config: {}}, hostname: {config: b}}"))
 	same(t, "another one", Asking(state(t, "{interfaces: [{name: a, state: absent}], routes: {config: [{state: absent}]}}")),
 		state(t, "{interfaces: [{name: a, state: absent}], routes: {config: [{state: absent}]}}"))
+	// What is left empty must not take the place of what is desired.
+	same(t, "what is running alone", Merge(state(t, "{hostname: {config: a}, dns-resolver: {config: {server: [b]}}}"),
+		Asking(state(t, "{hostname: {running: c}, dns-resolver: {running: {server: [d]}}}"))), state(t, "{hostname: {config: a}, dns-resolver: {config: {server: [b]}}}"))
 }
 
 // TestMerge: what a revert does not speak of stays desired.

@@ -56,6 +56,32 @@ func TestTakeBack(t *testing.T) {
 		"what a later change took away": {
 			`{"desiredState":{"hostname":{"config":"a"}}}`, `{"desiredState":{"hostname":{"config":"b"}},"removal":"Revert"}`, `{}`,
 			`{"desiredState":{"hostname":{"config":"a"}}}`},
+		"the first change, and what came later": {
+			`{}`, `{"desiredState":{"interfaces":[{"name":"a"}]}}`,
+			`{"desiredState":{"interfaces":[{"name":"a"},{"name":"later"}],"dns-resolver":{"config":{"server":["1"]}}}}`,
+			`{"desiredState":{"interfaces":[{"name":"later"}],"dns-resolver":{"config":{"server":["1"]}}}}`},
+		"the first interfaces, and what came later": {
+			`{"desiredState":{"hostname":{"config":"a"}}}`, `{"desiredState":{"hostname":{"config":"a"},"interfaces":[{"name":"a"}]}}`,
+			`{"desiredState":{"hostname":{"config":"a"},"interfaces":[{"name":"a","mtu":9000},{"name":"later"}]}}`,
+			`{"desiredState":{"hostname":{"config":"a"},"interfaces":[{"name":"later"}]}}`},
+		"the first probes, and what came later": {
+			`{"reapply":"Never"}`, `{"probes":[{"name":"p"}]}`, `{"probes":[{"name":"p"},{"name":"later"}]}`, `{"reapply":"Never","probes":[{"name":"later"}]}`},
+		"options that came, and what came later": {
+			`{}`, `{"confirmation":{"mode":"Manual"}}`, `{"confirmation":{"mode":"Manual","timeout":"2m0s"}}`, `{"confirmation":{"timeout":"2m0s"}}`},
+		"a desired state that was taken away, and what came later": {
+			`{"desiredState":{"interfaces":[{"name":"a"}],"hostname":{"config":"a"}}}`, `{}`, `{"desiredState":{"interfaces":[{"name":"later"}]}}`,
+			`{"desiredState":{"interfaces":[{"name":"later"},{"name":"a"}],"hostname":{"config":"a"}}}`},
+		"an interface that was taken away, and came again": {
+			`{"interfaces":[{"name":"a","mtu":1500,"state":"up"}]}`, `{"interfaces":[]}`, `{"interfaces":[{"name":"a","mtu":9000,"description":"later"}]}`,
+			`{"interfaces":[{"name":"a","mtu":1500,"state":"up","description":"later"}]}`},
+		"an interface that came, and left": {
+			`{"interfaces":[{"name":"a"}]}`, `{"interfaces":[{"name":"a"},{"name":"b"}]}`, `{"reapply":"Never"}`, `{"reapply":"Never"}`},
+		"an interface that was altered, and left": {
+			`{"interfaces":[{"name":"a","mtu":1500}]}`, `{"interfaces":[{"name":"a","mtu":9000}]}`, `{}`, `{"interfaces":[{"name":"a","mtu":1500}]}`},
+		"nothing in place of something": {`{"reapply":"Never"}`, `{"reapply":"Never","desiredState":{}}`, `{"desiredState":{"hostname":{"config":"a"}}}`, `{"desiredState":{"hostname":{"config":"a"}}}`},
+		"null":                          {`{"a":null,"b":1}`, `{"a":null,"b":2}`, `{"a":null,"b":2,"c":3}`, `{"a":null,"b":1,"c":3}`},
+		"null that came, and null that left": {
+			`{"left":null,"b":1}`, `{"came":null,"b":2}`, `{"came":null,"b":2,"c":3}`, `{"left":null,"b":1,"c":3}`},
 	} {
 		if got, want := TakeBack(state(t, c.now), state(t, c.before), state(t, c.after)), state(t, c.want); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: it is %v, want %v", name, got, want)

@@ -29,6 +29,9 @@ import (
 // Mask stands where a secret is; it is nmstate's own (NetworkState::PASSWORD_HID_BY_NMSTATE).
 const Mask = "<_password_hid_by_nmstate>"
 
+// NothingToKeep is in the error of a mask where there is no secret.
+const NothingToKeep = "is masked, and there is no secret to keep"
+
 // secretFields are the fields of nmstate's schema that hold secrets, by the
 // object that they are in: 802.1X, MACsec, IPsec by Libreswan, WireGuard.
 var secretFields = map[string][]string{
@@ -135,7 +138,7 @@ func UnmaskState(raw, known []byte) ([]byte, error) {
 		return real
 	})
 	if err == nil && missing != "" {
-		err = fmt.Errorf("%s is masked, and there is no secret to keep: give the secret itself", missing)
+		err = fmt.Errorf("%s %s: give the secret itself", missing, NothingToKeep)
 	}
 	return result, err
 }

@@ -310,9 +310,9 @@ type HistoryEntry struct {
 	// +optional
 	Difference *State `json:"difference,omitempty"`
 	// The state that undoes the change: applied as spec.desiredState, it makes the
-	// network what it was before. Secrets are masked. Empty if the network was not
-	// asked for anything. Absent if the change was not committed, if the state has more
-	// than 64 KiB, or if nmstate cannot tell.
+	// network what it was before. Secrets are masked. Absent if the change was not
+	// committed, if it asked nothing of the network, if the state has more than 64 KiB,
+	// or if nmstate cannot tell.
 	// +optional
 	Revert *State `json:"revert,omitempty"`
 	// The spec before the change. Secrets are masked. Absent if the change was not
