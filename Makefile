@@ -169,9 +169,13 @@ test-packages:
 test-on-a-node: nmstatectl
 	$(GO_TEST) -race -timeout 25m -run '$(ON_A_NODE)' ./pkg/agent/host
 
+# client-go's detector lists at the revision of a watch until a server has it, and informers wait for that: a server that was killed meanwhile never has.
+KILLS_THE_SERVER := ^TestInformersStayEqualToTheTruth$$
+
 .PHONY: test-integration
 test-integration: build ## Run the server with agents in memory against client-go and controller-runtime.
-	KUBE_WATCHLIST_INCONSISTENCY_DETECTOR=true KUBE_FEATURE_WatchListClient=true $(GO_TEST) -count=1 -timeout 10m ./test/integration/...
+	KUBE_WATCHLIST_INCONSISTENCY_DETECTOR=true KUBE_FEATURE_WatchListClient=true $(GO_TEST) -count=1 -timeout 10m -skip '$(KILLS_THE_SERVER)' ./test/integration/...
+	KUBE_FEATURE_WatchListClient=true $(GO_TEST) -count=1 -timeout 10m -run '$(KILLS_THE_SERVER)' ./test/integration/...
 	KUBE_FEATURE_WatchListClient=false $(GO_TEST) -count=1 -timeout 10m -run Informers ./test/integration/...
 
 # Prometheus and promtool, of Debian's package.
