@@ -41,6 +41,7 @@ var noise = []string{
 	"topology_change", "topology_change_detected", "topology_change_ack", "config_pending", "link_failure_count", "ad_info",
 	"ad_actor_oper_port_state", "ad_actor_oper_port_state_str", "ad_partner_oper_port_state", "ad_partner_oper_port_state_str",
 	"ad_aggregator_id", "mii_status", "seq_nr", "valid_life_time", "preferred_life_time", "expires", "mcast_ifindex",
+	"mcast_querier_state_ipv4", "mcast_querier_state_ipv6",
 }
 
 // identity is what tells a link from one of the same name that was made anew.
