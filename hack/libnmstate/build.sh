@@ -91,10 +91,13 @@ bundled) ;;
 	;;
 esac
 
-if built "$release" || built "$out"; then
+if built "$release"; then
 	exit 0
 fi
-hide "$release" # cgo would use it rather than the quick one
+hide "$release" # it is of other sources, and cgo would use it rather than the quick one
+if built "$out"; then
+	exit 0
+fi
 echo "libnmstate: building it from crates.io for $profile use (2 to 6 minutes on two cores)"
 build
 stamp_of "$out" >"$out/stamp"

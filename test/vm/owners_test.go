@@ -101,7 +101,7 @@ func (m *machine) applyAs(ctx context.Context, manager string, state table.State
 }
 
 // ownersSpec is tried where there is Open vSwitch, and where -cases leaves it.
-func (s *suite) ownersSpec(m *machine, prepare func() error) {
+func ownersSpec(m *machine, prepare func() error) {
 	It(titleOwners, Label("ovs"), NodeTimeout(patience), func(ctx SpecContext) {
 		Expect(prepare()).To(Succeed())
 		m.owners(ctx)

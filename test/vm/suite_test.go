@@ -144,7 +144,7 @@ func (s *suite) specs(backend v1alpha1.Backend) {
 	m := &machine{suite: s, name: machines[backend], backend: backend}
 	prepare := sync.OnceValue(func() error { return m.prepare(context.Background()) })
 	if backend == v1alpha1.BackendNetworkManager && !*sampleFlag && regexp.MustCompile(*casesFlag).MatchString(titleOwners) {
-		s.ownersSpec(m, prepare)
+		ownersSpec(m, prepare)
 	}
 	for _, batch := range table.Batches(s.cases, backend, *batchFlag) {
 		try := sync.OnceValue(func() map[*table.Case]*table.Result { return m.try(context.Background(), batch) })

@@ -69,8 +69,13 @@ func undoPatch(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry, 
 	if err != nil {
 		return patch{}, fmt.Errorf("reading the history of %s: %w", object.Name, err)
 	}
+	return specPatch(object.Name, now, then, fault.UndoManager)
+}
+
+// specPatch returns the request that makes another spec of the one of now. It fails if the node has another one by then.
+func specPatch(node string, now, then map[string]any, manager string) (patch, error) {
 	body, err := json.Marshal([]operation{{Op: "test", Path: "/spec", Value: now}, {Op: "replace", Path: "/spec", Value: then}})
-	return patch{node: object.Name, kind: types.JSONPatchType, body: body, options: metav1.PatchOptions{FieldManager: fault.UndoManager}}, err
+	return patch{node: node, kind: types.JSONPatchType, body: body, options: metav1.PatchOptions{FieldManager: manager}}, err
 }
 
 // undoneSpec returns the spec without what a change made of it.

@@ -18,7 +18,6 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -26,7 +25,6 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -108,6 +106,6 @@ func restPatch(object *v1alpha1.NodeNetworkState, interfaces []any) (*patch, err
 	if then["desiredState"] = desired; len(desired) == 0 {
 		delete(then, "desiredState")
 	}
-	body, err := json.Marshal([]operation{{Op: "test", Path: "/spec", Value: now}, {Op: "replace", Path: "/spec", Value: then}})
-	return &patch{node: object.Name, kind: types.JSONPatchType, body: body, options: metav1.PatchOptions{FieldManager: restManager}}, err
+	request, err := specPatch(object.Name, now, then, restManager)
+	return &request, err
 }

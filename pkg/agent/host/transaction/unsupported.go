@@ -59,7 +59,7 @@ func unsupported(root *field.Path, desired, current []byte, virtual func(name st
 // autoconfAlone tells whether IPv6 addresses are to come from routers and not by DHCPv6: libnmstate has no method of NetworkManager for
 // that (its nm/settings/ip.rs).
 func autoconfAlone(wanted, is map[string]any) bool {
-	return isSet(wanted, is, "autoconf") && isSet(wanted, is, "enabled") && !isSet(wanted, is, "dhcp") && tree.SameValue(wanted["autoconf"], true)
+	return tree.SameValue(wanted["autoconf"], true) && isSet(wanted, is, "enabled") && !isSet(wanted, is, "dhcp")
 }
 
 // wantsFunctions tells whether a port is to have virtual functions.
