@@ -85,12 +85,67 @@ func TestOnANodeWithNetworkManager(t *testing.T) {
 		limit = time.Until(deadline) - 30*time.Second // the node is taken away in this time
 	}
 	out, err := script("node.sh", "exec", "nm", self, "-test.run="+cmp.Or(os.Getenv(managedTests), "^TestManaged"), "-test.v", "-test.timeout="+limit.String())
-	t.Logf("%s", out)
-	if err != nil {
-		t.Error(err)
+	ran := testsOf(string(out))
+	for _, one := range ran {
+		t.Run(one.name, func(t *testing.T) {
+			if !one.passed {
+				t.Errorf("on the node:\n%s", one.output)
+			}
+		})
 	}
-	if !strings.Contains(string(out), "--- PASS: TestManaged") {
-		t.Error("nothing was tested")
+	if err != nil || len(ran) == 0 {
+		t.Errorf("%d tests ran on the node: %v", len(ran), err)
+	}
+}
+
+// testRun is a test as another process ran it. What has no result did not pass.
+type testRun struct {
+	name, output string
+	passed       bool
+}
+
+// testsOf reads what a test binary prints with -test.v of tests that run one after the other.
+// What is printed before the first test belongs to none.
+func testsOf(out string) []testRun {
+	var ran []testRun
+	for line := range strings.Lines(out) {
+		name, begins := strings.CutPrefix(strings.TrimSpace(line), "=== RUN   ")
+		if begins && !strings.Contains(name, "/") {
+			ran = append(ran, testRun{name: name})
+		}
+		if len(ran) == 0 {
+			continue
+		}
+		last := &ran[len(ran)-1]
+		last.output += line
+		last.passed = last.passed || strings.HasPrefix(line, "--- PASS: "+last.name+" ") || strings.HasPrefix(line, "--- SKIP: "+last.name+" ")
+	}
+	return ran
+}
+
+func TestWhatRanOnANode(t *testing.T) {
+	ran := testsOf(`warning: nothing of a test
+=== RUN   TestOne
+=== RUN   TestOne/part
+--- PASS: TestOne (0.10s)
+    --- PASS: TestOne/part (0.10s)
+=== RUN   TestTwo
+    two_test.go:1: it is wrong
+--- FAIL: TestTwo (0.10s)
+=== RUN   TestThree
+panic: it ends
+`)
+	want := map[string]bool{"TestOne": true, "TestTwo": false, "TestThree": false}
+	if len(ran) != len(want) {
+		t.Fatalf("got %+v", ran)
+	}
+	for _, one := range ran {
+		if one.passed != want[one.name] {
+			t.Errorf("%s passed: %t", one.name, one.passed)
+		}
+	}
+	if !strings.Contains(ran[1].output, "it is wrong") || strings.Contains(ran[1].output, "TestOne") {
+		t.Errorf("TestTwo printed %q", ran[1].output)
 	}
 }
 
