@@ -165,6 +165,26 @@ func TestManagedRollbackKeepsWhatOthersMade(t *testing.T) {
 	netns.Run(t, "ip", "rule", "del", "priority", "703")
 }
 
+// TestManagedRollbackLeavesADeviceUnmanaged: a rollback of NetworkManager's checkpoint deletes the new profile in the midst
+// of making its device unmanaged. The device stays disconnected then, and calls itself managed.
+func TestManagedRollbackLeavesADeviceUnmanaged(t *testing.T) {
+	h := newManagedHost(t, t.TempDir())
+	forgetProfiles(t)
+	netns.Run(t, "nmcli", "device", "set", "eth1", "managed", "no")
+	t.Cleanup(func() {
+		forgetProfiles(t)
+		netns.Run(t, "nmcli", "device", "set", "eth1", "managed", "yes")
+	})
+	_, err := h.Apply(t.Context(), desire(t, h, managedFailing(`{"name":"eth1","type":"veth","state":"up","ipv4":{"enabled":true,"dhcp":false,
+		"address":[{"ip":"198.51.100.77","prefix-length":24}]}}`)))
+	if agent.KindOf(err) != agent.Failed || strings.Contains(err.Error(), "could not be put back") {
+		t.Errorf("the apply ended with %v", err)
+	}
+	if devices := netns.Run(t, "nmcli", "-g", "DEVICE,STATE", "device"); !strings.Contains(devices, "eth1:unmanaged") {
+		t.Errorf("NetworkManager has the devices\n%s", devices)
+	}
+}
+
 // TestManagedRollbackOfABlackHole: nmstate keeps the route in a profile of the loopback, over which NetworkManager
 // then makes a route that outlives the profile.
 func TestManagedRollbackOfABlackHole(t *testing.T) {

@@ -158,7 +158,7 @@ func (m managerMend) devices(in scope) error {
 			errs = append(errs, m.manager.CallWithContext(m.ctx, NetworkManagerName+".DeactivateConnection", 0, is.active).Err)
 		}
 		if there && is.Managed != was.Managed {
-			errs = append(errs, m.object(is.path).SetProperty(deviceInterface+".Managed", dbus.MakeVariant(was.Managed)))
+			errs = append(errs, m.manage(is, was.Managed))
 		}
 		before, wasThere := m.now.profiles[was.Profile]
 		if was.Profile != "" && (is.Profile != was.Profile || !wasThere || !before.same(m.was.profiles[was.Profile])) {
@@ -172,6 +172,16 @@ func (m managerMend) devices(in scope) error {
 		errs = append(errs, m.activate(name, after))
 	}
 	return errors.Join(append(errs, m.autoconnect(in))...)
+}
+
+// manage has NetworkManager manage a device or leave it alone. A rollback of a checkpoint may have said so already, and the
+// device not have followed; NetworkManager acts on what is new to it alone, so it is told first what the device is.
+func (m managerMend) manage(is device, managed bool) error {
+	property := deviceInterface + ".Managed"
+	if err := m.object(is.path).SetProperty(property, dbus.MakeVariant(is.Managed)); err != nil {
+		return err
+	}
+	return m.object(is.path).SetProperty(property, dbus.MakeVariant(managed))
 }
 
 // autoconnect sets what NetworkManager switches off when somebody deactivates a device.
