@@ -212,22 +212,36 @@ func TestManagedRollbackOfABlackHole(t *testing.T) {
 	}
 }
 
+// linkOfOthers makes p0, which has addresses and a peer, p1, and returns a function that waits until nmcli shows a
+// device and its state. p0 is given its addresses when NetworkManager has come to rest: it takes them away meanwhile.
+func linkOfOthers(t *testing.T) (state func(want string)) {
+	t.Helper()
+	netns.Run(t, "ip", "link", "add", "p0", "type", "veth", "peer", "name", "p1")
+	t.Cleanup(func() { netns.Run(t, "ip", "link", "del", "p0") })
+	state = func(want string) {
+		t.Helper()
+		netns.Run(t, "sh", "-c", "timeout 60 sh -c 'until nmcli -t -f DEVICE,STATE device | grep -qxF \""+want+"\"; do sleep 0.1; done' || { nmcli device; ip -d addr show p0; exit 1; }")
+	}
+	netns.Run(t, "ip", "link", "set", "p0", "up")
+	netns.Run(t, "ip", "link", "set", "p1", "up")
+	state("p0:disconnected")
+	netns.Run(t, "ip", "addr", "add", "198.51.101.7/24", "dev", "p0")
+	state("p0:connected (externally)")
+	netns.Run(t, "sysctl", "net.ipv6.conf.p0.disable_ipv6=0")
+	netns.Run(t, "ip", "addr", "add", "2001:db8:101::7/64", "dev", "p0", "nodad")
+	return state
+}
+
 // TestManagedRollbackLeavesLinksOfOthersAlone: NetworkManager takes a link over that others have configured, and that has no
 // carrier when a change of other links is rolled back. It would take the link's addresses away later.
 func TestManagedRollbackLeavesLinksOfOthersAlone(t *testing.T) {
 	h := newManagedHost(t, t.TempDir())
 	forgetProfiles(t)
 	t.Cleanup(func() { forgetProfiles(t) })
-	for _, args := range []string{"link add p0 type veth peer name p1", "link set p0 up", "link set p1 up", "addr add 198.51.101.7/24 dev p0",
-		"route add 203.0.113.0/25 via 198.51.101.9 dev p0", "route add 203.0.113.128/25 via 198.51.101.9 dev p0 proto bgp"} {
+	state := linkOfOthers(t)
+	for _, args := range []string{"route add 203.0.113.0/25 via 198.51.101.9 dev p0", "route add 203.0.113.128/25 via 198.51.101.9 dev p0 proto bgp"} {
 		netns.Run(t, "ip", strings.Fields(args)...)
 	}
-	t.Cleanup(func() { netns.Run(t, "ip", "link", "del", "p0") })
-	state := func(want string) {
-		t.Helper()
-		netns.Run(t, "timeout", "60", "sh", "-c", "until nmcli -t -f DEVICE,STATE device | grep -qxF '"+want+"'; do sleep 0.1; done")
-	}
-	state("p0:connected (externally)")
 	for _, seen := range []string{"connected (externally)", "disconnected"} {
 		if _, err := h.Barrier(t.Context()); err != nil {
 			t.Fatal(err)
@@ -263,11 +277,7 @@ func TestManagedRollbackPutsSettingsOfOthersBack(t *testing.T) {
 	h := newManagedHost(t, t.TempDir())
 	forgetProfiles(t)
 	t.Cleanup(func() { forgetProfiles(t) })
-	for _, args := range []string{"link add p0 type veth peer name p1", "link set p0 up", "link set p1 up", "addr add 198.51.101.7/24 dev p0"} {
-		netns.Run(t, "ip", strings.Fields(args)...)
-	}
-	t.Cleanup(func() { netns.Run(t, "ip", "link", "del", "p0") })
-	netns.Run(t, "timeout", "60", "sh", "-c", "until nmcli -t -f DEVICE,STATE device | grep -qxF 'p0:connected (externally)'; do sleep 0.1; done")
+	linkOfOthers(t)
 	untilAtRest(t, h)
 	look := func() string {
 		return netns.Run(t, "sh", "-c", `cd /proc/sys/net; for link in lo p0; do grep -s . ipv4/conf/$link/* ipv6/conf/$link/*; ip route show table local dev $link; done`)

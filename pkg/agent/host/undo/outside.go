@@ -52,11 +52,21 @@ func noteOutside(in scope, uses map[string]use, known []string) (*outside, error
 	if len(links) == 0 {
 		return nil, nil
 	}
-	was, err := takeSnapshot(scope{links: links, meant: map[string]bool{}, managed: true}, nil)
+	was, err := takeSnapshot(scopeOfOthers(links), nil)
 	if err != nil {
 		return nil, err
 	}
 	return &outside{links, &Before{was: was, Manager: Manager{GlobalDNS: map[string]dbus.Variant{}, known: known}}}, nil
+}
+
+// scopeOfOthers is the scope of links that others have configured. NetworkManager switches IPv6 off on a link that it
+// deactivates, and without IPv6 the link can have none of its addresses back.
+func scopeOfOthers(links map[string]bool) scope {
+	s := scope{links: links, meant: map[string]bool{}, managed: true}
+	for _, link := range slices.Sorted(maps.Keys(links)) {
+		s.files = append(s.files, sysctlsOf(link)...)
+	}
+	return s
 }
 
 // restore gives the links back to others that NetworkManager has taken over, with all that they had. It returns what could not
@@ -114,7 +124,8 @@ func (o *outside) isAtRisk(name string) bool {
 
 // only returns a Before of some of the links.
 func (b *Before) only(links map[string]bool) *Before {
-	was := newSnapshot(scope{links: links, meant: map[string]bool{}, managed: b.was.scope.managed}, b.was.full)
+	was := newSnapshot(scopeOfOthers(links), b.was.full)
+	was.files = b.was.files
 	maps.Copy(was.links, b.was.links)
 	maps.DeleteFunc(was.links, func(name string, _ link) bool { return !links[name] })
 	maps.Copy(was.addresses, b.was.addresses)
