@@ -37,7 +37,7 @@ func (f *following) interrupted() Result {
 	ctx, cancel := context.WithTimeout(context.Background(), interruptedWait)
 	defer cancel()
 	if obj, err := f.Clients.NmstateV1alpha1().NodeNetworkStates().Get(ctx, f.Node, metav1.GetOptions{ResourceVersion: "0"}); err == nil {
-		f.last = obj
+		f.take(obj)
 	}
 	return Result{Node: f.Node, LastApply: f.own(), Error: f.goesOn()}
 }
