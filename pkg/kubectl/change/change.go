@@ -62,10 +62,17 @@ type Result struct {
 	*v1alpha1.LastApply `json:",inline"`
 	// Unchanged tells that all of it held already, so that no change was made; the story is that of the change before.
 	Unchanged bool `json:"unchanged,omitempty"`
+	// Rest is the change that took out of the spec what an undo had written into it besides; nil if there was none.
+	Rest *v1alpha1.LastApply `json:"rest,omitempty"`
 	// Warnings of the server.
 	Warnings []string `json:"warnings,omitempty"`
 	// Error is why the change is not committed; nil if it is, or was left waiting for a confirmation.
 	Error *fault.Error `json:"error,omitempty"`
+}
+
+// Waits tells whether the change is in effect and waits for a manual confirmation.
+func (r *Result) Waits() bool {
+	return r.Error == nil && r.LastApply != nil && r.Outcome == v1alpha1.ApplyInProgress
 }
 
 // Decision is what becomes of a change that waits for a confirmation.

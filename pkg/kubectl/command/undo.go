@@ -91,18 +91,20 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 	if entry.Revert == nil && after == nil {
 		return lost(node, history.Entries, entry)
 	}
-	request, err := undoPatch(object, entry, after)
+	spec, err := specWithout(object, entry, after)
 	if err != nil {
 		return err
 	}
-	leaving, err := besides(object, entry)
+	request, err := specPatch(node, spec.now, spec.then, fault.UndoManager)
+	if err != nil {
+		return err
+	}
+	leaving, err := besides(object, entry, spec.revert)
 	if err != nil {
 		return err
 	}
 	u.tellUnknown(node, entry, after)
-	if err := u.tellSecrets(object, entry, after); err != nil {
-		return err
-	}
+	u.tellSecrets(node, spec)
 	plan := c.plan(ctx, request)
 	if u.form == asText || !u.yes {
 		out := u.streams.ErrOut
@@ -118,16 +120,18 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 		return withoutSecret(plan.Error)
 	}
 	if !plan.Changes {
-		return u.tellNothing()
+		return u.tellResults(nil, nil, u.output)
 	}
 	if err := u.agreed(ctx, node); err != nil {
 		return err
 	}
-	if err := u.make(ctx, c, []patch{request}, u.output, 1); err != nil {
-		return err
+	made, left := u.make(ctx, c, []patch{request}, u.output, 1)
+	for _, one := range made {
+		if one.Error == nil && !one.Waits() {
+			u.leave(ctx, c, one, leaving)
+		}
 	}
-	u.leave(ctx, c, node, leaving)
-	return nil
+	return u.tellResults(made, left, u.output)
 }
 
 // underWay is an error if a change is under way: what is shown is not what is committed then. It is nil if none is.
@@ -142,14 +146,6 @@ func underWay(object *v1alpha1.NodeNetworkState) error {
 		busy.Remedy = fmt.Sprintf("Nothing was changed. End it first: \"kubectl nmstate rollback %s\" takes it back, \"kubectl nmstate confirm %s\" keeps it.", shortID(last.ID), shortID(last.ID))
 	}
 	return busy
-}
-
-// tellNothing prints, for scripts, that no change was made.
-func (u *undo) tellNothing() error {
-	if u.form == asText {
-		return nil
-	}
-	return u.output.print(u.streams.Out, map[string]any{"results": []any{}, "notTried": []any{}})
 }
 
 // agreed asks the user. The error says that the answer was no.
