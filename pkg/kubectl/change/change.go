@@ -22,6 +22,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -64,6 +66,8 @@ type Result struct {
 	Unchanged bool `json:"unchanged,omitempty"`
 	// Rest is the change that took out of the spec what an undo had written into it besides; nil if there was none.
 	Rest *v1alpha1.LastApply `json:"rest,omitempty"`
+	// NotSent tells that the request did not leave the plugin, or was turned away because the node was busy.
+	NotSent bool `json:"-"`
 	// Warnings of the server.
 	Warnings []string `json:"warnings,omitempty"`
 	// Error is why the change is not committed; nil if it is, or was left waiting for a confirmation.
@@ -130,6 +134,8 @@ type following struct {
 	*observed
 	// before is the id of the last change that is not this one.
 	before string
+	// sent tells that the request may have reached the node.
+	sent atomic.Bool
 }
 
 func lastID(obj *v1alpha1.NodeNetworkState) string {
@@ -148,10 +154,11 @@ type answer struct {
 // send makes the request, again while the node is busy, and reports what the node tells meanwhile.
 func (f *following) send(ctx context.Context) (*v1alpha1.NodeNetworkState, error) {
 	until := time.Now().Add(patience)
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { f.sent.Store(true) }})
 	for {
 		answers := make(chan answer, 1)
 		go func() {
-			obj, err := f.Send(ctx)
+			obj, err := f.Send(traced)
 			answers <- answer{obj, err}
 		}()
 		got, err := f.whileSent(ctx, answers)
@@ -161,6 +168,7 @@ func (f *following) send(ctx context.Context) (*v1alpha1.NodeNetworkState, error
 		}
 		if apierrors.IsTooManyRequests(err) {
 			f.Report(Progress{Node: f.Node, Stage: StageWaiting, Message: err.Error()})
+			f.sent.Store(false)
 		}
 		if err := f.pause(ctx, time.Duration(max(seconds, 1))*time.Second); err != nil {
 			return nil, err
@@ -232,7 +240,7 @@ func (f *following) afterError(ctx context.Context, err error) Result {
 	if ctx.Err() != nil {
 		return f.interrupted()
 	}
-	undecided := isUndecided(err)
+	undecided := f.isUndecided(err)
 	if last := f.refreshed(ctx, !undecided); last != nil {
 		if undecided && last.Outcome == v1alpha1.ApplyInProgress {
 			return f.toTheEnd(ctx, last.ID)
@@ -252,10 +260,10 @@ func (f *following) afterError(ctx context.Context, err error) Result {
 
 // isUndecided tells whether a change may go on, or have been made, although its request has failed: the answer was not waited for,
 // or it is of somebody on the way to the node.
-func isUndecided(err error) bool {
+func (f *following) isUndecided(err error) bool {
 	status := apierrors.APIStatus(nil)
 	if !errors.As(err, &status) {
-		return !neverSent(err)
+		return f.sent.Load()
 	}
 	details := status.Status().Details
 	ofNode := details != nil && details.Kind == "nodenetworkstates" && details.Name != ""
