@@ -145,8 +145,18 @@ func (s *show) known(objects []*v1alpha1.NodeNetworkState) string {
 			names = append(names, netstate.InterfaceNames(state)...)
 		}
 	}
+	return interfacesAre(names)
+}
+
+// interfacesAre lists the names of interfaces, as many as are read at a glance.
+func interfacesAre(names []string) string {
 	slices.Sort(names)
-	return "The interfaces are " + strings.Join(slices.Compact(names), ", ") + "."
+	names = slices.Compact(names)
+	const most = 20
+	if len(names) > most {
+		return fmt.Sprintf("The interfaces are %s and %d more.", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return "The interfaces are " + strings.Join(names, ", ") + "."
 }
 
 // read returns what is shown of a node. The error says why it has no state.

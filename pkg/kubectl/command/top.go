@@ -219,10 +219,9 @@ func (t *top) known(nodes map[string]*v1alpha1.NodeNetworkPorts) error {
 			names = append(names, port.Name)
 		}
 	}
-	slices.Sort(names)
 	for _, name := range t.interfaces {
 		if !slices.Contains(names, name) {
-			return fault.Wrong(fmt.Sprintf("there is no interface %q on what was selected", name), "The interfaces are "+strings.Join(slices.Compact(names), ", ")+".")
+			return fault.Wrong(fmt.Sprintf("there is no interface %q on what was selected", name), interfacesAre(names))
 		}
 	}
 	return nil

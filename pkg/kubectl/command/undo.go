@@ -74,7 +74,11 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 	}
 	history, err := c.nodes.GetHistory(ctx, node, metav1.GetOptions{})
 	if err != nil {
-		return c.explain(ctx, node, err)
+		wrong := c.explain(ctx, node, err)
+		if wrong.NoNode && id == "" && isID(node) {
+			wrong.Remedy += fmt.Sprintf(" If %s is a change, name its node, too: \"kubectl nmstate undo NODE %s\".", node, node)
+		}
+		return wrong
 	}
 	object, err := c.nodes.Get(ctx, node, metav1.GetOptions{})
 	if err != nil {
@@ -132,6 +136,11 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 		}
 	}
 	return u.tellResults(made, left, u.output)
+}
+
+// isID tells whether a text can be the ID of a change, or the first eight characters of one.
+func isID(text string) bool {
+	return len(text) >= 8 && strings.Trim(text, "0123456789abcdef-") == ""
 }
 
 // underWay is an error if a change is under way: what is shown is not what is committed then. It is nil if none is.
