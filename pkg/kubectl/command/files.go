@@ -44,7 +44,7 @@ func (f *files) add(command *cobra.Command, p *plugin) {
 	flags.StringSliceVar(&f.nodes, "node", nil, "Node that a bare state is for; of NodeNetworkStates, take those of this node alone. Can be given several times.")
 	flags.StringVarP(&f.selector, "selector", "l", "", "The same for all nodes whose labels match this selector.")
 	_ = command.MarkFlagFilename("filename", "yaml", "yml", "json")
-	_ = command.RegisterFlagCompletionFunc("node", p.completeNodes(0))
+	_ = command.RegisterFlagCompletionFunc("node", completeList(p.completeNodes(0)))
 }
 
 // targets reads the files and returns what is for which node.

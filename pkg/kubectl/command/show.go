@@ -62,7 +62,7 @@ A node that cannot be asked is told of, and the exit code is 6.`,
 	flags := command.Flags()
 	flags.StringVarP(&s.selector, "selector", "l", "", "Show the nodes whose labels match this selector.")
 	flags.StringSliceVarP(&s.interfaces, "interface", "i", nil, "Show this interface alone, and the routes over it. Can be given several times.")
-	_ = command.RegisterFlagCompletionFunc("interface", p.completeInterfaces)
+	_ = command.RegisterFlagCompletionFunc("interface", completeList(p.completeInterfaces))
 	s.output.add(command, "table", asYAML, asJSON, "name")
 	return command
 }
