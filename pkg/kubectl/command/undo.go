@@ -41,7 +41,7 @@ func (p *plugin) newUndo() *cobra.Command {
 		Short: "Take a change of a node back",
 		Long: `Takes a change back: the last one that was committed, or the one with this ID ("history" lists them; the beginning of an ID is enough).
 
-It is a change of its own, checked, confirmed and remembered like others. It makes the spec what it was before the change: the desired state, probes, confirmation, reapply and removal, as far as the change altered them. It makes the network what it was, too: what the spec did not speak of before becomes part of the desired state, such as a bridge of the change, which is to be absent. What only goes with that, such as the ports of the bridge, leaves the spec again by a second change, once it is as it was. Taking an older change back can take back a part of what came later.
+It is a change of its own, checked, confirmed and remembered like others. It makes the spec what it was before the change: the desired state, probes, confirmation, reapply and removal, as far as the change altered them. It makes the network what it was, too: what the spec did not speak of before becomes part of the desired state, such as a bridge of the change, which is to be absent. What only goes with that, such as the ports of the bridge, leaves the spec again by a second change, once it is as it was; the result has that as "rest" in -o json. Taking an older change back can take back a part of what came later.
 
 A change that an agent of an older version has made, or whose spec before has more than 64 KiB, is taken back of the network alone. Where the node does not know how to undo the network, the spec alone is taken back. A warning says so before it asks.
 
