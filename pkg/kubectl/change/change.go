@@ -240,7 +240,10 @@ func (f *following) afterError(ctx context.Context, err error) Result {
 	if ctx.Err() != nil {
 		return f.interrupted()
 	}
-	undecided := f.isUndecided(err)
+	if status := apierrors.APIStatus(nil); !errors.As(err, &status) && !f.sent.Load() {
+		return Result{Node: f.Node, NotSent: true, Error: fault.From(f.Node, err)}
+	}
+	undecided := isUndecided(err)
 	if last := f.refreshed(ctx, !undecided); last != nil {
 		if undecided && last.Outcome == v1alpha1.ApplyInProgress {
 			return f.toTheEnd(ctx, last.ID)
@@ -258,12 +261,12 @@ func (f *following) afterError(ctx context.Context, err error) Result {
 	return Result{Node: f.Node, Error: found}
 }
 
-// isUndecided tells whether a change may go on, or have been made, although its request has failed: the answer was not waited for,
-// or it is of somebody on the way to the node.
-func (f *following) isUndecided(err error) bool {
+// isUndecided tells whether a change may go on, or have been made, although its request, which was sent, has failed: the answer was not waited
+// for, or it is of somebody on the way to the node.
+func isUndecided(err error) bool {
 	status := apierrors.APIStatus(nil)
 	if !errors.As(err, &status) {
-		return f.sent.Load()
+		return true
 	}
 	details := status.Status().Details
 	ofNode := details != nil && details.Kind == "nodenetworkstates" && details.Name != ""
