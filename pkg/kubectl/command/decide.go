@@ -110,13 +110,12 @@ func (c *connection) waiting(ctx context.Context, id, node string) (object *v1al
 // waitingOf returns the object on which a change waits whose id begins so, or what is wrong.
 func waitingOf(objects []v1alpha1.NodeNetworkState, id string) (*v1alpha1.NodeNetworkState, *fault.Error) {
 	var found []*v1alpha1.NodeNetworkState
-	ended := ""
+	ended, isNode := "", false
 	var others []string
 	for i := range objects {
 		last := objects[i].Status.LastApply
+		isNode = isNode || objects[i].Name == id
 		switch {
-		case objects[i].Name == id:
-			return nil, fault.Wrong(fmt.Sprintf("%q is a node: give the ID of its change", id), "\"kubectl get nns "+id+" -o jsonpath={.status.lastApply.id}\" prints it.")
 		case last == nil:
 		case strings.HasPrefix(last.ID, id) && waits(last):
 			found = append(found, &objects[i])
@@ -131,6 +130,8 @@ func waitingOf(objects []v1alpha1.NodeNetworkState, id string) (*v1alpha1.NodeNe
 		return found[0], nil
 	case len(found) > 1:
 		return nil, fault.Wrong(fmt.Sprintf("the ids of %d changes begin with %q: give more of it", len(found), id))
+	case isNode:
+		return nil, fault.Wrong(fmt.Sprintf("%q is a node: give the ID of its change", id), "\"kubectl get nns "+id+" -o jsonpath={.status.lastApply.id}\" prints it.")
 	case ended != "":
 		return nil, &fault.Error{Code: fault.Refused, Message: ended}
 	case len(others) > 0:

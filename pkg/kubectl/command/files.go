@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -81,7 +82,11 @@ func (f *files) targets(ctx context.Context, p *plugin, c *connection) ([]manife
 // read reads the files. A terminal or a pipe can take forever: ctx ends it, too.
 func (f *files) read(ctx context.Context, p *plugin) ([]manifest.Document, error) {
 	if slices.Contains(f.paths, "-") && printers.IsTerminal(p.streams.In) {
-		fmt.Fprintln(p.streams.ErrOut, "Reading standard input, up to its end (Ctrl-D).")
+		end := "Ctrl-D"
+		if runtime.GOOS == "windows" {
+			end = "Ctrl-Z and Enter"
+		}
+		fmt.Fprintf(p.streams.ErrOut, "Reading standard input, up to its end (%s).\n", end)
 	}
 	var documents []manifest.Document
 	done := make(chan error, 1)
