@@ -55,7 +55,7 @@ var otherNames = map[string]string{
 	"set":      `"kubectl nmstate apply -f FILE" makes a change.`, "edit": `"kubectl edit nns NODE" edits the desired state of a node.`,
 	"delete": `Apply the interface, route or rule with "state: absent".`, "explain": `"kubectl explain nns.spec.desiredState" explains the fields of a state.`,
 	"revert": `"kubectl nmstate undo NODE" takes a change back.`, "log": seeHistory, "logs": seeHistory,
-	"events":  `"kubectl nmstate watch" prints each change as it happens.`,
+	"events":  seeWatch,
 	"version": `"kubectl nmstate --version" prints it.`,
 }
 
@@ -72,6 +72,8 @@ const noNamespace = "Nodes are in no namespace: leave it out."
 
 const kustomize = "Have kubectl make the file: \"kubectl kustomize FOLDER | kubectl nmstate … -f -\"."
 
+const seeWatch = "\"kubectl nmstate watch\" prints each change as it happens."
+
 var habits = []habit{
 	{"unknown flag: --dry-run", "\"kubectl nmstate diff\" shows what a change would do.", []string{"apply"}},
 	{"unknown flag: --dry-run", "Without --yes undo shows what would change, and asks: answer no.", []string{"undo"}},
@@ -86,6 +88,8 @@ var habits = []habit{
 	{"unknown flag: --force", "--force-conflicts takes over what others own.", []string{"apply", "diff"}},
 	{"unknown flag: --kustomize", kustomize, []string{"apply", "diff"}},
 	{"unknown shorthand flag: 'k' in ", kustomize, []string{"apply", "diff"}},
+	{"unknown flag: --watch", seeWatch, []string{"show", "history"}},
+	{"unknown shorthand flag: 'w' in ", seeWatch, []string{"show", "history"}},
 	{"missing unit in duration", "Write the unit, too, as in 30s or 2m.", nil},
 	{"invalid duration", "Write a number and a unit, as in 30s or 2m.", nil},
 }

@@ -113,6 +113,7 @@ func TestUsage(t *testing.T) {
 		{"version", `"kubectl nmstate --version" prints it.`},
 		{"get node01", `"kubectl nmstate show" shows`},
 		{"edit node01", `"kubectl edit nns NODE" edits`},
+		{"show node01 -w", `"kubectl nmstate watch" prints`},
 		{"apply -k .", `kubectl kustomize FOLDER`},
 		{"apply -f - --force", "--force-conflicts takes over"},
 		{"apply -f - --node EMPTY", "--node is empty"},

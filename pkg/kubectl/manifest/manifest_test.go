@@ -63,6 +63,7 @@ func TestRead(t *testing.T) {
 		{"a bare state", []string{path("b.json")}, false, []string{""}},
 		{"a list", []string{path("list.yaml")}, false, []string{"node05", "node06"}},
 		{"a folder", []string{folder}, false, []string{"node01", "node02", "", "node05", "node06"}},
+		{"a pattern", []string{path("[al]*.yaml")}, false, []string{"node01", "node02", "node05", "node06"}},
 		{"a folder with folders", []string{folder}, true, []string{"node01", "node02", "", "node04", "node05", "node06"}},
 		{"standard input and a file", []string{"-", path("b.json")}, false, []string{"node07", ""}},
 	} {
