@@ -43,7 +43,7 @@ Things to try:
 
   kubectl get nodenetworkstates -o wide
   kubectl nmstate show node01
-  kubectl nmstate watch
+  kubectl nmstate watch                       # in another terminal: each change as it happens
   kubectl nmstate diff -f docs/examples/linux-bridge.yaml
   kubectl nmstate apply -f docs/examples/linux-bridge.yaml
   kubectl nmstate history node01

@@ -17,39 +17,30 @@ limitations under the License.
 package main
 
 import (
-	"archive/tar"
-	"archive/zip"
 	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
-	"fmt"
-	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// krewPlugin is what krew reads of a manifest.
+// krewPlugin is what a release's manifest for krew says beside what krew checks.
 type krewPlugin struct {
-	Metadata struct{ Name string }
-	Spec     struct {
+	Spec struct {
 		Version, Homepage string
-		ShortDescription  string `yaml:"shortDescription"`
 		Platforms         []struct {
 			Selector struct {
 				MatchLabels platform `yaml:"matchLabels"`
 			}
-			URI, SHA256, Bin string
-			Files            []struct{ From, To string }
+			URI string
 		}
 	}
 }
 
-// testPlugin installs the plugin for each platform as krew does, and runs it.
+// testPlugin has krew install the plugin for each platform, and runs that of this one.
 func testPlugin(t *testing.T, assets map[string][]byte, programs programs, hub string) {
 	t.Helper()
 	var plugin krewPlugin
@@ -57,85 +48,40 @@ func testPlugin(t *testing.T, assets map[string][]byte, programs programs, hub s
 		t.Fatal(err)
 	}
 	spec := plugin.Spec
-	if plugin.Metadata.Name != "nmstate" || spec.Version != "v1.2.3" || spec.Homepage != hub+"/nmstate/some" || spec.ShortDescription == "" {
+	if spec.Version != "v1.2.3" || spec.Homepage != hub+"/nmstate/some" {
 		t.Errorf("krew's manifest is %+v", plugin)
 	}
 	if len(spec.Platforms) != len(platforms()) {
 		t.Errorf("krew's manifest has %d platforms", len(spec.Platforms))
 	}
+	downloaded := t.TempDir()
+	manifest := filepath.Join(downloaded, "nmstate.yaml")
+	write(t, manifest, string(assets["nmstate.yaml"]), 0o644)
 	for _, p := range spec.Platforms {
 		system := p.Selector.MatchLabels
 		folder, name := path.Split(p.URI)
 		if folder != hub+"/nmstate/some/releases/download/v1.2.3/" {
 			t.Errorf("%v is at %s", system, folder)
 		}
-		archive := assets[name]
-		if got := fmt.Sprintf("%x", sha256.Sum256(archive)); got != p.SHA256 {
-			t.Errorf("%s has the checksum %s, and the manifest says %s", name, got, p.SHA256)
-		}
-		files := unpack(t, name, archive)
-		for _, f := range p.Files {
-			if files[f.From] == nil {
-				t.Errorf("%s lacks %s", name, f.From)
-			}
+		archive := filepath.Join(downloaded, name)
+		write(t, archive, string(assets[name]), 0o644)
+		program, err := newKrew(t, programs.krew, "").install(system, manifest, archive)
+		if err != nil {
+			t.Errorf("%v: %v", system, err)
+			continue
 		}
 		want, err := os.ReadFile(programs.plugin[system])
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(files[p.Bin], want) {
-			t.Errorf("%s of %s is not the program that was built", p.Bin, name)
+		if !bytes.Equal(program, want) {
+			t.Errorf("what %s has for %v is not the program that was built", name, system)
 		}
 		if system == (platform{runtime.GOOS, runtime.GOARCH}) {
-			installed := path.Join(t.TempDir(), p.Bin)
-			write(t, installed, string(files[p.Bin]), 0o755)
+			installed := filepath.Join(t.TempDir(), system.program())
+			write(t, installed, string(program), 0o755)
 			run(t, ".", installed)
 		}
-	}
-}
-
-// unpack returns the files of an archive by their names. The programs among them can be executed.
-func unpack(t *testing.T, name string, text []byte) map[string][]byte {
-	t.Helper()
-	files := map[string][]byte{}
-	take := func(name string, mode int64, r io.Reader) {
-		content, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasPrefix(name, pluginName) && mode&0o111 == 0 {
-			t.Errorf("%s cannot be executed", name)
-		}
-		files[name] = content
-	}
-	if strings.HasSuffix(name, ".zip") {
-		archive, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range archive.File {
-			r, err := f.Open()
-			if err != nil {
-				t.Fatal(err)
-			}
-			take(f.Name, int64(f.Mode()), r)
-		}
-		return files
-	}
-	r, err := gzip.NewReader(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	archive := tar.NewReader(r)
-	for {
-		header, err := archive.Next()
-		if err == io.EOF {
-			return files
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		take(header.Name, header.Mode, archive)
 	}
 }
 

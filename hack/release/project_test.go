@@ -34,9 +34,10 @@ import (
 
 const description = "What is new:\n\n# a heading, which is no comment\n- and \"quotes\", `code` and $dollars\n"
 
-// programs are what the tests' releases are made with: hack/images and hack/chart themselves, and small programs instead of the real ones.
+// programs are what the tests' releases are made with: hack/images and hack/chart themselves, and small programs instead of the real ones; and
+// krew, which installs the plugin.
 type programs struct {
-	images, chart, amd64, arm64, agent string
+	images, chart, amd64, arm64, agent, krew string
 	// plugin is the plugin of each platform.
 	plugin map[platform]string
 }
@@ -46,8 +47,11 @@ func buildPrograms(t *testing.T) programs {
 	build := func(name, source string, environment ...string) string {
 		path := filepath.Join(folder, name)
 		module := filepath.Join("..", "images")
-		if name == "chart" {
+		switch name {
+		case "chart":
 			module = filepath.Join("..", "chart")
+		case "krew":
+			module = "."
 		}
 		command := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, source)
 		command.Dir = module
@@ -74,6 +78,7 @@ func buildPrograms(t *testing.T) programs {
 		amd64:  build("amd64", "./testdata/program", "CGO_ENABLED=0", "GOARCH=amd64"),
 		arm64:  build("arm64", "./testdata/program", "CGO_ENABLED=0", "GOARCH=arm64"),
 		agent:  build("agent", "./testdata/agent", "CGO_ENABLED=1"),
+		krew:   build("krew", "sigs.k8s.io/krew/cmd/krew"),
 	}
 }
 

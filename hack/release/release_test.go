@@ -34,6 +34,7 @@ import (
 func TestRelease(t *testing.T) {
 	p := buildPrograms(t)
 	t.Run("publishes", func(t *testing.T) { testPublishes(t, p) })
+	t.Run("is installed by krew", func(t *testing.T) { testKrew(t, p) })
 	t.Run("refuses", func(t *testing.T) { testRefuses(t, p) })
 	t.Run("publishes a prerelease", func(t *testing.T) { testPublishesPrerelease(t, p) })
 	t.Run("notices another commit", func(t *testing.T) { testNoticesChange(t, p, "git commit --quiet --allow-empty --message=meanwhile") })

@@ -22,6 +22,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -62,10 +64,19 @@ type Result struct {
 	*v1alpha1.LastApply `json:",inline"`
 	// Unchanged tells that all of it held already, so that no change was made; the story is that of the change before.
 	Unchanged bool `json:"unchanged,omitempty"`
+	// Rest is the change that took out of the spec what an undo had written into it besides; nil if there was none.
+	Rest *v1alpha1.LastApply `json:"rest,omitempty"`
+	// NotSent tells that the request did not leave the plugin, or was turned away because the node was busy.
+	NotSent bool `json:"-"`
 	// Warnings of the server.
 	Warnings []string `json:"warnings,omitempty"`
 	// Error is why the change is not committed; nil if it is, or was left waiting for a confirmation.
 	Error *fault.Error `json:"error,omitempty"`
+}
+
+// Waits tells whether the change is in effect and waits for a manual confirmation.
+func (r *Result) Waits() bool {
+	return r.Error == nil && r.LastApply != nil && r.Outcome == v1alpha1.ApplyInProgress
 }
 
 // Decision is what becomes of a change that waits for a confirmation.
@@ -108,7 +119,8 @@ func (m *Maker) Make(ctx context.Context, request Request) Result {
 	obj, err := f.send(ctx)
 	if err == nil {
 		if last := obj.Status.LastApply; last != nil && last.Outcome == v1alpha1.ApplyInProgress {
-			return f.toTheEnd(ctx, last)
+			f.take(obj)
+			return f.toTheEnd(ctx, last.ID)
 		}
 		return Result{Node: request.Node, LastApply: obj.Status.LastApply, Unchanged: lastID(obj) == f.before}
 	}
@@ -122,6 +134,8 @@ type following struct {
 	*observed
 	// before is the id of the last change that is not this one.
 	before string
+	// sent tells that the request may have reached the node.
+	sent atomic.Bool
 }
 
 func lastID(obj *v1alpha1.NodeNetworkState) string {
@@ -140,10 +154,11 @@ type answer struct {
 // send makes the request, again while the node is busy, and reports what the node tells meanwhile.
 func (f *following) send(ctx context.Context) (*v1alpha1.NodeNetworkState, error) {
 	until := time.Now().Add(patience)
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { f.sent.Store(true) }})
 	for {
 		answers := make(chan answer, 1)
 		go func() {
-			obj, err := f.Send(ctx)
+			obj, err := f.Send(traced)
 			answers <- answer{obj, err}
 		}()
 		got, err := f.whileSent(ctx, answers)
@@ -153,6 +168,7 @@ func (f *following) send(ctx context.Context) (*v1alpha1.NodeNetworkState, error
 		}
 		if apierrors.IsTooManyRequests(err) {
 			f.Report(Progress{Node: f.Node, Stage: StageWaiting, Message: err.Error()})
+			f.sent.Store(false)
 		}
 		if err := f.pause(ctx, time.Duration(max(seconds, 1))*time.Second); err != nil {
 			return nil, err
@@ -184,7 +200,7 @@ func (f *following) pause(ctx context.Context, while time.Duration) error {
 		case <-timer.C:
 			return nil
 		case event := <-f.events:
-			f.last = event.New
+			f.take(event.New)
 			if last := f.lastApply(); last != nil && last.Outcome != v1alpha1.ApplyInProgress {
 				return nil
 			}
@@ -211,19 +227,9 @@ func (f *following) own() *v1alpha1.LastApply {
 	return last
 }
 
-// since returns the story of the last change of the node, nil if none was seen since the change of this id has begun: what the watch tells can be
-// older than what the request has answered.
-func (f *following) since(id string) *v1alpha1.LastApply {
-	last := f.lastApply()
-	if last != nil && last.ID == f.before && last.ID != id {
-		return nil
-	}
-	return last
-}
-
 // see takes note of an object, and reports the stage of the change.
 func (f *following) see(event Event) {
-	f.last = event.New
+	f.take(event.New)
 	if last := f.own(); last != nil && last.Outcome == v1alpha1.ApplyInProgress {
 		f.Report(Progress{Node: f.Node, Change: last.ID, Stage: string(last.Stage), Probes: last.Probes})
 	}
@@ -234,10 +240,13 @@ func (f *following) afterError(ctx context.Context, err error) Result {
 	if ctx.Err() != nil {
 		return f.interrupted()
 	}
+	if status := apierrors.APIStatus(nil); !errors.As(err, &status) && !f.sent.Load() {
+		return Result{Node: f.Node, NotSent: true, Error: fault.From(f.Node, err)}
+	}
 	undecided := isUndecided(err)
 	if last := f.refreshed(ctx, !undecided); last != nil {
 		if undecided && last.Outcome == v1alpha1.ApplyInProgress {
-			return f.toTheEnd(ctx, last)
+			return f.toTheEnd(ctx, last.ID)
 		}
 		if undecided {
 			return f.ended(last)
@@ -252,12 +261,12 @@ func (f *following) afterError(ctx context.Context, err error) Result {
 	return Result{Node: f.Node, Error: found}
 }
 
-// isUndecided tells whether a change may go on, or have been made, although its request has failed: the answer was not waited for,
-// or it is of somebody on the way to the node.
+// isUndecided tells whether a change may go on, or have been made, although its request, which was sent, has failed: the answer was not waited
+// for, or it is of somebody on the way to the node.
 func isUndecided(err error) bool {
 	status := apierrors.APIStatus(nil)
 	if !errors.As(err, &status) {
-		return !neverSent(err)
+		return true
 	}
 	details := status.Status().Details
 	ofNode := details != nil && details.Kind == "nodenetworkstates" && details.Name != ""
@@ -275,12 +284,12 @@ func (f *following) refreshed(ctx context.Context, now bool) *v1alpha1.LastApply
 		asking, cancel := context.WithTimeout(ctx, freshWait)
 		defer cancel()
 		if obj, err := nodes.Get(asking, f.Node, metav1.GetOptions{}); err == nil {
-			f.last = obj
+			f.take(obj)
 			return f.own()
 		}
 	}
 	if obj, err := nodes.Get(ctx, f.Node, metav1.GetOptions{ResourceVersion: "0"}); err == nil {
-		f.last = obj
+		f.take(obj)
 	}
 	return f.own()
 }
@@ -288,38 +297,32 @@ func (f *following) refreshed(ctx context.Context, now bool) *v1alpha1.LastApply
 // errLongest is the end of waiting.
 var errLongest = errors.New("the change has not ended in time")
 
-// toTheEnd follows the change until it has ended. A change that waits for a confirmation is decided about.
-func (f *following) toTheEnd(ctx context.Context, last *v1alpha1.LastApply) Result {
+// toTheEnd follows the change of this id, which the node has told of, until it has ended. A change that waits for a confirmation is decided about.
+func (f *following) toTheEnd(ctx context.Context, id string) Result {
 	waiting, stop := context.WithTimeoutCause(ctx, longest, errLongest)
 	defer stop()
-	id, asked := last.ID, false
-	for {
-		if last.ID != id {
+	asked := false
+	for last := f.lastApply(); ; {
+		now := f.lastApply()
+		switch {
+		case f.last == nil:
+			return Result{Node: f.Node, LastApply: last, Error: &fault.Error{Node: f.Node, Code: fault.Undecided, Message: "the node was removed while the change was under way"}}
+		case now == nil || now.ID != id:
 			return Result{Node: f.Node, Error: &fault.Error{Node: f.Node, Code: fault.Undecided, Message: fmt.Sprintf("change %s has ended, and another one has begun", id),
 				Remedy: fmt.Sprintf("\"kubectl nmstate history %s\" shows how it has ended.", f.Node)}}
-		}
-		if last.Outcome != v1alpha1.ApplyInProgress {
-			return f.ended(last)
-		}
-		if last.ConfirmBefore != nil && !asked {
+		case now.Outcome != v1alpha1.ApplyInProgress:
+			return f.ended(now)
+		case now.ConfirmBefore != nil && !asked:
 			asked = true
-			if result := f.decide(waiting, last); result != nil {
+			if result := f.decide(waiting, now); result != nil {
 				return *result
 			}
-			if now := f.since(id); now != nil {
-				last = now
-				continue
-			}
+			continue
 		}
+		last = now
 		select {
 		case event := <-f.events:
-			if event.New == nil {
-				return Result{Node: f.Node, LastApply: last, Error: &fault.Error{Node: f.Node, Code: fault.Undecided, Message: "the node was removed while the change was under way"}}
-			}
 			f.see(event)
-			if now := f.since(id); now != nil {
-				last = now
-			}
 		case <-waiting.Done():
 			if ctx.Err() != nil {
 				return f.interrupted()
@@ -344,7 +347,7 @@ func (f *following) decide(ctx context.Context, waits *v1alpha1.LastApply) *Resu
 			decided = true
 		case event := <-f.events:
 			f.see(event)
-			if last := f.since(waits.ID); f.last == nil || last != nil && (last.ID != waits.ID || last.Outcome != v1alpha1.ApplyInProgress) {
+			if last := f.lastApply(); last == nil || last.ID != waits.ID || last.Outcome != v1alpha1.ApplyInProgress {
 				over()
 				<-decisions
 				return nil
@@ -357,7 +360,8 @@ func (f *following) decide(ctx context.Context, waits *v1alpha1.LastApply) *Resu
 	if decision == Leave {
 		return &Result{Node: f.Node, LastApply: waits}
 	}
-	if _, err := Decided(ctx, f.Clients, f.Node, waits.ID, decision); err != nil {
+	obj, err := Decided(ctx, f.Clients, f.Node, waits.ID, decision)
+	if err != nil {
 		// Its time may be over: then the object tells.
 		if last := f.refreshed(ctx, true); last != nil && last.Outcome != v1alpha1.ApplyInProgress {
 			result := f.ended(last)
@@ -365,6 +369,7 @@ func (f *following) decide(ctx context.Context, waits *v1alpha1.LastApply) *Resu
 		}
 		return &Result{Node: f.Node, LastApply: waits, Error: fault.From(f.Node, err)}
 	}
+	f.take(obj)
 	return nil
 }
 

@@ -18,10 +18,12 @@ package change
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strings"
@@ -61,7 +63,13 @@ func newNode(t *testing.T, last *v1alpha1.LastApply) *node {
 // becomes makes the change the node's last one, and returns the object.
 func (n *node) becomes(last v1alpha1.LastApply) *v1alpha1.NodeNetworkState {
 	n.t.Helper()
-	object := &v1alpha1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: "node01"}}
+	return n.becomesAt("", last)
+}
+
+// becomesAt is becomes for an object of this resourceVersion.
+func (n *node) becomesAt(version string, last v1alpha1.LastApply) *v1alpha1.NodeNetworkState {
+	n.t.Helper()
+	object := &v1alpha1.NodeNetworkState{ObjectMeta: metav1.ObjectMeta{Name: "node01", ResourceVersion: version}}
 	object.Status.LastApply = &last
 	if err := n.clients.Tracker().Update(resource, object, ""); err != nil {
 		n.t.Error(err)
@@ -220,27 +228,39 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestConnectionLost: nobody is told that nothing was changed if it is not known.
+// leaves tells the request's trace, as net/http does, that there is a connection to send it over.
+func leaves(ctx context.Context) {
+	httptrace.ContextClientTrace(ctx).GotConn(httptrace.GotConnInfo{})
+}
+
+// TestConnectionLost: nobody is told that nothing was changed if it is not known, and nobody that it is not known if nothing was sent.
 func TestConnectionLost(t *testing.T) {
 	lost := &url.Error{Op: "Patch", URL: "https://x", Err: io.ErrUnexpectedEOF}
 	n := newNode(t, earlier)
-	result := n.make(t.Context(), func(context.Context) (*v1alpha1.NodeNetworkState, error) { return nil, lost }, never, StageSending)
+	result := n.make(t.Context(), func(ctx context.Context) (*v1alpha1.NodeNetworkState, error) {
+		leaves(ctx)
+		return nil, lost
+	}, never, StageSending)
 	if codeOf(result) != fault.Undecided || !strings.Contains(result.Error.Remedy, "history node01") {
 		t.Errorf("nothing is known: %+v", result.Error)
 	}
 	n = newNode(t, earlier)
-	result = n.make(t.Context(), func(context.Context) (*v1alpha1.NodeNetworkState, error) {
+	result = n.make(t.Context(), func(ctx context.Context) (*v1alpha1.NodeNetworkState, error) {
+		leaves(ctx)
 		n.becomes(committed)
 		return nil, lost
 	}, never, StageSending)
 	if result.Error != nil || result.LastApply.ID != "mine" {
 		t.Errorf("the node knows: %+v", result)
 	}
-	n = newNode(t, earlier)
-	refused := &url.Error{Op: "Patch", URL: "https://x", Err: &net.OpError{Op: "dial", Err: errors.New("connection refused")}}
-	result = n.make(t.Context(), func(context.Context) (*v1alpha1.NodeNetworkState, error) { return nil, refused }, never, StageSending)
-	if codeOf(result) != fault.Unreachable {
-		t.Errorf("nothing was sent: %+v", result.Error)
+	for _, err := range []error{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, x509.UnknownAuthorityError{}} {
+		n = newNode(t, earlier)
+		result = n.make(t.Context(), func(context.Context) (*v1alpha1.NodeNetworkState, error) {
+			return nil, &url.Error{Op: "Patch", URL: "https://x", Err: err}
+		}, never, StageSending)
+		if codeOf(result) != fault.Unreachable {
+			t.Errorf("nothing was sent: %+v", result.Error)
+		}
 	}
 }
 
@@ -262,95 +282,19 @@ func TestSomebodyOnTheWay(t *testing.T) {
 	}
 }
 
-// decided has the fake end the change as it is asked to.
-func (n *node) decided() {
-	n.clients.PrependReactor("create", "nodenetworkstates", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		if id := action.(clienttesting.CreateAction).GetObject().(*v1alpha1.TransactionReference).ID; id != "mine" {
-			n.t.Errorf("change %s is decided", id)
-		}
-		if action.GetSubresource() == "confirm" {
-			return true, n.becomes(committed), nil
-		}
-		return true, n.becomes(undone), nil
-	})
-}
-
-func TestManual(t *testing.T) {
-	for decision, want := range map[Decision]v1alpha1.ApplyOutcome{Confirm: v1alpha1.ApplyCommitted, RollBack: v1alpha1.ApplyRolledBack, Leave: v1alpha1.ApplyInProgress} {
-		n := newNode(t, earlier)
-		n.decided()
-		result := n.make(t.Context(), func(context.Context) (*v1alpha1.NodeNetworkState, error) {
-			n.watched()
-			object := n.becomes(waiting)
-			n.shown("AwaitingConfirmation")
-			return object, nil
-		}, func(context.Context) Decision { return decision }, StageSending, "AwaitingConfirmation")
-		if result.LastApply == nil || result.LastApply.Outcome != want || (result.Error != nil) != (want == v1alpha1.ApplyRolledBack) {
-			t.Errorf("decision %d: it is %+v", decision, result)
-		}
-	}
-}
-
-// TestManualEnds: nobody is asked any longer about a change that has ended, and the user hears how.
-func TestManualEnds(t *testing.T) {
-	n := newNode(t, earlier)
-	result := n.make(t.Context(), func(context.Context) (*v1alpha1.NodeNetworkState, error) {
-		n.watched()
-		object := n.becomes(waiting)
-		n.shown("AwaitingConfirmation")
-		return object, nil
-	}, func(ctx context.Context) Decision {
-		n.becomes(undone)
-		<-ctx.Done()
-		return Leave
-	}, StageSending, "AwaitingConfirmation")
-	if codeOf(result) != fault.Failed || result.LastApply.Outcome != v1alpha1.ApplyRolledBack {
-		t.Errorf("it is %+v", result)
-	}
-}
-
-// TestManualAsksOnThoughTheWatchIsBehind: what the watch tells can be older than what the request has answered. It is not the end of the question.
-func TestManualAsksOnThoughTheWatchIsBehind(t *testing.T) {
-	n := newNode(t, earlier)
-	n.decided()
-	result := n.make(t.Context(), func(context.Context) (*v1alpha1.NodeNetworkState, error) {
-		n.watched()
-		object := n.becomes(waiting)
-		n.shown("AwaitingConfirmation")
-		return object, nil
-	}, func(ctx context.Context) Decision {
-		n.becomes(*earlier)
-		n.becomes(applying)
-		n.becomes(waiting)
-		for stages := 0; stages < 4; {
-			select {
-			case <-n.seen:
-			case <-ctx.Done():
-				t.Error("nobody is asked any longer")
-				return Leave
-			}
-			n.mu.Lock()
-			stages = len(n.stages)
-			n.mu.Unlock()
-		}
-		return Confirm
-	}, StageSending, "AwaitingConfirmation", "Applying", "AwaitingConfirmation")
-	if result.Error != nil || result.LastApply.Outcome != v1alpha1.ApplyCommitted {
-		t.Errorf("it is %+v", result)
-	}
-}
-
 // TestInterrupted: whoever interrupts the command hears what goes on.
 func TestInterrupted(t *testing.T) {
 	for _, c := range []struct {
 		name string
+		sent bool
 		last *v1alpha1.LastApply
 		want string
 	}{
-		{"applying", &applying, "change mine goes on by itself (Applying)"},
-		{"waiting", &waiting, "is in effect and waits for a confirmation until"},
-		{"ended", &committed, "change mine has ended as Committed"},
-		{"not begun", nil, "the node has not told of the change yet"},
+		{"applying", true, &applying, "change mine goes on by itself (Applying)"},
+		{"waiting", true, &waiting, "is in effect and waits for a confirmation until"},
+		{"ended", true, &committed, "change mine has ended as Committed"},
+		{"not begun", true, nil, "the node has not told of the change yet"},
+		{"not sent", false, nil, "interrupted: nothing was changed"},
 	} {
 		n := newNode(t, earlier)
 		ctx, interrupt := context.WithCancel(t.Context())
@@ -360,6 +304,9 @@ func TestInterrupted(t *testing.T) {
 		}
 		result := n.make(ctx, func(ctx context.Context) (*v1alpha1.NodeNetworkState, error) {
 			n.watched()
+			if c.sent {
+				leaves(ctx)
+			}
 			if c.last != nil {
 				n.becomes(*c.last)
 			}

@@ -18,9 +18,7 @@ package change
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -34,10 +32,13 @@ const interruptedWait = 2 * time.Second
 
 // interrupted says what goes on on the node although nobody waits for it any more.
 func (f *following) interrupted() Result {
+	if !f.sent.Load() {
+		return Result{Node: f.Node, NotSent: true, Error: &fault.Error{Node: f.Node, Code: fault.Interrupted, Message: "interrupted: nothing was changed"}}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), interruptedWait)
 	defer cancel()
 	if obj, err := f.Clients.NmstateV1alpha1().NodeNetworkStates().Get(ctx, f.Node, metav1.GetOptions{ResourceVersion: "0"}); err == nil {
-		f.last = obj
+		f.take(obj)
 	}
 	return Result{Node: f.Node, LastApply: f.own(), Error: f.goesOn()}
 }
@@ -61,10 +62,4 @@ func (f *following) goesOn() *fault.Error {
 		found.Remedy = fault.Follow(f.Node)
 	}
 	return found
-}
-
-// neverSent tells whether an error is one of a connection that was not made.
-func neverSent(err error) bool {
-	failed := (*net.OpError)(nil)
-	return errors.As(err, &failed) && failed.Op == "dial"
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -95,6 +96,17 @@ const firstWait = 10 * time.Second
 type observed struct {
 	events <-chan Event
 	last   *v1alpha1.NodeNetworkState
+}
+
+// take makes an object the one that was seen last; nil is that of a node that has gone. An older object changes nothing: what the watch and the server's
+// copy tell can be older than what a request has answered.
+func (o *observed) take(object *v1alpha1.NodeNetworkState) {
+	if o.last != nil && object != nil {
+		if order, err := resourceversion.CompareResourceVersion(object.ResourceVersion, o.last.ResourceVersion); err == nil && order < 0 {
+			return
+		}
+	}
+	o.last = object
 }
 
 // observe watches a node and returns once it was seen, or cannot be. Then last is nil, and nothing may ever come.

@@ -94,5 +94,6 @@ func (a *apply) run(ctx context.Context) error {
 		}
 		patches = append(patches, request)
 	}
-	return a.make(ctx, c, patches, a.output, a.atOnce)
+	tried, left := a.make(ctx, c, patches, a.output, a.atOnce)
+	return a.tellResults(tried, left, a.output)
 }

@@ -22,6 +22,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
 )
@@ -38,11 +39,27 @@ func explainUnknown(root *cobra.Command, err error) error {
 	}
 	message, similar, suggests := strings.Cut(err.Error(), "\n\nDid you mean this?")
 	remedy := fmt.Sprintf("See \"%s --help\".", root.CommandPath())
-	if suggests {
+	name, _, _ := strings.Cut(strings.TrimPrefix(message, "unknown command \""), "\"")
+	if instead := otherNames[name]; instead != "" {
+		remedy = instead + " " + remedy
+	} else if suggests {
 		remedy = fmt.Sprintf("Did you mean %s? %s", strings.Join(strings.Fields(similar), " or "), remedy)
 	}
 	return fault.Wrong(message, remedy)
 }
+
+// otherNames are commands that people expect, from other programs, and what to do instead.
+var otherNames = map[string]string{
+	"get": `"kubectl nmstate show" shows the network of nodes, "kubectl get nns" their objects.`, "list": `"kubectl nmstate show" shows all nodes.`,
+	"describe": `"kubectl nmstate show NODE" shows the network of a node, "kubectl describe nns NODE" its object.`,
+	"set":      `"kubectl nmstate apply -f FILE" makes a change.`, "edit": `"kubectl edit nns NODE" edits the desired state of a node.`,
+	"delete": `Apply the interface, route or rule with "state: absent".`, "explain": `"kubectl explain nns.spec.desiredState" explains the fields of a state.`,
+	"revert": `"kubectl nmstate undo NODE" takes a change back.`, "log": seeHistory, "logs": seeHistory,
+	"events":  seeWatch,
+	"version": `"kubectl nmstate --version" prints it.`,
+}
+
+const seeHistory = `"kubectl nmstate history NODE" shows the last changes of a node.`
 
 // habit is what people write who know kubectl, as the error of it says, and what to do instead. The commands are those that the remedy is
 // for; none stands for all.
@@ -52,6 +69,10 @@ type habit struct {
 }
 
 const noNamespace = "Nodes are in no namespace: leave it out."
+
+const kustomize = "Have kubectl make the file: \"kubectl kustomize FOLDER | kubectl nmstate … -f -\"."
+
+const seeWatch = "\"kubectl nmstate watch\" prints each change as it happens."
 
 var habits = []habit{
 	{"unknown flag: --dry-run", "\"kubectl nmstate diff\" shows what a change would do.", []string{"apply"}},
@@ -64,6 +85,11 @@ var habits = []habit{
 	{"unknown flag: --all", "Without the name of a node it is about all nodes.", []string{"show", "watch", "top", "wait"}},
 	{"unknown flag: --all", "Name the nodes with --node, or select them with -l.", []string{"apply", "diff"}},
 	{"unknown flag: --all", "It is about one node: name it.", []string{"history", "undo", "blame"}},
+	{"unknown flag: --force", "--force-conflicts takes over what others own.", []string{"apply", "diff"}},
+	{"unknown flag: --kustomize", kustomize, []string{"apply", "diff"}},
+	{"unknown shorthand flag: 'k' in ", kustomize, []string{"apply", "diff"}},
+	{"unknown flag: --watch", seeWatch, []string{"show", "history"}},
+	{"unknown shorthand flag: 'w' in ", seeWatch, []string{"show", "history"}},
 	{"missing unit in duration", "Write the unit, too, as in 30s or 2m.", nil},
 	{"invalid duration", "Write a number and a unit, as in 30s or 2m.", nil},
 }
@@ -92,13 +118,16 @@ func wrongFlag(command *cobra.Command, err error) error {
 }
 
 // checkArgs returns the check of a command's arguments: its own, and that none is empty or the name of another kind of thing. An empty
-// argument is most often a variable of a script that was not set, and must not mean something else.
+// argument or flag is most often a variable of a script that was not set, and must not mean something else, such as all nodes.
 func checkArgs(own cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(command *cobra.Command, args []string) error {
 		if own != nil {
 			if err := own(command, args); err != nil {
 				return err
 			}
+		}
+		if empty := emptyFlag(command); empty != "" {
+			return wrongArgs(command, "--%s is empty, or a part of it is", empty)
 		}
 		for i, arg := range args {
 			if arg == "" {
@@ -110,6 +139,24 @@ func checkArgs(own cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// emptyFlag returns the name of a flag that is given and has nothing in it, or in one of its parts; "" if there is none.
+func emptyFlag(command *cobra.Command) string {
+	empty := ""
+	command.Flags().Visit(func(flag *pflag.Flag) {
+		if command.InheritedFlags().Lookup(flag.Name) != nil {
+			return // of kubectl, where nothing means what the kubeconfig says
+		}
+		values := []string{flag.Value.String()}
+		if list, isList := flag.Value.(pflag.SliceValue); isList {
+			values = list.GetSlice()
+		}
+		if len(values) == 0 || slices.Contains(values, "") {
+			empty = flag.Name
+		}
+	})
+	return empty
 }
 
 // checkArg is an error if an argument can be no name of a node, or no ID, as the usage of the command has it at that place.

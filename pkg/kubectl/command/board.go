@@ -231,7 +231,7 @@ func outcome(result change.Result, took time.Duration) string {
 	switch {
 	case result.Unchanged:
 		return "nothing to change"
-	case last == nil && result.Error != nil && (result.Error.Code == fault.Interrupted || result.Error.Code == fault.Undecided):
+	case last == nil && !result.NotSent && result.Error != nil && (result.Error.Code == fault.Interrupted || result.Error.Code == fault.Undecided):
 		return "not known"
 	case last == nil:
 		return "not changed"

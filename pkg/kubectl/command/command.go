@@ -106,6 +106,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
 	p.flags.AddFlags(root.PersistentFlags())
+	p.completeConfigFlags(root)
 	root.SetFlagErrorFunc(wrongFlag)
 	root.AddCommand(p.newShow(), p.newDiff(), p.newApply(), p.newWatch(), p.newHistory(), p.newUndo(), p.newBlame(), p.newWait(),
 		p.newConfirm(), p.newRollback(), p.newTop())

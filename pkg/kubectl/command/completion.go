@@ -18,12 +18,14 @@ package command
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -45,6 +47,46 @@ func (p *plugin) completeNodes(most int) completion {
 			names, _ := c.names(ctx, "")
 			return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(args, name) })
 		}, begun)
+	}
+}
+
+// completeList completes the last part of a list with commas, as one completes a part. Parts that are there already are not offered.
+func completeList(one completion) completion {
+	return func(command *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		last := strings.LastIndexByte(begun, ',') + 1
+		there := strings.Split(begun[:last], ",")
+		found, directive := one(command, args, begun[last:])
+		var lists []string
+		for _, part := range found {
+			if strings.HasPrefix(part, begun[last:]) && !slices.Contains(there, part) {
+				lists = append(lists, begun[:last]+part)
+			}
+		}
+		return lists, directive
+	}
+}
+
+// completeConfig completes what the kubeconfig has of a kind.
+func (p *plugin) completeConfig(names func(clientcmdapi.Config) []string) completion {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		config, err := p.flags.ToRawKubeConfigLoader().RawConfig()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		found := names(config)
+		slices.Sort(found)
+		return found, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeConfigFlags has the flags completed that name a part of the kubeconfig.
+func (p *plugin) completeConfigFlags(root *cobra.Command) {
+	for flag, names := range map[string]func(clientcmdapi.Config) []string{
+		"context": func(c clientcmdapi.Config) []string { return slices.Collect(maps.Keys(c.Contexts)) },
+		"cluster": func(c clientcmdapi.Config) []string { return slices.Collect(maps.Keys(c.Clusters)) },
+		"user":    func(c clientcmdapi.Config) []string { return slices.Collect(maps.Keys(c.AuthInfos)) },
+	} {
+		_ = root.RegisterFlagCompletionFunc(flag, p.completeConfig(names))
 	}
 }
 

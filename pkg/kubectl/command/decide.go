@@ -70,9 +70,15 @@ func (p *plugin) decideByID(ctx context.Context, decision change.Decision, id, n
 	if err != nil {
 		return err
 	}
-	waiting, err := c.waiting(ctx, id, node)
+	waiting, wrong, err := c.waiting(ctx, id, node)
 	if err != nil {
 		return err
+	}
+	if wrong != nil {
+		if decision == change.RollBack && wrong.Code == fault.Refused {
+			wrong.Remedy = strings.TrimSpace(wrong.Remedy + "\nA change that was committed is taken back by \"kubectl nmstate undo NODE ID\".")
+		}
+		return wrong
 	}
 	object, err := change.Decided(ctx, c.clients, waiting.Name, waiting.Status.LastApply.ID, decision)
 	if err != nil {
@@ -86,30 +92,29 @@ func (p *plugin) decideByID(ctx context.Context, decision change.Decision, id, n
 	return err
 }
 
-// waiting returns the object of the node on which a change waits whose id begins so. A change that has just been made the server's copy
-// may not have yet: then the nodes are asked.
-func (c *connection) waiting(ctx context.Context, id, node string) (*v1alpha1.NodeNetworkState, error) {
-	var wrong *fault.Error
+// waiting returns the object of the node on which a change waits whose id begins so, or what is wrong with the id. A change that has just been
+// made the server's copy may not have yet: then the nodes are asked.
+func (c *connection) waiting(ctx context.Context, id, node string) (object *v1alpha1.NodeNetworkState, wrong *fault.Error, err error) {
 	for _, version := range []string{"0", ""} {
 		objects, err := c.lookedThrough(ctx, node, version)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		var object *v1alpha1.NodeNetworkState
 		if object, wrong = waitingOf(objects, id); object != nil {
-			return object, nil
+			return object, nil, nil
 		}
 	}
-	return nil, wrong
+	return nil, wrong, nil
 }
 
 // waitingOf returns the object on which a change waits whose id begins so, or what is wrong.
 func waitingOf(objects []v1alpha1.NodeNetworkState, id string) (*v1alpha1.NodeNetworkState, *fault.Error) {
 	var found []*v1alpha1.NodeNetworkState
-	ended := ""
+	ended, isNode := "", false
 	var others []string
 	for i := range objects {
 		last := objects[i].Status.LastApply
+		isNode = isNode || objects[i].Name == id
 		switch {
 		case last == nil:
 		case strings.HasPrefix(last.ID, id) && waits(last):
@@ -125,6 +130,8 @@ func waitingOf(objects []v1alpha1.NodeNetworkState, id string) (*v1alpha1.NodeNe
 		return found[0], nil
 	case len(found) > 1:
 		return nil, fault.Wrong(fmt.Sprintf("the ids of %d changes begin with %q: give more of it", len(found), id))
+	case isNode:
+		return nil, fault.Wrong(fmt.Sprintf("%q is a node: give the ID of its change", id), "\"kubectl get nns "+id+" -o jsonpath={.status.lastApply.id}\" prints it.")
 	case ended != "":
 		return nil, &fault.Error{Code: fault.Refused, Message: ended}
 	case len(others) > 0:

@@ -20,9 +20,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/manifest"
@@ -43,7 +45,7 @@ func (f *files) add(command *cobra.Command, p *plugin) {
 	flags.StringSliceVar(&f.nodes, "node", nil, "Node that a bare state is for; of NodeNetworkStates, take those of this node alone. Can be given several times.")
 	flags.StringVarP(&f.selector, "selector", "l", "", "The same for all nodes whose labels match this selector.")
 	_ = command.MarkFlagFilename("filename", "yaml", "yml", "json")
-	_ = command.RegisterFlagCompletionFunc("node", p.completeNodes(0))
+	_ = command.RegisterFlagCompletionFunc("node", completeList(p.completeNodes(0)))
 }
 
 // targets reads the files and returns what is for which node.
@@ -51,9 +53,9 @@ func (f *files) targets(ctx context.Context, p *plugin, c *connection) ([]manife
 	if err := checkSelector(f.selector, f.nodes); err != nil {
 		return nil, err
 	}
-	documents, err := manifest.Read(f.paths, f.recursive, p.streams.In)
+	documents, err := f.read(ctx, p)
 	if err != nil {
-		return nil, fault.Wrong(err.Error())
+		return nil, err
 	}
 	selected, selects := slices.Clone(f.nodes), len(f.nodes) > 0
 	slices.Sort(selected)
@@ -75,6 +77,36 @@ func (f *files) targets(ctx context.Context, p *plugin, c *connection) ([]manife
 		return nil, fault.Wrong(err.Error())
 	}
 	return targets, f.unused(targets)
+}
+
+// read reads the files. A terminal or a pipe can take forever: ctx ends it, too.
+func (f *files) read(ctx context.Context, p *plugin) ([]manifest.Document, error) {
+	if slices.Contains(f.paths, "-") && printers.IsTerminal(p.streams.In) {
+		end := "Ctrl-D"
+		if runtime.GOOS == "windows" {
+			end = "Ctrl-Z and Enter"
+		}
+		fmt.Fprintf(p.streams.ErrOut, "Reading standard input, up to its end (%s).\n", end)
+	}
+	var documents []manifest.Document
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		documents, err = manifest.Read(f.paths, f.recursive, p.streams.In)
+		done <- err
+	}()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, &fault.Error{Code: fault.Interrupted, Message: "interrupted: nothing was changed"}
+	case err != nil:
+		return nil, fault.Wrong(err.Error())
+	}
+	return documents, nil
 }
 
 // unused is an error if a node was named that nothing is for: it may be a typo.

@@ -30,8 +30,9 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
 )
 
-// make makes changes, some at the same time, and none any more after one has failed. It shows how far they are and how they ended.
-func (p *plugin) make(ctx context.Context, c *connection, patches []patch, output output, atOnce int) error {
+// make makes changes, some at the same time, and none any more after one has failed. It shows how far they are and how they ended, and returns
+// the results of those that were tried, and the nodes of the others.
+func (p *plugin) make(ctx context.Context, c *connection, patches []patch, output output, atOnce int) (tried []*change.Result, left []string) {
 	var nodes []string
 	for _, one := range patches {
 		nodes = append(nodes, one.node)
@@ -67,7 +68,14 @@ func (p *plugin) make(ctx context.Context, c *connection, patches []patch, outpu
 		})
 	}
 	_ = group.Wait()
-	return p.tellResults(results, nodes, output)
+	for i, result := range results {
+		if result == nil {
+			left = append(left, nodes[i])
+		} else {
+			tried = append(tried, result)
+		}
+	}
+	return tried, left
 }
 
 // makeOne makes the change of one node.
@@ -86,25 +94,19 @@ func (p *plugin) makeOne(ctx context.Context, c *connection, maker *change.Maker
 	return result
 }
 
-// tellResults prints the results, or what has gone wrong. The error sets the exit code.
-func (p *plugin) tellResults(results []*change.Result, nodes []string, output output) error {
+// tellResults prints what make has returned, or what has gone wrong. The error sets the exit code.
+func (p *plugin) tellResults(tried []*change.Result, left []string, output output) error {
 	var errs []*fault.Error
-	var tried []change.Result
-	var left []string
 	waits := false
-	for i, result := range results {
-		if result == nil {
-			left = append(left, nodes[i])
-			continue
-		}
+	for _, result := range tried {
 		for _, text := range result.Warnings {
 			fmt.Fprintf(p.streams.ErrOut, "Warning: %s: %s\n", result.Node, safe(text))
 		}
-		tried, errs = append(tried, *result), append(errs, result.Error)
-		if last := result.LastApply; result.Error == nil && last != nil && last.Outcome == v1alpha1.ApplyInProgress {
+		errs = append(errs, result.Error)
+		if result.Waits() {
 			waits = true
 			fmt.Fprintf(p.streams.ErrOut, "%s: the change is in effect and is rolled back at %s unless it is confirmed:\n  kubectl nmstate confirm %s\n  kubectl nmstate rollback %s\n",
-				result.Node, last.ConfirmBefore.UTC().Format(time.RFC3339), last.ID, last.ID)
+				result.Node, result.ConfirmBefore.UTC().Format(time.RFC3339), result.ID, result.ID)
 		}
 	}
 	if len(left) > 0 {
@@ -113,7 +115,9 @@ func (p *plugin) tellResults(results []*change.Result, nodes []string, output ou
 			Remedy: "Nothing was changed there. Give the same command again when what stopped it is put right: nodes that have the change already stay as they are."})
 	}
 	if output.form != asText {
-		if err := output.print(p.streams.Out, map[string]any{"results": tried, "notTried": left}); err != nil {
+		// Scripts get lists, also where there is nothing in them.
+		lists := map[string]any{"results": append([]*change.Result{}, tried...), "notTried": append([]string{}, left...)}
+		if err := output.print(p.streams.Out, lists); err != nil {
 			return err
 		}
 	}

@@ -80,9 +80,6 @@ func (a *applying) check(flags *pflag.FlagSet) error {
 	if _, known := validations[strings.ToLower(a.validate)]; !known {
 		return fault.Wrong(fmt.Sprintf("--validate=%s is not known: use strict, warn or ignore", a.validate))
 	}
-	if a.manager == "" {
-		return fault.Wrong("--field-manager must not be empty")
-	}
 	if flags.Changed("timeout") && (a.timeout < v1alpha1.MinConfirmationTimeout || a.timeout > v1alpha1.MaxConfirmationTimeout) {
 		return fault.Wrong(fmt.Sprintf("--timeout=%v must be from %v to %v", a.timeout, v1alpha1.MinConfirmationTimeout, v1alpha1.MaxConfirmationTimeout))
 	}

@@ -62,7 +62,7 @@ A node that cannot be asked is told of, and the exit code is 6.`,
 	flags := command.Flags()
 	flags.StringVarP(&s.selector, "selector", "l", "", "Show the nodes whose labels match this selector.")
 	flags.StringSliceVarP(&s.interfaces, "interface", "i", nil, "Show this interface alone, and the routes over it. Can be given several times.")
-	_ = command.RegisterFlagCompletionFunc("interface", p.completeInterfaces)
+	_ = command.RegisterFlagCompletionFunc("interface", completeList(p.completeInterfaces))
 	s.output.add(command, "table", asYAML, asJSON, "name")
 	return command
 }
@@ -145,8 +145,18 @@ func (s *show) known(objects []*v1alpha1.NodeNetworkState) string {
 			names = append(names, netstate.InterfaceNames(state)...)
 		}
 	}
+	return interfacesAre(names)
+}
+
+// interfacesAre lists the names of interfaces, as many as are read at a glance.
+func interfacesAre(names []string) string {
 	slices.Sort(names)
-	return "The interfaces are " + strings.Join(slices.Compact(names), ", ") + "."
+	names = slices.Compact(names)
+	const most = 20
+	if len(names) > most {
+		return fmt.Sprintf("The interfaces are %s and %d more.", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return "The interfaces are " + strings.Join(names, ", ") + "."
 }
 
 // read returns what is shown of a node. The error says why it has no state.

@@ -17,6 +17,7 @@ limitations under the License.
 package command
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -90,12 +91,14 @@ type teller struct {
 	begun time.Time
 	// states are the last ones that were seen of the nodes: a node that cannot be asked has none in its object.
 	states map[string]map[string]any
-	now    func() time.Time
-	any    bool
+	// idle are the last objects that were seen with no change under way.
+	idle map[string]*v1alpha1.NodeNetworkState
+	now  func() time.Time
+	any  bool
 }
 
 func newTeller(begun time.Time) *teller {
-	return &teller{begun: begun, states: map[string]map[string]any{}, now: time.Now}
+	return &teller{begun: begun, states: map[string]map[string]any{}, idle: map[string]*v1alpha1.NodeNetworkState{}, now: time.Now}
 }
 
 // known tells whether any node was seen.
@@ -109,16 +112,18 @@ func (t *teller) tell(event change.Event) []told {
 	case now == nil:
 		node = old.Name
 		delete(t.states, node)
+		delete(t.idle, node)
 		lines = []netstate.Change{{Kind: kindNode, Before: "present"}}
 	case old == nil:
 		node = now.Name
 		t.take(now)
+		t.conditionLines(now, now)
 		if now.CreationTimestamp.After(t.begun) {
 			lines = []netstate.Change{{Kind: kindNode, After: "present"}}
 		}
 	default:
 		node = now.Name
-		lines = append(applyLines(old, now), conditionLines(old, now)...)
+		lines = append(applyLines(old, now), t.conditionLines(old, now)...)
 		before, known := t.states[node]
 		if t.take(now) && known {
 			return append(t.lines(node, lines, nil), t.lines(node, netstate.Changes(before, t.states[node]), authorOf(old, now))...)
@@ -189,9 +194,11 @@ func applyLines(old, now *v1alpha1.NodeNetworkState) []netstate.Change {
 	return []netstate.Change{{Kind: kindChange, Name: name, Before: was, After: is(last)}}
 }
 
-// conditionLines tell which conditions have changed. That a change is under way its own lines tell.
-func conditionLines(old, now *v1alpha1.NodeNetworkState) []netstate.Change {
+// conditionLines tell which conditions have changed. That a change is under way its own lines tell; the network differs from one of both specs
+// then, so whether it is in sync counts when the change has ended.
+func (t *teller) conditionLines(old, now *v1alpha1.NodeNetworkState) []netstate.Change {
 	var lines []netstate.Change
+	underWay := apimeta.IsStatusConditionTrue(now.Status.Conditions, v1alpha1.ConditionProgressing)
 	for _, kind := range []string{v1alpha1.ConditionAvailable, v1alpha1.ConditionInSync, v1alpha1.ConditionFailing} {
 		text := func(object *v1alpha1.NodeNetworkState) (string, metav1.ConditionStatus) {
 			c := apimeta.FindStatusCondition(object.Status.Conditions, kind)
@@ -200,11 +207,21 @@ func conditionLines(old, now *v1alpha1.NodeNetworkState) []netstate.Change {
 			}
 			return fmt.Sprintf("%s (%s)", c.Status, c.Reason), c.Status
 		}
-		before, was := text(old)
+		since := old
+		if kind == v1alpha1.ConditionInSync {
+			if underWay {
+				continue
+			}
+			since = cmp.Or(t.idle[now.Name], old)
+		}
+		before, was := text(since)
 		after, is := text(now)
 		if was != is {
 			lines = append(lines, netstate.Change{Kind: kindCondition, Name: kind, Before: before, After: after})
 		}
+	}
+	if !underWay {
+		t.idle[now.Name] = now
 	}
 	return lines
 }

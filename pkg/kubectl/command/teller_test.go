@@ -17,6 +17,7 @@ limitations under the License.
 package command
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,31 @@ func seen(state string, last *v1alpha1.LastApply, available metav1.ConditionStat
 		object.Status.CurrentState = v1alpha1.NewState([]byte(state))
 	}
 	return object
+}
+
+// TestTellerOfDrift: while a change is under way the network differs from the spec before or after it; that is no drift, unless it lasts.
+func TestTellerOfDrift(t *testing.T) {
+	at := func(progressing, inSync metav1.ConditionStatus, reason string) *v1alpha1.NodeNetworkState {
+		object := seen("", nil, metav1.ConditionTrue, "StateRead")
+		object.Status.Conditions = append(object.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionProgressing, Status: progressing},
+			metav1.Condition{Type: v1alpha1.ConditionInSync, Status: inSync, Reason: reason})
+		return object
+	}
+	teller := newTeller(noon)
+	var got []string
+	var before *v1alpha1.NodeNetworkState
+	for _, object := range []*v1alpha1.NodeNetworkState{
+		at("False", "True", "StateMatches"), at("True", "True", "StateMatches"), at("True", "False", "Drifted"), at("False", "True", "StateMatches"),
+		at("True", "False", "Drifted"), at("False", "False", "Drifted"), at("False", "True", "StateMatches"),
+	} {
+		for _, line := range teller.tell(change.Event{Old: before, New: object}) {
+			got = append(got, line.Before+" → "+line.After)
+		}
+		before = object
+	}
+	if want := "[True (StateMatches) → False (Drifted) False (Drifted) → True (StateMatches)]"; fmt.Sprint(got) != want {
+		t.Errorf("it tells %v, want %s", got, want)
+	}
 }
 
 // TestTeller: what is told of a change from outside, one through the API, and a node that is away meanwhile.

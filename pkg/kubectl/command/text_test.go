@@ -18,6 +18,7 @@ package command
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -317,5 +318,19 @@ func TestWaitingOf(t *testing.T) {
 		case object != nil && object.Name != want, object == nil && !strings.Contains(err.Error(), want):
 			t.Errorf("%s: %v, %v, want %s", id, object, err, want)
 		}
+	}
+}
+
+// TestInterfacesAre: a long list of interfaces is cut, so that the error above it is still to be seen.
+func TestInterfacesAre(t *testing.T) {
+	if got, want := interfacesAre([]string{"eth1", "eth0", "eth1"}), "The interfaces are eth0, eth1."; got != want {
+		t.Errorf("it is %q, want %q", got, want)
+	}
+	var many []string
+	for i := range 300 {
+		many = append(many, fmt.Sprintf("veth%03d", i))
+	}
+	if got := interfacesAre(many); !strings.HasSuffix(got, "veth019 and 280 more.") || len(got) > 250 {
+		t.Errorf("it is %q", got)
 	}
 }

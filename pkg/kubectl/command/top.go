@@ -74,7 +74,7 @@ An interface whose counters began anew has no rates ("-") for one interval. A no
 	flags.DurationVar(&t.interval, "interval", 2*time.Second, "How long to count, at least 1s.")
 	flags.BoolVar(&t.once, "once", false, "Print once, after one interval, and end.")
 	flags.StringVar(&t.sortBy, "sort-by", sortByName, "What comes first: "+strings.Join(topOrders, ", ")+".")
-	_ = command.RegisterFlagCompletionFunc("interface", p.completeInterfaces)
+	_ = command.RegisterFlagCompletionFunc("interface", completeList(p.completeInterfaces))
 	_ = command.RegisterFlagCompletionFunc("sort-by", cobra.FixedCompletions(topOrders, cobra.ShellCompDirectiveNoFileComp))
 	t.output.add(command, asJSON)
 	return command
@@ -219,10 +219,9 @@ func (t *top) known(nodes map[string]*v1alpha1.NodeNetworkPorts) error {
 			names = append(names, port.Name)
 		}
 	}
-	slices.Sort(names)
 	for _, name := range t.interfaces {
 		if !slices.Contains(names, name) {
-			return fault.Wrong(fmt.Sprintf("there is no interface %q on what was selected", name), "The interfaces are "+strings.Join(slices.Compact(names), ", ")+".")
+			return fault.Wrong(fmt.Sprintf("there is no interface %q on what was selected", name), interfacesAre(names))
 		}
 	}
 	return nil

@@ -41,7 +41,7 @@ func (p *plugin) newUndo() *cobra.Command {
 		Short: "Take a change of a node back",
 		Long: `Takes a change back: the last one that was committed, or the one with this ID ("history" lists them; the beginning of an ID is enough).
 
-It is a change of its own, checked, confirmed and remembered like others. It makes the spec what it was before the change: the desired state, probes, confirmation, reapply and removal, as far as the change altered them. It makes the network what it was, too: what the spec did not speak of before becomes part of the desired state, such as a bridge of the change, which is to be absent. What only goes with that, such as the ports of the bridge, leaves the spec again by a second change, once it is as it was. Taking an older change back can take back a part of what came later.
+It is a change of its own, checked, confirmed and remembered like others. It makes the spec what it was before the change: the desired state, probes, confirmation, reapply and removal, as far as the change altered them. It makes the network what it was, too: what the spec did not speak of before becomes part of the desired state, such as a bridge of the change, which is to be absent. What only goes with that, such as the ports of the bridge, leaves the spec again by a second change, once it is as it was; the result has that as "rest" in -o json. Taking an older change back can take back a part of what came later.
 
 A change that an agent of an older version has made, or whose spec before has more than 64 KiB, is taken back of the network alone. Where the node does not know how to undo the network, the spec alone is taken back. A warning says so before it asks.
 
@@ -74,7 +74,11 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 	}
 	history, err := c.nodes.GetHistory(ctx, node, metav1.GetOptions{})
 	if err != nil {
-		return c.explain(ctx, node, err)
+		wrong := c.explain(ctx, node, err)
+		if wrong.NoNode && id == "" && isID(node) {
+			wrong.Remedy += fmt.Sprintf(" If %s is a change, name its node, too: \"kubectl nmstate undo NODE %s\".", node, node)
+		}
+		return wrong
 	}
 	object, err := c.nodes.Get(ctx, node, metav1.GetOptions{})
 	if err != nil {
@@ -91,18 +95,20 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 	if entry.Revert == nil && after == nil {
 		return lost(node, history.Entries, entry)
 	}
-	request, err := undoPatch(object, entry, after)
+	spec, err := specWithout(object, entry, after)
 	if err != nil {
 		return err
 	}
-	leaving, err := besides(object, entry)
+	request, err := specPatch(node, spec.now, spec.then, fault.UndoManager)
+	if err != nil {
+		return err
+	}
+	leaving, err := besides(object, entry, spec.revert)
 	if err != nil {
 		return err
 	}
 	u.tellUnknown(node, entry, after)
-	if err := u.tellSecrets(object, entry, after); err != nil {
-		return err
-	}
+	u.tellSecrets(node, spec)
 	plan := c.plan(ctx, request)
 	if u.form == asText || !u.yes {
 		out := u.streams.ErrOut
@@ -118,16 +124,23 @@ func (u *undo) run(ctx context.Context, node, id string) error {
 		return withoutSecret(plan.Error)
 	}
 	if !plan.Changes {
-		return u.tellNothing()
+		return u.tellResults(nil, nil, u.output)
 	}
 	if err := u.agreed(ctx, node); err != nil {
 		return err
 	}
-	if err := u.make(ctx, c, []patch{request}, u.output, 1); err != nil {
-		return err
+	made, left := u.make(ctx, c, []patch{request}, u.output, 1)
+	for _, one := range made {
+		if one.Error == nil && !one.Waits() {
+			u.leave(ctx, c, one, leaving)
+		}
 	}
-	u.leave(ctx, c, node, leaving)
-	return nil
+	return u.tellResults(made, left, u.output)
+}
+
+// isID tells whether a text can be the ID of a change, or the first eight characters of one.
+func isID(text string) bool {
+	return len(text) >= 8 && strings.Trim(text, "0123456789abcdef-") == ""
 }
 
 // underWay is an error if a change is under way: what is shown is not what is committed then. It is nil if none is.
@@ -142,14 +155,6 @@ func underWay(object *v1alpha1.NodeNetworkState) error {
 		busy.Remedy = fmt.Sprintf("Nothing was changed. End it first: \"kubectl nmstate rollback %s\" takes it back, \"kubectl nmstate confirm %s\" keeps it.", shortID(last.ID), shortID(last.ID))
 	}
 	return busy
-}
-
-// tellNothing prints, for scripts, that no change was made.
-func (u *undo) tellNothing() error {
-	if u.form == asText {
-		return nil
-	}
-	return u.output.print(u.streams.Out, map[string]any{"results": []any{}, "notTried": []any{}})
 }
 
 // agreed asks the user. The error says that the answer was no.

@@ -28,7 +28,6 @@ import (
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
-	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/fault"
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/netstate"
 )
 
@@ -58,38 +57,43 @@ func specAfter(object *v1alpha1.NodeNetworkState, entries []v1alpha1.HistoryEntr
 	return nil
 }
 
-// undoPatch returns the request that takes a change back, which led to the spec after. It fails if the spec is another one by then: what
-// was shown would not be what is done.
-func undoPatch(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry, after *v1alpha1.NodeNetworkStateSpec) (patch, error) {
-	now, err := asTree(object.Spec)
-	if err != nil {
-		return patch{}, fmt.Errorf("reading the spec of %s: %w", object.Name, err)
-	}
-	then, err := undoneSpec(now, entry, after)
-	if err != nil {
-		return patch{}, fmt.Errorf("reading the history of %s: %w", object.Name, err)
-	}
-	return specPatch(object.Name, now, then, fault.UndoManager)
+// undoneSpec is what becomes of a node's spec when a change is taken back.
+type undoneSpec struct {
+	// now is the spec as it is, then what it is without the change.
+	now, then map[string]any
+	// revert is what takes the change back in the network; nil if that is not known.
+	revert map[string]any
 }
 
-// specPatch returns the request that makes another spec of the one of now. It fails if the node has another one by then.
+// specWithout returns what becomes of the spec when a change is taken back, which led to the spec after.
+func specWithout(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry, after *v1alpha1.NodeNetworkStateSpec) (undoneSpec, error) {
+	now, err := asTree(object.Spec)
+	if err != nil {
+		return undoneSpec{}, fmt.Errorf("reading the spec of %s: %w", object.Name, err)
+	}
+	revert, err1 := decode(entry.Revert)
+	then, err2 := takenBack(now, revert, entry.PreviousSpec, after)
+	if err := errors.Join(err1, err2); err != nil {
+		return undoneSpec{}, fmt.Errorf("reading the history of %s: %w", object.Name, err)
+	}
+	return undoneSpec{now, then, revert}, nil
+}
+
+// specPatch returns the request that makes another spec of the one of now. It fails if the node has another one by then: what was shown would not be
+// what is done.
 func specPatch(node string, now, then map[string]any, manager string) (patch, error) {
 	body, err := json.Marshal([]operation{{Op: "test", Path: "/spec", Value: now}, {Op: "replace", Path: "/spec", Value: then}})
 	return patch{node: node, kind: types.JSONPatchType, body: body, options: metav1.PatchOptions{FieldManager: manager}}, err
 }
 
-// undoneSpec returns the spec without what a change made of it.
-func undoneSpec(now map[string]any, entry *v1alpha1.HistoryEntry, after *v1alpha1.NodeNetworkStateSpec) (map[string]any, error) {
-	revert, err := decode(entry.Revert)
-	if err != nil {
-		return nil, err
-	}
+// takenBack returns the spec without what a change made of it, which led from one spec to another. Each of these is nil if it is not known.
+func takenBack(now, revert map[string]any, before, after *v1alpha1.NodeNetworkStateSpec) (map[string]any, error) {
 	revert = netstate.Asking(revert)
 	desired := tree.Object(now["desiredState"])
-	if entry.PreviousSpec == nil || after == nil {
+	if before == nil || after == nil {
 		return withState(now, netstate.Merge(desired, revert)), nil
 	}
-	from, err1 := asTree(entry.PreviousSpec)
+	from, err1 := asTree(before)
 	to, err2 := asTree(after)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err

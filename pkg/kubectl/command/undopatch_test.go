@@ -103,8 +103,12 @@ func TestUndoPatch(t *testing.T) {
 			led := spec(t, c.after)
 			after = &led
 		}
-		got, err := undoPatch(node, entry, after)
-		if err != nil || got.options.FieldManager != fault.UndoManager {
+		without, err := specWithout(node, entry, after)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got, err := specPatch("node01", without.now, without.then, fault.UndoManager)
+		if err != nil || got.node != "node01" || got.options.FieldManager != fault.UndoManager {
 			t.Fatalf("%s: %+v, %v", name, got, err)
 		}
 		var is, want any
@@ -141,10 +145,14 @@ func TestSpecAfter(t *testing.T) {
 // TestBesides: what only the revert speaks of leaves the spec.
 func TestBesides(t *testing.T) {
 	before := spec(t, `{"desiredState":{"interfaces":[{"name":"eth3","mtu":1400}]}}`)
-	entry := &v1alpha1.HistoryEntry{PreviousSpec: &before, Revert: v1alpha1.NewState([]byte(
-		`{"interfaces":[{"name":"br1","type":"linux-bridge","state":"absent"},{"name":"eth1","type":"ethernet","state":"down"},{"name":"eth3","mtu":1400}]}`))}
+	entry := &v1alpha1.HistoryEntry{PreviousSpec: &before}
+	revert, err := tree.Decode([]byte(
+		`{"interfaces":[{"name":"br1","type":"linux-bridge","state":"absent"},{"name":"eth1","type":"ethernet","state":"down"},{"name":"eth3","mtu":1400}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
 	node := &v1alpha1.NodeNetworkState{Spec: spec(t, `{"desiredState":{"interfaces":[{"name":"br1","type":"linux-bridge","state":"up"}]}}`)}
-	some, err := besides(node, entry)
+	some, err := besides(node, entry, revert)
 	if err != nil || len(some) != 1 || tree.Object(some[0])["name"] != "eth1" {
 		t.Fatalf("it is %v, %v", some, err)
 	}
@@ -171,7 +179,7 @@ func TestBesides(t *testing.T) {
 		}
 	}
 	entry.PreviousSpec = nil
-	if some, err := besides(node, entry); err != nil || len(some) > 0 {
+	if some, err := besides(node, entry, revert); err != nil || len(some) > 0 {
 		t.Errorf("without a spec of before it is %v, %v", some, err)
 	}
 }

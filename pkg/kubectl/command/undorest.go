@@ -28,6 +28,7 @@ import (
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/change"
 	"github.com/nmstate/kubernetes-nmstate/pkg/kubectl/netstate"
 )
 
@@ -39,13 +40,9 @@ const restManager = "kubectl-nmstate-undo-rest"
 // besides returns the interfaces that only the revert of a change speaks of, such as the ports of a bridge that it made: the spec does not have
 // them now, and did not before. Once they are as they were, the spec does without them again: a bridge with ports that are to be down
 // fails on the node.
-func besides(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry) ([]any, error) {
+func besides(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry, revert map[string]any) ([]any, error) {
 	if entry.PreviousSpec == nil {
 		return nil, nil
-	}
-	revert, err := decode(entry.Revert)
-	if err != nil {
-		return nil, err
 	}
 	var spoken []any
 	for _, state := range []*v1alpha1.State{entry.PreviousSpec.DesiredState, object.Spec.DesiredState} {
@@ -59,19 +56,21 @@ func besides(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry) ([
 }
 
 // leave takes the interfaces, as undo has written them, out of the spec; the network keeps them. They stay in the spec where that would be more
-// than a word: where a user would have to confirm it, or the node would take them away.
-func (u *undo) leave(ctx context.Context, c *connection, node string, interfaces []any) {
+// than a word: where a user would have to confirm it, or the node would take them away. The result of the undo is told how it went.
+func (u *undo) leave(ctx context.Context, c *connection, undone *change.Result, interfaces []any) {
 	if len(interfaces) == 0 {
 		return
 	}
-	object, err := c.nodes.Get(ctx, node, metav1.GetOptions{})
+	object, err := c.nodes.Get(ctx, undone.Node, metav1.GetOptions{})
 	if err == nil {
 		if confirmation := object.Spec.Confirmation; confirmation != nil && confirmation.Mode == v1alpha1.ConfirmManually || object.Spec.Removal == v1alpha1.RemovalRevert {
 			return
 		}
 		var request *patch
 		if request, err = restPatch(object, interfaces); request != nil && err == nil {
-			_, err = c.send(ctx, *request)
+			if object, err = c.send(ctx, *request); err == nil {
+				undone.Rest = object.Status.LastApply
+			}
 		}
 	}
 	if err != nil {
@@ -79,7 +78,7 @@ func (u *undo) leave(ctx context.Context, c *connection, node string, interfaces
 		for _, entry := range interfaces {
 			names = append(names, tree.Text(tree.Object(entry)["name"]))
 		}
-		fmt.Fprintf(u.streams.ErrOut, "Warning: %s: the change is taken back, and the spec still has %s as before the change: %s\n", node, strings.Join(names, ", "), safe(err.Error()))
+		undone.Warnings = append(undone.Warnings, fmt.Sprintf("the change is taken back, and the spec still has %s as before the change: %v", strings.Join(names, ", "), err))
 	}
 }
 

@@ -48,24 +48,11 @@ func changedNetwork(entry *v1alpha1.HistoryEntry, after *v1alpha1.NodeNetworkSta
 }
 
 // tellSecrets warns of the secrets that are not taken back: the history has none, and a mask in the spec keeps the one that the node has.
-func (u *undo) tellSecrets(object *v1alpha1.NodeNetworkState, entry *v1alpha1.HistoryEntry, after *v1alpha1.NodeNetworkStateSpec) error {
-	now, err := asTree(object.Spec)
-	if err != nil {
-		return err
-	}
-	then, err := undoneSpec(now, entry, after)
-	if err != nil {
-		return err
-	}
-	revert, err := decode(entry.Revert)
-	if err != nil {
-		return err
-	}
-	for _, name := range netstate.Masked(tree.Object(now["desiredState"]), tree.Object(then["desiredState"]), revert) {
+func (u *undo) tellSecrets(node string, spec undoneSpec) {
+	for _, name := range netstate.Masked(tree.Object(spec.now["desiredState"]), tree.Object(spec.then["desiredState"]), spec.revert) {
 		fmt.Fprintf(u.streams.ErrOut, "Warning: %s: %s keeps the secret that it has now: the history has no secrets. If the change has replaced it, apply the file that has the secret of before.\n",
-			object.Name, safe(name))
+			node, safe(name))
 	}
-	return nil
 }
 
 // withoutSecret adds to an error what to do if the spec of before has a secret that the node does not have any more.

@@ -71,7 +71,7 @@ The exit code is 5 if they are not in time; each node that is not is told with t
 	flags.StringVarP(&w.selector, "selector", "l", "", "Wait for the nodes whose labels match this selector.")
 	flags.StringSliceVar(&w.what, "for", []string{"available"}, "What is waited for: available, insync, idle; several with commas.")
 	flags.DurationVar(&w.timeout, "timeout", 30*time.Second, "How long it is waited.")
-	_ = command.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(slices.Sorted(maps.Keys(awaited)), cobra.ShellCompDirectiveNoFileComp))
+	_ = command.RegisterFlagCompletionFunc("for", completeList(cobra.FixedCompletions(slices.Sorted(maps.Keys(awaited)), cobra.ShellCompDirectiveNoFileComp)))
 	w.output.add(command, asJSON, asYAML)
 	return command
 }

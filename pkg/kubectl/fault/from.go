@@ -150,10 +150,7 @@ func fromStatus(node string, status metav1.Status) *Error {
 	case status.Code == http.StatusConflict:
 		fault.Remedy = conflict(status)
 	case status.Code == http.StatusUnprocessableEntity:
-		fault.Remedy = "Nothing was changed. \"kubectl explain nns.spec.desiredState --recursive\" shows the fields of a state."
-		if isOfNode(status) && hasCause(status, "") {
-			fault.Remedy = "Nothing was changed."
-		}
+		fault.Remedy = invalid(status)
 	case status.Code == http.StatusTooManyRequests:
 		fault.Code = Unreachable
 		fault.Remedy = "Nothing was changed. Try again when that change has ended: \"kubectl nmstate wait " + node + " --for=idle\" waits for it."
@@ -227,6 +224,27 @@ func badRequest(status metav1.Status) string {
 		return "Nothing was changed. If the node has a newer nmstate that knows the field, use --validate=warn."
 	}
 	return "Nothing was changed."
+}
+
+// invalid is what to do about an object that is wrong.
+func invalid(status metav1.Status) string {
+	const nothing, part = "Nothing was changed.", "spec."
+	switch {
+	case isOfNode(status) && hasCause(status, ""):
+		return nothing
+	case strings.Contains(status.Message, "field not declared in schema"):
+		return nothing + " \"kubectl explain nns.spec\" shows the fields that there are; what the network is to be is in spec.desiredState."
+	}
+	section := "desiredState"
+	if status.Details != nil && len(status.Details.Causes) > 0 {
+		if path, isSpec := strings.CutPrefix(status.Details.Causes[0].Field, part); isSpec {
+			section = path[:strings.IndexFunc(path+".", func(r rune) bool { return r == '.' || r == '[' })]
+		}
+	}
+	if section == "desiredState" {
+		return nothing + " \"kubectl explain nns.spec.desiredState --recursive\" shows the fields of a state."
+	}
+	return fmt.Sprintf("%s \"kubectl explain nns.spec.%s --recursive\" shows its fields.", nothing, section)
 }
 
 func conflict(status metav1.Status) string {

@@ -17,11 +17,15 @@ limitations under the License.
 package manifest
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
+	goyaml "go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
@@ -71,6 +75,11 @@ func decode(text []byte) (map[string]any, error) {
 	if err != nil || object == nil {
 		return nil, errors.New("it is no object: a NodeNetworkState, or a state such as \"interfaces: […]\", is expected")
 	}
+	// What follows the first object would be left out without a word.
+	var first, more any
+	if rest := goyaml.NewDecoder(bytes.NewReader(text)); rest.Decode(&first) == nil && !errors.Is(rest.Decode(&more), io.EOF) {
+		return nil, errors.New("there is more after its end: write a line \"---\" between documents")
+	}
 	return object, nil
 }
 
@@ -88,13 +97,19 @@ func classify(source string, object map[string]any) ([]Document, error) {
 	case kind == "List" || kind == "NodeNetworkStateList":
 		return list(source, object)
 	}
-	if err := checkKind(version, kind); err != nil {
+	if err := checkKind(version, kind, tree.Object(object["spec"])); err != nil {
 		return nil, err
 	}
 	metadata := tree.Object(object["metadata"])
 	name := tree.StringAt(metadata, "name")
-	if name == "" {
+	switch {
+	case name == "" && metadata["name"] != nil && metadata["name"] != "":
+		return nil, errors.New("metadata.name is no text: write the name of the node in quotes")
+	case name == "":
 		return nil, errors.New("metadata.name is missing: it is the name of the node")
+	case object["status"] != nil && object["spec"] == nil:
+		// To apply no spec would give up all that was applied before.
+		return nil, errors.New("it has a status and no spec: the status says what is, and is not applied; write what is to be into spec.desiredState")
 	}
 	// What the server has put there is not the user's to apply.
 	delete(object, "status")
@@ -103,15 +118,14 @@ func classify(source string, object map[string]any) ([]Document, error) {
 }
 
 // checkKind tells what to do with an object that is no NodeNetworkState of this API.
-func checkKind(version, kind string) error {
+func checkKind(version, kind string, spec map[string]any) error {
 	group, err := schema.ParseGroupVersion(version)
 	if err != nil {
 		return fmt.Errorf("apiVersion %.100q is none: write %q", version, v1alpha1.SchemeGroupVersion)
 	}
 	switch {
 	case kind == "NodeNetworkConfigurationPolicy" && group.Group == v1alpha1.SchemeGroupVersion.Group:
-		return errors.New("it is a NodeNetworkConfigurationPolicy, which this API does not serve: " +
-			"put its desiredState into a file of its own, and apply it with --node or -l")
+		return policy(spec)
 	case kind != "NodeNetworkState" || group.Group != v1alpha1.SchemeGroupVersion.Group:
 		return fmt.Errorf("it is a %s of %s: only NodeNetworkStates of %s and bare states are expected", kind, version, v1alpha1.SchemeGroupVersion)
 	case group != v1alpha1.SchemeGroupVersion:
@@ -120,8 +134,33 @@ func checkKind(version, kind string) error {
 	return nil
 }
 
+// policy is the error of a policy of kubernetes-nmstate: it says how its state is applied here.
+func policy(spec map[string]any) error {
+	var selector []string
+	for key, value := range tree.Object(spec["nodeSelector"]) {
+		selector = append(selector, key+"="+tree.Text(value))
+	}
+	slices.Sort(selector)
+	to := "--node or -l"
+	if len(selector) > 0 {
+		to = "-l " + strings.Join(selector, ",")
+	}
+	text := "it is a NodeNetworkConfigurationPolicy, which this API does not serve: its spec.desiredState is a bare state; put that into a file of its own, " +
+		"and apply it with " + to
+	if spec["capture"] != nil {
+		text += "; instead of captures, write what they stand for on each node"
+	}
+	return errors.New(text)
+}
+
 // bare returns a state of nmstate's own format. Its fields are the server's to check, which knows them all.
 func bare(source string, object map[string]any) ([]Document, error) {
+	if object["capture"] != nil {
+		return nil, errors.New("it is a policy of nmstatectl: \"nmstatectl policy FILE\", run on the node, prints the state that it makes there")
+	}
+	if _, isList := object["nodes"].([]any); isList {
+		return nil, errors.New("it is the list that \"kubectl nmstate show\" prints of several nodes: print one node, and apply that")
+	}
 	for _, key := range []string{"spec", "metadata", "desiredState"} {
 		if object[key] != nil {
 			return nil, fmt.Errorf("it has %q but neither apiVersion nor kind: write \"apiVersion: %s\" and \"kind: NodeNetworkState\", or a bare state alone",
@@ -164,8 +203,11 @@ type part struct {
 	line int
 }
 
-// split returns the documents of a YAML stream that have more than comments. JSON is one document.
+// split returns the documents of a YAML stream that have more than comments, or of a stream of JSON objects.
 func split(text []byte) []part {
+	if parts := splitJSON(text); len(parts) > 0 {
+		return parts
+	}
 	var parts []part
 	var lines []string
 	first := 1
@@ -189,6 +231,23 @@ func split(text []byte) []part {
 	}
 	flush(number + 1)
 	return parts
+}
+
+// splitJSON returns the objects of a stream of JSON, nothing if the text is none.
+func splitJSON(text []byte) []part {
+	var parts []part
+	for stream := json.NewDecoder(bytes.NewReader(text)); ; {
+		begin := stream.InputOffset()
+		var object json.RawMessage
+		switch err := stream.Decode(&object); {
+		case errors.Is(err, io.EOF):
+			return parts
+		case err != nil:
+			return nil
+		}
+		begin += int64(len(text[begin:]) - len(bytes.TrimLeft(text[begin:], " \t\r\n")))
+		parts = append(parts, part{object, 1 + bytes.Count(text[:begin], []byte("\n"))})
+	}
 }
 
 func hasContent(line string) bool {

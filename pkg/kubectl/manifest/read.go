@@ -77,7 +77,7 @@ func readPath(path string, recursive bool) ([]Document, error) {
 	}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no file %s", path)
+		return readPattern(path, recursive)
 	}
 	if err != nil {
 		return nil, err
@@ -103,6 +103,23 @@ func readPath(path string, recursive bool) ([]Document, error) {
 		err = fmt.Errorf("folder %s has no file that ends with .yaml, .yml or .json", path)
 	}
 	return documents, err
+}
+
+// readPattern reads the files that match a pattern which the shell was kept from expanding, as kubectl does.
+func readPattern(pattern string, recursive bool) ([]Document, error) {
+	paths, err := filepath.Glob(pattern)
+	if err != nil || len(paths) == 0 {
+		return nil, fmt.Errorf("there is no file %s", pattern)
+	}
+	var documents []Document
+	for _, path := range paths {
+		found, err := readPath(path, recursive)
+		if err != nil {
+			return nil, err
+		}
+		documents = append(documents, found...)
+	}
+	return documents, nil
 }
 
 func readFile(path string) ([]Document, error) {

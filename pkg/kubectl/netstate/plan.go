@@ -64,6 +64,10 @@ func planInterfaces(current map[string]any, wanted []any) (before, after []any) 
 			is["type"] = was["type"]
 		}
 		part := tree.Object(project(was, is))
+		if is["controller"] == "" { // to be the port of nothing
+			is = maps.Clone(is)
+			delete(is, "controller")
+		}
 		part["name"] = is["name"]
 		before, after = append(before, part), append(after, is)
 	}

@@ -31,6 +31,7 @@ interfaces:
   state: up
   mtu: 1500
   bridge: {options: {stp: {enabled: false, priority: 1}}, port: [{name: eth2, stp-priority: 32}, {name: eth3, stp-priority: 32}]}
+- {name: eth2, type: veth, state: up, mtu: 1500, controller: br1}
 routes:
   config:
   - {destination: 203.0.113.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.1, metric: 100, table-id: 254}
@@ -67,6 +68,11 @@ func TestPlan(t *testing.T) {
 		"interfaces: [{name: br1, type: linux-bridge, state: absent, mtu: 9000}]",
 		"interfaces: [{name: br1, type: linux-bridge, state: up}]",
 		"interfaces: [{name: br1, type: linux-bridge, state: absent}]",
+	}, {
+		"a port that is one no more",
+		"interfaces: [{name: eth2, type: veth, controller: '', mtu: 1400}]",
+		"interfaces: [{name: eth2, type: veth, controller: br1, mtu: 1500}]",
+		"interfaces: [{name: eth2, type: veth, mtu: 1400}]",
 	}, {
 		"routes",
 		"routes: {config: [{state: absent, next-hop-interface: eth1}, {destination: 198.18.0.0/15, next-hop-interface: br1}]}",

@@ -80,16 +80,16 @@ func (r *Runner) History() []v1alpha1.HistoryEntry {
 	return slices.Clone(r.history.entries)
 }
 
-// Remember puts a change that has ended into the history. A change that is there already is replaced.
+// Remember puts a change that has ended into the history, without what is too large for it. A change that is there already is replaced.
 // If the file cannot be written, the change stays in memory.
 func (r *Runner) Remember(change v1alpha1.HistoryEntry) {
+	change.Difference, change.Revert, change.PreviousSpec = small(change.Difference), small(change.Revert), smallSpec(change.PreviousSpec)
 	r.history.add(change)
 	r.history.save()
 }
 
-// add puts a change into the history in memory.
+// add puts a change, which has nothing that is too large, into the history in memory.
 func (h *history) add(change v1alpha1.HistoryEntry) {
-	change.Difference, change.Revert, change.PreviousSpec = small(change.Difference), small(change.Revert), smallSpec(change.PreviousSpec)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	rest := slices.DeleteFunc(slices.Clone(h.entries), func(one v1alpha1.HistoryEntry) bool { return one.ID == change.ID && one.ID != "" })

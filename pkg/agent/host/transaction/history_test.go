@@ -26,13 +26,12 @@ import (
 // TestHistoryLeavesOutWhatIsTooLarge: a state, and a spec with its desired state: a spec without it would be another one.
 func TestHistoryLeavesOutWhatIsTooLarge(t *testing.T) {
 	dir := t.TempDir()
-	h := openHistory(dir)
+	r := &Runner{history: openHistory(dir)}
 	large := v1alpha1.NewState([]byte(`{"hostname":{"config":"` + strings.Repeat("x", maxHistoryState) + `"}}`))
 	for id, state := range map[string]*v1alpha1.State{"large": large, "few": v1alpha1.NewState([]byte(`{}`)), "none": nil} {
-		h.add(v1alpha1.HistoryEntry{LastApply: v1alpha1.LastApply{ID: id}, Difference: state, Revert: state,
+		r.Remember(v1alpha1.HistoryEntry{LastApply: v1alpha1.LastApply{ID: id}, Difference: state, Revert: state,
 			PreviousSpec: &v1alpha1.NodeNetworkStateSpec{DesiredState: state, Reapply: v1alpha1.ReapplyAlways}})
 	}
-	h.save()
 	for _, entry := range openHistory(dir).entries {
 		kept := entry.PreviousSpec != nil && entry.PreviousSpec.Reapply == v1alpha1.ReapplyAlways
 		if kept == (entry.ID == "large") || entry.ID == "large" && (entry.Difference != nil || entry.Revert != nil) {
