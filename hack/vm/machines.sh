@@ -35,7 +35,7 @@ tap() { (($1)) && echo "$name-$1" || echo "$name-m"; }
 mac() { printf '52:54:00:00:%02x:%02x' "$(number "$name")" "$1"; }
 
 start_qemu() {
-	local port drive machine
+	local port model drive machine
 	machine=(-M q35 -smp "${VM_CPUS:-1}" -m "${VM_MEMORY:-512}" -nodefaults -no-user-config -display none -no-reboot)
 	case $accelerator in
 	kvm) machine+=(-accel kvm -cpu host) ;;
@@ -51,12 +51,12 @@ start_qemu() {
 	for ((port = 0; port < consoles; port++)); do
 		machine+=(-chardev "socket,id=c$port,path=$dir/commands$port.sock,server=on,wait=off" -device "virtconsole,chardev=c$port")
 	done
+	# eth3 has what virtio has not: virtual functions, coalescing, pause.
+	machine+=(-device pcie-root-port,id=root3,chassis=3)
 	for port in 0 1 2 3; do
-		machine+=(-netdev "tap,id=n$port,ifname=$(tap "$port"),script=no,downscript=no"
-			-device "virtio-net-pci,netdev=n$port,mac=$(mac "$port")")
+		((port < 3)) && model=virtio-net-pci || model=igb,bus=root3
+		machine+=(-netdev "tap,id=n$port,ifname=$(tap "$port"),script=no,downscript=no" -device "$model,netdev=n$port,mac=$(mac "$port")")
 	done
-	# eth4 is plugged into nothing. Its hardware has what virtio has not: virtual functions, coalescing, pause.
-	machine+=(-device pcie-root-port,id=root4,chassis=4 -netdev hubport,id=n4,hubid=4 -device "igb,netdev=n4,bus=root4,mac=$(mac 4)")
 	# What the guest has handed to QEMU is in this machine's files, whatever happens to QEMU: no need to sync it. Images that nobody
 	# writes are not locked: User-mode Linux locks them, and other nodes may run as that.
 	for drive in "$image/root.sqfs,readonly=on,file.locking=off" "$programs,readonly=on,file.locking=off" "$dir/disk,cache=unsafe"; do

@@ -52,14 +52,13 @@ first_boot() {
 	sync
 }
 
-# The links come in the order of their PCI slots. Only a machine of QEMU's has hardware of Intel's.
+# The links come in the order of their PCI slots, those of virtio first. User-mode Linux has neither driver.
 links() {
 	modprobe -q virtio_net
+	modprobe -q igb
 	modprobe -q ipv6
 	ip link set lo up
 	ip link set eth0 name mgmt0
-	modprobe -q igb
-	[[ ! -e /sys/class/net/eth0 ]] || ip link set eth0 name eth4
 }
 
 # open_vswitch does what Debian's ovs-ctl does, which forks a hundred times: that takes an emulated machine seconds.
