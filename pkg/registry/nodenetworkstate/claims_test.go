@@ -45,6 +45,35 @@ func TestTheSameAgainChangesNothing(t *testing.T) {
 	checkSpec(t, "the same again", now, state)
 }
 
+// TestTheSameAgainByAnyManager: the entry of the manager that applies the same again is not the last one. It stays where it is, with its time.
+func TestTheSameAgainByAnyManager(t *testing.T) {
+	m := newMerger(t)
+	const state = `{interfaces: [{name: br1, type: linux-bridge, bridge: {port: []}}]}`
+	live := m.apply(t, m.apply(t, unmanaged(), "one", state), "two", `{hostname: {config: node1}}`)
+	for i := range live.ManagedFields {
+		live.ManagedFields[i].Time = &metav1.Time{Time: time.Unix(1e9+int64(i), 0)}
+	}
+	now := m.apply(t, live, "one", state)
+	if managers(now) != managers(live) || now.ManagedFields[0].Time.Unix() != 1e9 || now.ManagedFields[1].Time.Unix() != 1e9+1 {
+		t.Errorf("managed fields were\n%s\nand are\n%s", managers(live), managers(now))
+	}
+}
+
+// TestNullForAList: it is a value that leaves with its manager, and no empty list, which would take away what the node has.
+func TestNullForAList(t *testing.T) {
+	m := newMerger(t)
+	const state = `{interfaces: [{name: eth1, type: ethernet, ipv4: {enabled: true, address: null}}]}`
+	live := m.apply(t, unmanaged(), "one", state)
+	live = m.apply(t, live, "two", `{routes: {config: []}}`)
+	checkSpec(t, "beside another manager", live, `{interfaces: [{name: eth1, type: ethernet, ipv4: {enabled: true, address: null}}], routes: {config: []}}`)
+	live = m.apply(t, live, "two", nil)
+	checkSpec(t, "the other manager gives up", live, state)
+	live = m.apply(t, live, "one", `{interfaces: [{name: eth1, type: ethernet, ipv4: {enabled: true}}]}`)
+	checkSpec(t, "given up", live, `{interfaces: [{name: eth1, type: ethernet, ipv4: {enabled: true}}]}`)
+	live = m.apply(t, m.apply(t, unmanaged(), "one", `{interfaces: null}`), "one", nil)
+	checkSpec(t, "all given up", live, ``)
+}
+
 // TestNothingIsLeftOver: managers apply states at random. What a manager applies is there, null is nowhere, what nobody applies is
 // gone, and nobody has a conflict by giving up.
 func TestNothingIsLeftOver(t *testing.T) {

@@ -121,6 +121,15 @@ func TestWhoOwnsWhat(t *testing.T) {
 			{manager: "one", applies: `{interfaces: [{` + eth1 + `}]}`, spec: `{interfaces: [{` + eth1 + `}]}`},
 			{manager: "two", applies: `{interfaces: null}`, conflicts: []string{`"one": .spec.desiredState.interfaces[name="eth1",type="ethernet"].name`}},
 		},
+		"null over a list in an entry of one's own": {
+			{manager: "one", applies: `{interfaces: [{` + eth1 + `, ipv4: {enabled: true}}], routes: {}}`, spec: `{interfaces: [{` + eth1 + `, ipv4: {enabled: true}}], routes: {}}`},
+			{manager: "two", applies: `{interfaces: [{` + eth1 + `, ipv4: {address: [{ip: 192.0.2.1, prefix-length: 24}]}}], routes: {config: [{destination: 198.51.100.0/24}]}}`,
+				spec: `{interfaces: [{` + eth1 + `, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}], routes: {config: [{destination: 198.51.100.0/24}]}}`},
+			{manager: "one", applies: `{interfaces: [{` + eth1 + `, ipv4: {enabled: true, address: null}}], routes: {}}`,
+				conflicts: []string{`"two": .spec.desiredState.interfaces[name="eth1",type="ethernet"].ipv4.address[ip="192.0.2.1",prefix-length=24].ip`}},
+			{manager: "one", applies: `{interfaces: [{` + eth1 + `, ipv4: {enabled: true}}], routes: {config: null}}`,
+				conflicts: []string{`"two": .spec.desiredState.routes.config[destination="198.51.100.0/24"]`}},
+		},
 		"true over an object": {
 			{manager: "one", applies: `{interfaces: [{` + br1 + `, bridge: {options: {stp: {enabled: true, hello-time: 2}}}}]}`, spec: `{interfaces: [{` + br1 + `, bridge: {options: {stp: {enabled: true, hello-time: 2}}}}]}`},
 			{manager: "two", applies: `{interfaces: [{` + br1 + `, bridge: {options: {stp: false}}}]}`, conflicts: []string{`"one": `, `bridge.options.stp.hello-time`}},
