@@ -288,3 +288,21 @@ func TestWritersBesideAppliers(t *testing.T) {
 	live = m.apply(t, live, "one", `{interfaces: [{name: eth1, type: ethernet}]}`)
 	checkSpec(t, "beside an entry that is there twice", live, `{interfaces: [{name: eth1, type: ethernet}], routes: {config: [{destination: 198.51.100.0/24}, {destination: 198.51.100.0/24}]}}`)
 }
+
+// TestAllThatCannotBeMergedIsTold: entries that are there twice are told with all else that is wrong.
+func TestAllThatCannotBeMergedIsTold(t *testing.T) {
+	const twice = `{destination: 198.51.100.0/24, next-hop-interface: eth1}`
+	_, err := newMerger(t).tryApply(t, unmanaged(), "one", `{interfaces: [{name: eth1, type: ethernet}, {name: eth1, type: ethernet, mtu: small}], routes: {config: [`+twice+`, `+twice+`]}}`, false)
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		t.Fatal(err)
+	}
+	var fields []string
+	for _, cause := range status.Status().Details.Causes {
+		fields = append(fields, cause.Field)
+	}
+	want := []string{"spec.desiredState.interfaces[name=eth1].mtu", "spec.desiredState.interfaces[name=eth1]", "spec.desiredState.routes.config[1]"}
+	if !slices.Equal(fields, want) {
+		t.Errorf("errors are of %q, want %q", fields, want)
+	}
+}
