@@ -25,6 +25,8 @@ import (
 	"testing"
 	"time"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -83,7 +85,7 @@ func TestNothingIsLeftOver(t *testing.T) {
 		live := unmanaged()
 		var story []string
 		for range 8 {
-			manager, state := fmt.Sprintf("m%d", random.IntN(3)), randomState(random)
+			manager, state := fmt.Sprintf("m%d", random.IntN(3)), randomState(random, false)
 			text, _ := json.Marshal(state)
 			live = m.apply(t, live, manager, state)
 			story = append(story, fmt.Sprintf("%s applied %s: %s", manager, text, live.Spec.DesiredState.Raw))
@@ -106,6 +108,43 @@ func TestNothingIsLeftOver(t *testing.T) {
 		}
 		if live.Spec.DesiredState != nil || len(live.ManagedFields) > 0 {
 			t.Fatalf("seed %d: %s is left\n%s\n%s", seed, live.Spec.DesiredState.Raw, strings.Join(story, "\n"), managers(live))
+		}
+	}
+}
+
+// TestManagersLeaveEachOtherAlone: managers apply states at random, without force. Whatever another manager owns stays its own, and the
+// same again changes nothing, whoever applies it. All have their entries in the same order: what is applied last decides it.
+func TestManagersLeaveEachOtherAlone(t *testing.T) {
+	m := newMerger(t)
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 16))
+		live, last := unmanaged(), map[string]any{}
+		for range 8 {
+			manager, state := fmt.Sprintf("m%d", random.IntN(3)), randomState(random, true).(map[string]any)
+			state["hostname"] = map[string]any{"config": "node1"} // an empty state may lose its owner to one that has nothing but empty lists
+			now, err := m.tryApply(t, live, manager, state, false)
+			if apierrors.IsConflict(err) {
+				continue
+			}
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			for _, entry := range live.ManagedFields {
+				at := slices.IndexFunc(now.ManagedFields, claim{entry: entry}.isOf)
+				if entry.Manager != manager && (at < 0 || now.ManagedFields[at].FieldsV1.GetRawString() != entry.FieldsV1.GetRawString()) {
+					t.Fatalf("seed %d: %s had\n%s\nand %s leaves\n%s", seed, entry.Manager, managers(live), manager, managers(now))
+				}
+			}
+			last[manager], live = state, now
+		}
+		for i := range live.ManagedFields {
+			live.ManagedFields[i].Time = &metav1.Time{Time: time.Unix(1e9+int64(i), 0)}
+		}
+		for manager, state := range last {
+			now, err := m.tryApply(t, live, manager, state, false)
+			if err != nil || !v1alpha1.SameState(now.Spec.DesiredState, live.Spec.DesiredState) || !apiequality.Semantic.DeepEqual(now.ManagedFields, live.ManagedFields) {
+				t.Fatalf("seed %d: %s applies the same again: %v\n%s\nbecomes\n%s", seed, manager, err, managers(live), managers(now))
+			}
 		}
 	}
 }
@@ -142,16 +181,20 @@ func contains(state, applied any) bool {
 	return fmt.Sprint(state) == fmt.Sprint(applied)
 }
 
-// randomState returns a state of few interfaces, ports, addresses and routes, so that managers meet.
-func randomState(random *rand.Rand) any {
+// randomState returns a state of few interfaces, ports, addresses and routes, so that managers meet. inOrder has all such states list them in
+// the same order.
+func randomState(random *rand.Rand, inOrder bool) any {
 	maybe := func(fields map[string]any, name string, make func() any) {
 		if random.IntN(2) == 0 {
 			fields[name] = make()
 		}
 	}
 	some := func(most int, make func(i int) any) []any {
-		entries := []any{}
-		for _, i := range random.Perm(most)[:random.IntN(most+1)] {
+		entries, chosen := []any{}, random.Perm(most)[:random.IntN(most+1)]
+		if inOrder {
+			slices.Sort(chosen)
+		}
+		for _, i := range chosen {
 			entries = append(entries, make(i))
 		}
 		return entries
