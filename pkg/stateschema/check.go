@@ -124,7 +124,7 @@ func (c *checker) meant(o *object, name string) string {
 	if o.base != nil {
 		names = slices.AppendSeq(names, maps.Keys(o.base.properties))
 	}
-	return didYouMean(nearest(name, names))
+	return didYouMean(nearest(name, names)...)
 }
 
 // complete tells which fields an object lacks.
@@ -170,7 +170,7 @@ func (c *checker) variant(all *object, fields map[string]any, path *field.Path) 
 	shared := c.shared(all)
 	if isText && own == nil && !slices.Contains(shared.properties["type"].known, typed) {
 		// A node also shows types that nmstate has no name for, such as wireguard: only what looks like a typo is told.
-		if meant := didYouMean(nearest(typed, slices.Collect(maps.Keys(all.variants)))); meant != "" {
+		if meant := didYouMean(nearest(typed, slices.Collect(maps.Keys(all.variants)))...); meant != "" {
 			c.unknown(path.Child("type"), "value of the field", meant)
 		}
 	}
@@ -233,7 +233,7 @@ func (c *checker) value(p *property, name string, value any, path *field.Path) {
 	case list:
 		items, ok := value.([]any)
 		if !ok {
-			c.wrong(field.Invalid(path, shown(p, value), "must be a list, such as "+p.item.example()))
+			c.wrong(field.Invalid(path, shown(p, value), "must be a list, such as "+p.item.example(value)))
 			return
 		}
 		for i, item := range items {

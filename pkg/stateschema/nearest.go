@@ -24,33 +24,44 @@ import (
 // longestCompared bounds the names that are compared: the comparison of two names costs the product of their lengths.
 const longestCompared = 64
 
-// nearest returns the name that given is most probably meant to be, or "" if none is near: at most one letter in three
-// differs, or it is the first part of one name alone. Case, "-", "_" and the plural do not count.
-func nearest(given string, names []string) string {
+// nearest returns the names that given is most probably meant to be; none if no name is near. It is the one name of which at most one letter in
+// three differs, or of which given is the first part alone, or else the names of which given is a word: "bridge" of "linux-bridge" and
+// "ovs-bridge". Case, "-", "_" and the plural do not count.
+func nearest(given string, names []string) []string {
 	if len(given) > longestCompared {
-		return ""
+		return nil
 	}
 	best, bestDistance := "", len(given)
 	plain := plainName(given)
-	slices.Sort(names)
-	for _, name := range names {
+	var longer, with []string
+	for _, name := range slices.Sorted(slices.Values(names)) {
 		if len(name) > longestCompared {
 			continue
 		}
+		if slices.Contains(strings.FieldsFunc(strings.ToLower(name), isBreak), strings.ToLower(given)) {
+			with = append(with, name)
+		}
 		other := plainName(name)
+		if len(plain) > 2 && strings.HasPrefix(other, plain) {
+			longer = append(longer, name)
+		}
 		allowed := max(1, max(len(plain), len(other))/3)
 		if distance := distance(plain, other); distance <= allowed && distance < bestDistance {
 			best, bestDistance = name, distance
 		}
 	}
-	if best == "" && len(plain) > 2 {
-		longer := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !strings.HasPrefix(plainName(name), plain) })
-		if len(longer) == 1 {
-			best = longer[0]
-		}
+	switch {
+	case bestDistance > 1 && len(plain) > 2 && len(with) > 0:
+		return with[:min(3, len(with))]
+	case best != "":
+		return []string{best}
+	case len(longer) == 1:
+		return longer
 	}
-	return best
+	return nil
 }
+
+func isBreak(r rune) bool { return r == '-' || r == '_' }
 
 func plainName(name string) string {
 	return strings.TrimSuffix(strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name)), "s")

@@ -174,7 +174,7 @@ func (p *property) checkText(name string, value any, path *field.Path) *field.Er
 		return nil
 	}
 	err := field.NotSupported(path, shortened(given, 100), p.values)
-	if hint := didYouMean(nearest(given, append(slices.Clone(p.values), p.others...))); hint != "" {
+	if hint := didYouMean(nearest(given, append(slices.Clone(p.values), p.others...))...); hint != "" {
 		err.Detail += ": " + hint
 	}
 	if p.format == "password" {

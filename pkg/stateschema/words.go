@@ -119,6 +119,9 @@ func base60(number int64) string {
 // notAnObject is the error for a value that is to be an object.
 func notAnObject(o *object, value any, path *field.Path) *field.Error {
 	names := slices.Sorted(maps.Keys(o.properties))
+	if at := slices.Index(names, "enabled"); at > 0 {
+		names = slices.Insert(slices.Delete(names, at, at+1), 0, "enabled")
+	}
 	detail := "must be an object"
 	if len(o.required) > 0 {
 		names = o.required
@@ -153,18 +156,21 @@ func (p *property) span() string {
 	return fmt.Sprintf("from %d to %d", p.min, p.max)
 }
 
-// example returns what an item of a list looks like, as a list of one.
-func (p *property) example() string {
+// example returns what a list looks like whose items are like p: a list of what was given, if that can be an item, or of an item in general.
+func (p *property) example(given any) string {
 	switch p.kind {
 	case composite:
-		names := p.object.required
-		if len(names) == 0 {
-			names = slices.Sorted(maps.Keys(p.object.properties))
-		}
+		fields, _ := given.(map[string]any)
+		names := slices.DeleteFunc(slices.Sorted(maps.Keys(fields)), func(name string) bool { return p.object.find(name) == nil })
+		names = slices.Concat(names, p.object.required, slices.Sorted(maps.Keys(p.object.properties)))
 		return "[{" + names[0] + ": …}]"
-	case address:
-		return `["192.0.2.1"]`
-	case text:
+	case address, text:
+		if text, ok := given.(string); ok && p.format != "password" && p.check("", given, nil) == nil {
+			return "[" + strconv.Quote(shortened(text, 100)) + "]"
+		}
+		if p.kind == address {
+			return `["192.0.2.1"]`
+		}
 		if len(p.values) > 0 {
 			return "[" + strconv.Quote(p.values[0]) + "]"
 		}
@@ -196,9 +202,10 @@ func either(values []string) string {
 	return strings.Join(values[:last], ", ") + " or " + values[last]
 }
 
-func didYouMean(name string) string {
-	if name == "" {
+// didYouMean says which of some names was probably meant, or returns "".
+func didYouMean(names ...string) string {
+	if len(names) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("did you mean %q?", name)
+	return "did you mean " + either(quoted(names)) + "?"
 }

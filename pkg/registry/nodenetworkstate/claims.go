@@ -50,11 +50,16 @@ func (o ownership) hide(object *v1alpha1.NodeNetworkState) []claim {
 	if !slices.ContainsFunc(object.ManagedFields, o.mayOwnList) {
 		return nil
 	}
+	state, err := decode(object.Spec.DesiredState)
+	if err != nil {
+		return nil // a merge fails, too, and says why
+	}
 	var shown []metav1.ManagedFieldsEntry
 	var claims []claim
 	for _, entry := range object.ManagedFields {
 		set, lists := fieldsOf(entry), fieldpath.NewSet()
 		addLists(lists, o.merging.Whole(), inState(set), nil)
+		lists = lists.Difference(o.nulls(state, lists))
 		if lists.Empty() {
 			shown = append(shown, entry)
 			continue
@@ -65,8 +70,7 @@ func (o ownership) hide(object *v1alpha1.NodeNetworkState) []claim {
 		shown = append(shown, entry)
 	}
 	object.ManagedFields = shown
-	state, err := decode(object.Spec.DesiredState)
-	if err != nil || state == nil || len(claims) == 0 {
+	if state == nil || len(claims) == 0 {
 		return claims
 	}
 	for _, c := range claims {
@@ -80,6 +84,17 @@ func (o ownership) hide(object *v1alpha1.NodeNetworkState) []claim {
 		object.Spec.DesiredState = hidden
 	}
 	return claims
+}
+
+// nulls returns those of the lists that are null in a state. To upstream null is a value, which has an owner and leaves with it.
+func (o ownership) nulls(state any, lists *fieldpath.Set) *fieldpath.Set {
+	found := fieldpath.NewSet()
+	o.each(state, lists, false, func(fields map[string]any, name string, way fieldpath.Path) {
+		if value, there := fields[name]; there && value == nil {
+			found.Insert(way)
+		}
+	}, nil)
+	return found
 }
 
 // addLists adds the paths of set that are lists whose entries may have owners. path is where set is.
@@ -281,21 +296,21 @@ func keyOf(step fieldpath.PathElement) stateschema.Key {
 	return stateschema.Key{}
 }
 
-// keepTime leaves managed fields as they were if an apply has changed nothing. Upstream gives an entry the time of now that it
-// thinks has changed.
+// keepTime leaves managed fields as they were, with their times and in their order, if an apply has changed nothing. Upstream gives an entry
+// the time of now that it thinks has changed, and puts the latest one last.
 func keepTime(now, before *v1alpha1.NodeNetworkState) {
-	same := slices.Clone(now.ManagedFields)
-	if len(same) != len(before.ManagedFields) {
+	isSame := apiequality.Semantic.DeepEqual
+	if len(now.ManagedFields) != len(before.ManagedFields) {
 		return
 	}
-	for i, entry := range same {
-		if at := slices.IndexFunc(before.ManagedFields, claim{entry: entry}.isOf); at >= 0 {
-			same[i].Time = before.ManagedFields[at].Time
+	for _, entry := range now.ManagedFields {
+		at := slices.IndexFunc(before.ManagedFields, claim{entry: entry}.isOf)
+		if at < 0 || !isSame(entry.FieldsV1, before.ManagedFields[at].FieldsV1) {
+			return
 		}
 	}
-	isSame := apiequality.Semantic.DeepEqual
-	if isSame(same, before.ManagedFields) && isSame(now.Annotations, before.Annotations) && sameSpec(&now.Spec, &before.Spec) {
-		now.ManagedFields = same
+	if isSame(now.Annotations, before.Annotations) && sameSpec(&now.Spec, &before.Spec) {
+		now.ManagedFields = before.ManagedFields
 	}
 }
 

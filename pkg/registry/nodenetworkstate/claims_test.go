@@ -25,6 +25,8 @@ import (
 	"testing"
 	"time"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
@@ -45,6 +47,35 @@ func TestTheSameAgainChangesNothing(t *testing.T) {
 	checkSpec(t, "the same again", now, state)
 }
 
+// TestTheSameAgainByAnyManager: the entry of the manager that applies the same again is not the last one. It stays where it is, with its time.
+func TestTheSameAgainByAnyManager(t *testing.T) {
+	m := newMerger(t)
+	const state = `{interfaces: [{name: br1, type: linux-bridge, bridge: {port: []}}]}`
+	live := m.apply(t, m.apply(t, unmanaged(), "one", state), "two", `{hostname: {config: node1}}`)
+	for i := range live.ManagedFields {
+		live.ManagedFields[i].Time = &metav1.Time{Time: time.Unix(1e9+int64(i), 0)}
+	}
+	now := m.apply(t, live, "one", state)
+	if managers(now) != managers(live) || now.ManagedFields[0].Time.Unix() != 1e9 || now.ManagedFields[1].Time.Unix() != 1e9+1 {
+		t.Errorf("managed fields were\n%s\nand are\n%s", managers(live), managers(now))
+	}
+}
+
+// TestNullForAList: it is a value that leaves with its manager, and no empty list, which would take away what the node has.
+func TestNullForAList(t *testing.T) {
+	m := newMerger(t)
+	const state = `{interfaces: [{name: eth1, type: ethernet, ipv4: {enabled: true, address: null}}]}`
+	live := m.apply(t, unmanaged(), "one", state)
+	live = m.apply(t, live, "two", `{routes: {config: []}}`)
+	checkSpec(t, "beside another manager", live, `{interfaces: [{name: eth1, type: ethernet, ipv4: {enabled: true, address: null}}], routes: {config: []}}`)
+	live = m.apply(t, live, "two", nil)
+	checkSpec(t, "the other manager gives up", live, state)
+	live = m.apply(t, live, "one", `{interfaces: [{name: eth1, type: ethernet, ipv4: {enabled: true}}]}`)
+	checkSpec(t, "given up", live, `{interfaces: [{name: eth1, type: ethernet, ipv4: {enabled: true}}]}`)
+	live = m.apply(t, m.apply(t, unmanaged(), "one", `{interfaces: null}`), "one", nil)
+	checkSpec(t, "all given up", live, ``)
+}
+
 // TestNothingIsLeftOver: managers apply states at random. What a manager applies is there, null is nowhere, what nobody applies is
 // gone, and nobody has a conflict by giving up.
 func TestNothingIsLeftOver(t *testing.T) {
@@ -54,7 +85,7 @@ func TestNothingIsLeftOver(t *testing.T) {
 		live := unmanaged()
 		var story []string
 		for range 8 {
-			manager, state := fmt.Sprintf("m%d", random.IntN(3)), randomState(random)
+			manager, state := fmt.Sprintf("m%d", random.IntN(3)), randomState(random, false)
 			text, _ := json.Marshal(state)
 			live = m.apply(t, live, manager, state)
 			story = append(story, fmt.Sprintf("%s applied %s: %s", manager, text, live.Spec.DesiredState.Raw))
@@ -77,6 +108,43 @@ func TestNothingIsLeftOver(t *testing.T) {
 		}
 		if live.Spec.DesiredState != nil || len(live.ManagedFields) > 0 {
 			t.Fatalf("seed %d: %s is left\n%s\n%s", seed, live.Spec.DesiredState.Raw, strings.Join(story, "\n"), managers(live))
+		}
+	}
+}
+
+// TestManagersLeaveEachOtherAlone: managers apply states at random, without force. Whatever another manager owns stays its own, and the
+// same again changes nothing, whoever applies it. All have their entries in the same order: what is applied last decides it.
+func TestManagersLeaveEachOtherAlone(t *testing.T) {
+	m := newMerger(t)
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 16))
+		live, last := unmanaged(), map[string]any{}
+		for range 8 {
+			manager, state := fmt.Sprintf("m%d", random.IntN(3)), randomState(random, true).(map[string]any)
+			state["hostname"] = map[string]any{"config": "node1"} // an empty state may lose its owner to one that has nothing but empty lists
+			now, err := m.tryApply(t, live, manager, state, false)
+			if apierrors.IsConflict(err) {
+				continue
+			}
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			for _, entry := range live.ManagedFields {
+				at := slices.IndexFunc(now.ManagedFields, claim{entry: entry}.isOf)
+				if entry.Manager != manager && (at < 0 || now.ManagedFields[at].FieldsV1.GetRawString() != entry.FieldsV1.GetRawString()) {
+					t.Fatalf("seed %d: %s had\n%s\nand %s leaves\n%s", seed, entry.Manager, managers(live), manager, managers(now))
+				}
+			}
+			last[manager], live = state, now
+		}
+		for i := range live.ManagedFields {
+			live.ManagedFields[i].Time = &metav1.Time{Time: time.Unix(1e9+int64(i), 0)}
+		}
+		for manager, state := range last {
+			now, err := m.tryApply(t, live, manager, state, false)
+			if err != nil || !v1alpha1.SameState(now.Spec.DesiredState, live.Spec.DesiredState) || !apiequality.Semantic.DeepEqual(now.ManagedFields, live.ManagedFields) {
+				t.Fatalf("seed %d: %s applies the same again: %v\n%s\nbecomes\n%s", seed, manager, err, managers(live), managers(now))
+			}
 		}
 	}
 }
@@ -113,16 +181,20 @@ func contains(state, applied any) bool {
 	return fmt.Sprint(state) == fmt.Sprint(applied)
 }
 
-// randomState returns a state of few interfaces, ports, addresses and routes, so that managers meet.
-func randomState(random *rand.Rand) any {
+// randomState returns a state of few interfaces, ports, addresses and routes, so that managers meet. inOrder has all such states list them in
+// the same order.
+func randomState(random *rand.Rand, inOrder bool) any {
 	maybe := func(fields map[string]any, name string, make func() any) {
 		if random.IntN(2) == 0 {
 			fields[name] = make()
 		}
 	}
 	some := func(most int, make func(i int) any) []any {
-		entries := []any{}
-		for _, i := range random.Perm(most)[:random.IntN(most+1)] {
+		entries, chosen := []any{}, random.Perm(most)[:random.IntN(most+1)]
+		if inOrder {
+			slices.Sort(chosen)
+		}
+		for _, i := range chosen {
 			entries = append(entries, make(i))
 		}
 		return entries

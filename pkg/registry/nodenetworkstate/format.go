@@ -126,16 +126,26 @@ func (f format) wrong(ctx context.Context, now, before *v1alpha1.NodeNetworkStat
 	return bodyFrom(ctx).lenient(wrong)
 }
 
-// check judges a state that cannot be merged, as one that was merged is judged: by refuseUnknown and wrong.
-func (f format) check(body Body, node string, state *v1alpha1.State) error {
+// check judges a state that cannot be merged, as one that was merged is judged: by refuseUnknown and wrong. misfits are what is wrong with it
+// besides: those are told with the rest that are of fields of which nothing else is told.
+func (f format) check(body Body, node string, state *v1alpha1.State, misfits field.ErrorList) error {
 	found := f.schema.Check(state.Raw, field.NewPath("spec", "desiredState"))
+	found.Wrong = body.lenient(found.Wrong)
+	if len(found.Unknown)+len(found.Wrong) == 0 {
+		return nil
+	}
+	for _, misfit := range misfits {
+		if !slices.ContainsFunc(found.Wrong, func(wrong *field.Error) bool { return wrong.Field == misfit.Field }) {
+			found.Wrong = append(found.Wrong, misfit)
+		}
+	}
 	if body.FieldValidation == metav1.FieldValidationStrict {
 		if err := strict(found, node); err != nil {
 			return err
 		}
 	}
-	if wrong := body.lenient(found.Wrong); len(wrong) > 0 {
-		return apierrors.NewInvalid(v1alpha1.SchemeGroupVersion.WithKind(kind).GroupKind(), node, wrong)
+	if len(found.Wrong) > 0 {
+		return apierrors.NewInvalid(v1alpha1.SchemeGroupVersion.WithKind(kind).GroupKind(), node, found.Wrong)
 	}
 	return nil
 }

@@ -121,6 +121,15 @@ func TestWhoOwnsWhat(t *testing.T) {
 			{manager: "one", applies: `{interfaces: [{` + eth1 + `}]}`, spec: `{interfaces: [{` + eth1 + `}]}`},
 			{manager: "two", applies: `{interfaces: null}`, conflicts: []string{`"one": .spec.desiredState.interfaces[name="eth1",type="ethernet"].name`}},
 		},
+		"null over a list in an entry of one's own": {
+			{manager: "one", applies: `{interfaces: [{` + eth1 + `, ipv4: {enabled: true}}], routes: {}}`, spec: `{interfaces: [{` + eth1 + `, ipv4: {enabled: true}}], routes: {}}`},
+			{manager: "two", applies: `{interfaces: [{` + eth1 + `, ipv4: {address: [{ip: 192.0.2.1, prefix-length: 24}]}}], routes: {config: [{destination: 198.51.100.0/24}]}}`,
+				spec: `{interfaces: [{` + eth1 + `, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}], routes: {config: [{destination: 198.51.100.0/24}]}}`},
+			{manager: "one", applies: `{interfaces: [{` + eth1 + `, ipv4: {enabled: true, address: null}}], routes: {}}`,
+				conflicts: []string{`"two": .spec.desiredState.interfaces[name="eth1",type="ethernet"].ipv4.address[ip="192.0.2.1",prefix-length=24].ip`}},
+			{manager: "one", applies: `{interfaces: [{` + eth1 + `, ipv4: {enabled: true}}], routes: {config: null}}`,
+				conflicts: []string{`"two": .spec.desiredState.routes.config[destination="198.51.100.0/24"]`}},
+		},
 		"true over an object": {
 			{manager: "one", applies: `{interfaces: [{` + br1 + `, bridge: {options: {stp: {enabled: true, hello-time: 2}}}}]}`, spec: `{interfaces: [{` + br1 + `, bridge: {options: {stp: {enabled: true, hello-time: 2}}}}]}`},
 			{manager: "two", applies: `{interfaces: [{` + br1 + `, bridge: {options: {stp: false}}}]}`, conflicts: []string{`"one": `, `bridge.options.stp.hello-time`}},
@@ -278,4 +287,22 @@ func TestWritersBesideAppliers(t *testing.T) {
 	})
 	live = m.apply(t, live, "one", `{interfaces: [{name: eth1, type: ethernet}]}`)
 	checkSpec(t, "beside an entry that is there twice", live, `{interfaces: [{name: eth1, type: ethernet}], routes: {config: [{destination: 198.51.100.0/24}, {destination: 198.51.100.0/24}]}}`)
+}
+
+// TestAllThatCannotBeMergedIsTold: entries that are there twice are told with all else that is wrong.
+func TestAllThatCannotBeMergedIsTold(t *testing.T) {
+	const twice = `{destination: 198.51.100.0/24, next-hop-interface: eth1}`
+	_, err := newMerger(t).tryApply(t, unmanaged(), "one", `{interfaces: [{name: eth1, type: ethernet}, {name: eth1, type: ethernet, mtu: small}], routes: {config: [`+twice+`, `+twice+`]}}`, false)
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		t.Fatal(err)
+	}
+	var fields []string
+	for _, cause := range status.Status().Details.Causes {
+		fields = append(fields, cause.Field)
+	}
+	want := []string{"spec.desiredState.interfaces[name=eth1].mtu", "spec.desiredState.interfaces[name=eth1]", "spec.desiredState.routes.config[1]"}
+	if !slices.Equal(fields, want) {
+		t.Errorf("errors are of %q, want %q", fields, want)
+	}
 }

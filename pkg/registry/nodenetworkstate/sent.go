@@ -171,19 +171,19 @@ func (b Body) explain(a asSent, existing *v1alpha1.NodeNetworkState, err error) 
 
 // misfits tells which entries of lists made server-side apply fail, because they cannot
 // be told apart: entries that were sent, or that the object has already. What nmstate's
-// format says of what was sent comes first, as by any other way to write.
+// format says of what was sent is told with them, as by any other way to write.
 func (b Body) misfits(a asSent, existing *v1alpha1.NodeNetworkState, err error) error {
 	path := field.NewPath("spec", "desiredState")
 	var misfits field.ErrorList
 	switch {
 	case strings.HasPrefix(err.Error(), "failed to create typed patch object "):
 		sent, _, _ := b.desired()
+		misfits = a.ownership.merging.Misfits(sent, path)
 		if state, err := encode(sent); err == nil {
-			if err := a.format.check(b, existing.Name, state); err != nil {
+			if err := a.format.check(b, existing.Name, state, misfits); err != nil {
 				return err
 			}
 		}
-		misfits = a.ownership.merging.Misfits(sent, path)
 	case strings.HasPrefix(err.Error(), "failed to create typed live object "), strings.HasPrefix(err.Error(), "failed to create manager for existing fields"):
 		present, _ := decode(existing.Spec.DesiredState)
 		misfits = a.ownership.merging.Misfits(present, path)

@@ -232,6 +232,10 @@ func TestErrorsOfAgentsBecomeTheAPIs(t *testing.T) {
 			t.Errorf("%s became %v", kind, err)
 		}
 	}
+	err := statusError("node1", &agent.Error{Kind: agent.Invalid, Message: "spec.desiredState.interfaces[name=eth1].mtu: Invalid value: 9000: the device has at most 1500"})
+	if cause := err.(*apierrors.StatusError).ErrStatus.Details.Causes[0]; cause.Field != "spec.desiredState.interfaces[name=eth1].mtu" || !strings.HasPrefix(cause.Message, "Invalid value") {
+		t.Errorf("the cause is %+v", cause)
+	}
 	other := errors.New("other")
 	if got := statusError("node1", other); got != other {
 		t.Errorf("%v became %v", other, got)

@@ -31,18 +31,14 @@ import (
 
 // takenAway returns a conflict if a server-side apply took something away from another field manager. Upstream finds a conflict
 // where a manager writes another value, or another field. It finds none where a manager writes null over a list, or true over an
-// object, and all that others have in it goes. manager is who applies. What was in an entry that is the manager's own goes with it
+// object, and all that others have in it goes. manager is who applies. What was in an entry that the manager gives up goes with it
 // without a conflict, as upstream has it: whoever patches an entry of another manager does not own the entry.
 func (o ownership) takenAway(now, before *v1alpha1.NodeNetworkState, manager string) error {
 	var causes []metav1.StatusCause
 	var messages []string
-	var left *fieldpath.Set
+	var left, given *fieldpath.Set
 	isOwn := func(entry metav1.ManagedFieldsEntry) bool {
 		return entry.Manager == manager && entry.Operation == metav1.ManagedFieldsOperationApply
-	}
-	given := fieldpath.NewSet()
-	if at := slices.IndexFunc(before.ManagedFields, isOwn); at >= 0 {
-		given = inState(fieldsOf(before.ManagedFields[at]))
 	}
 	for _, entry := range before.ManagedFields {
 		at := slices.IndexFunc(now.ManagedFields, claim{entry: entry}.isOf)
@@ -61,6 +57,7 @@ func (o ownership) takenAway(now, before *v1alpha1.NodeNetworkState, manager str
 			if err != nil {
 				return nil // validation tells what is wrong with it
 			}
+			given = givenUp(now, before, isOwn)
 		}
 		// A field that is still there has another owner now, as upstream decides.
 		lost.Difference(left).Leaves().Iterate(func(path fieldpath.Path) {
@@ -82,4 +79,21 @@ func (o ownership) takenAway(now, before *v1alpha1.NodeNetworkState, manager str
 		messages = append(messages[:mostMet], "…")
 	}
 	return apierrors.NewApplyConflict(causes, fmt.Sprintf("Apply failed with %d conflicts: what is applied takes away fields of %s", len(causes), strings.Join(messages, ", ")))
+}
+
+// givenUp returns what the manager whose entry isOwn finds has given up: it owns nothing of it any more, and nothing that is in it.
+func givenUp(now, before *v1alpha1.NodeNetworkState, isOwn func(metav1.ManagedFieldsEntry) bool) *fieldpath.Set {
+	own := func(object *v1alpha1.NodeNetworkState) *fieldpath.Set {
+		if at := slices.IndexFunc(object.ManagedFields, isOwn); at >= 0 {
+			return inState(fieldsOf(object.ManagedFields[at]))
+		}
+		return fieldpath.NewSet()
+	}
+	held := fieldpath.NewSet()
+	own(now).Iterate(func(path fieldpath.Path) {
+		for i := range path {
+			held.Insert(path[:i+1].Copy())
+		}
+	})
+	return own(before).Difference(held)
 }

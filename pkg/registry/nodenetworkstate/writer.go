@@ -244,6 +244,10 @@ func newStatus(node string, code int32, reason metav1.StatusReason, failure *age
 	cause := metav1.StatusCause{Type: metav1.CauseType(failure.Reason), Message: failure.Message}
 	if failure.Kind == agent.Invalid && failure.Reason != agent.ReasonNotSupported {
 		cause.Field = "spec.desiredState"
+		// What the agent itself checks it tells with the path of the field.
+		if path, detail, found := strings.Cut(failure.Message, ": "); found && strings.HasPrefix(path, cause.Field+".") {
+			cause.Field, cause.Message = path, detail
+		}
 	}
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status:  metav1.StatusFailure,

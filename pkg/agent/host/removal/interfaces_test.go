@@ -38,6 +38,16 @@ routes: {config: [{destination: 203.0.113.0/24, next-hop-interface: eth1, next-h
 	n.asks("interfaces:\n"+bond, "interfaces:\n"+bond)
 }
 
+// TestAnotherInterfaceOfTheNameStays: others have removed the one that the spec had made, or changed, and made one of another type.
+func TestAnotherInterfaceOfTheNameStays(t *testing.T) {
+	const bridges = "interfaces: [{name: br1, type: linux-bridge, state: up}, {name: br9, type: linux-bridge, mtu: 1400}]"
+	n := &node{t: t, current: plain}
+	n.commit(bridges, true)
+	n.current = strings.Replace(plain, "name: br9, type: linux-bridge", "name: br9, type: vrf", 1)
+	n.current = strings.Replace(n.current, "routes: {config", "- {name: br1, type: vxlan, state: up}\nroutes: {config", 1)
+	n.asks("", "{}")
+}
+
 func TestWhatIsNeededIsNotRemoved(t *testing.T) {
 	for name, one := range map[string]struct{ current, desired, words string }{
 		"vlan":      {made(""), "interfaces:\n" + vlan, "spec.desiredState.interfaces[name=bond1]: Forbidden: it leaves the spec, and spec.removal is Revert, but it is needed by interface bond1.7: "},

@@ -64,7 +64,7 @@ func (l *leaving) remove(key string) {
 		return
 	}
 	is := l.current(had.name, key)
-	if is == nil {
+	if is == nil || isOther(is, had.kind) {
 		return
 	}
 	l.gone[key] = had
@@ -80,7 +80,8 @@ func (l *leaving) putBack(key string, note *interfaceNote) {
 	}
 	name := nameOf(key, note)
 	is := l.current(name, key)
-	if is == nil && !note.Whole {
+	had := l.prev.interfaces[key]
+	if !note.Whole && (is == nil || isOther(is, note.Type) && (had == nil || isOther(is, had.kind))) {
 		return // others have removed it
 	}
 	if has == nil && note.Bare {
@@ -120,6 +121,15 @@ func (l *leaving) putBack(key string, note *interfaceNote) {
 	if (&part{fields: left}).losesRoutes() && tree.StringAt(fields, "controller") == "" {
 		l.putRoutesBack(note)
 	}
+}
+
+// isOther tells whether an interface is of another type than the one that had its name: others have removed that one, and made this one.
+func isOther(is map[string]any, kind string) bool {
+	now := tree.StringAt(is, "type")
+	if isHardware(now) && isHardware(kind) {
+		return false // an end of a veth is an ethernet, too
+	}
+	return now != kind && !slices.Contains([]string{now, kind}, "") && !slices.Contains([]string{now, kind}, "unknown")
 }
 
 // putRoutesBack adds the routes over an interface that it can have lost. Those that are there are added, too: they can get lost while the
