@@ -232,6 +232,8 @@ func (f *simulated) measureUpdate(b *testing.B, s *subject, site *site) {
 func (f *simulated) measureKill(b *testing.B, s *subject, site *site) {
 	_ = site.server.Signal(syscall.SIGKILL)
 	begin := time.Now()
+	// Until it is gone, which takes a while with thousands of connections, the next one does not get its ports.
+	_, _ = site.server.Wait()
 	site.server = start(b, bin+"apiserver", site.arguments...)
 	s.processes[server] = site.server
 	m := s.meter(b, len(f.agents), "the server is killed and started: until all nodes are shown")
