@@ -43,9 +43,9 @@ const (
 	// is fixed: with a window that gRPC fits to the connection, each message costs a ping, its
 	// answer and an update of the window, and a barrier is two short messages.
 	StreamWindow = 1 << 20
-	// ReadBuffer is the size in bytes of the buffer that each end reads a connection into. What
-	// is said most of the time is short, and a long message is read past it; there is a connection for each node.
-	ReadBuffer = 1 << 10
+	// ReadBuffer is the size in bytes of the buffer that each end reads a connection into: none. crypto/tls has the rest of a
+	// record in a buffer of its own.
+	ReadBuffer = 0
 	// WriteBuffer is how many bytes an agent writes to its connection at once. A write is a TLS record, and the other end
 	// keeps, for as long as the connection lasts, a buffer of up to four times the size of the largest record that came: records
 	// come faster than they are taken out.

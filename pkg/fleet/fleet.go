@@ -141,6 +141,9 @@ const (
 	// maxHeaders is the size in bytes of a stream's headers. They are read before it is
 	// known who sends them; a token has a thousand bytes or two.
 	maxHeaders = 64 << 10
+	// writeBuffer is how many bytes are written to a connection at once. What agents are told is short, except for changes. gRPC would take
+	// 32 KiB, from a pool that each garbage collection empties.
+	writeBuffer = 4 << 10
 )
 
 // Serve serves agents on the listener until ctx ends, then returns nil. All
@@ -154,6 +157,7 @@ func (f *Fleet) Serve(ctx context.Context, listener net.Listener, tls credential
 		grpc.StaticStreamWindowSize(agent.StreamWindow),
 		grpc.StaticConnWindowSize(agent.StreamWindow),
 		grpc.ReadBufferSize(agent.ReadBuffer),
+		grpc.WriteBufferSize(writeBuffer),
 		grpc.HeaderTableSize(0), // There is one stream on a connection: no header comes twice.
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaders),

@@ -18,6 +18,7 @@ package fleet
 
 import (
 	"bytes"
+	"reflect"
 	"sync"
 	"time"
 
@@ -100,10 +101,13 @@ func (m *member) node() Node {
 // is tells whether the node has that uid.
 func (m *member) is(uid types.UID) bool { return m.node().UID == uid }
 
-// setInfo records what the directory says of the node now.
+// setInfo records what the directory says of the node now. The directory says it of all nodes when one has changed.
 func (m *member) setInfo(info Node) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if reflect.DeepEqual(m.info, info) {
+		return
+	}
 	m.info = info
 	m.show()
 }

@@ -113,6 +113,23 @@ func TestDirectoryChanges(t *testing.T) {
 	s.join("node02")
 }
 
+// TestOnlyTheChangedNodeIsShownAnew: the directory tells of all nodes whenever one has changed, and thousands that
+// join one after the other would have each shown thousands of times.
+func TestOnlyTheChangedNodeIsShownAnew(t *testing.T) {
+	s := startServer(t, nil, "node01", "node02")
+	s.join("node01")
+	before := len(s.sink.all("node01"))
+	changed := nodeNamed("node02")
+	changed.Labels = map[string]string{"role": "edge"}
+	s.directory.set(changed)
+	s.sink.until(t, "node02", "labelled", func(obj *v1alpha1.NodeNetworkState) bool { return obj.Labels["role"] == "edge" })
+	s.directory.set(nodeNamed("node03")) // By then the delivery before is over.
+	s.sink.until(t, "node03", "there", unknown)
+	if after := len(s.sink.all("node01")); after != before {
+		t.Errorf("a node that has not changed was shown %d times when others did", after-before)
+	}
+}
+
 func TestRemovedNode(t *testing.T) {
 	s := startServer(t, nil, "node01")
 	r := s.admitted("node01")

@@ -23,7 +23,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,16 +77,6 @@ func start(b *testing.B, name string, args ...string) *os.Process {
 		_ = cmd.Wait()
 	})
 	return cmd.Process
-}
-
-func port(b *testing.B) int {
-	b.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // site is a server and the folder of its state.

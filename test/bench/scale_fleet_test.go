@@ -141,17 +141,18 @@ func (f *simulated) join(b *testing.B, s *subject, site *site) {
 	for i := range f.agents {
 		f.begin(i)
 	}
-	f.await(b, site)
+	f.await(b, s, site)
 	m.stop()
 	m.keep(1, samples{time.Since(m.begin)}, "")
 }
 
 // await returns once all agents are connected and have sent their object. It asks again after a tenth of the time that has
 // passed: an answer costs the server as much as some agents that join.
-func (f *simulated) await(b *testing.B, site *site) {
+func (f *simulated) await(b *testing.B, s *subject, site *site) {
 	b.Helper()
 	want := fmt.Sprintf("\nnmstate_agents_connected %d\n", len(f.agents))
 	for begin := time.Now(); ; time.Sleep(max(100*time.Millisecond, time.Since(begin)/10)) {
+		site.revive(b, s)
 		text, err := site.rest.Get().AbsPath("/metrics").DoRaw(b.Context())
 		if err == nil && strings.Contains(string(text), want) {
 			return
@@ -163,14 +164,23 @@ func (f *simulated) await(b *testing.B, site *site) {
 	}
 }
 
+// revive starts the server again if it has ended, as a kubelet would: one that has lost its Lease, because kube-apiserver had no
+// processor time, ends.
+func (s *site) revive(b *testing.B, subject *subject) {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.server.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if strings.Contains(string(status), "State:\tZ") {
+		s.server = start(b, bin+"apiserver", s.arguments...)
+		subject.replace(b, server, s.server)
+	}
+}
+
 // measure measures what happens when the server or agents are away.
 func (f *simulated) measure(b *testing.B, s *subject, site *site) {
-	// A server that has lost its Lease, because kube-apiserver had no processor time, ends. A kubelet would start it again.
-	if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", site.server.Pid)); err != nil || strings.Contains(string(status), "State:\tZ") {
-		site.server = start(b, bin+"apiserver", site.arguments...)
-		s.processes[server] = site.server
-		f.await(b, site)
-	}
+	f.await(b, s, site)
 	f.measureHung(b, s, site)
 	f.measureUpdate(b, s, site)
 	f.measureKill(b, s, site)
@@ -207,7 +217,7 @@ func (f *simulated) measureHung(b *testing.B, s *subject, site *site) {
 		m.keep(one.times, took, fmt.Sprintf("%d agents hang", nodes/hung))
 	}
 	thaw()
-	f.await(b, site)
+	f.await(b, s, site)
 }
 
 // measureUpdate starts all agents anew, a part of them at a time.
@@ -222,7 +232,7 @@ func (f *simulated) measureUpdate(b *testing.B, s *subject, site *site) {
 		for i := first; i < last; i++ {
 			f.begin(i)
 		}
-		f.await(b, site)
+		f.await(b, s, site)
 	}
 	m.stop()
 	m.keep(1, samples{time.Since(m.begin)}, "")
@@ -232,10 +242,12 @@ func (f *simulated) measureUpdate(b *testing.B, s *subject, site *site) {
 func (f *simulated) measureKill(b *testing.B, s *subject, site *site) {
 	_ = site.server.Signal(syscall.SIGKILL)
 	begin := time.Now()
+	// Until it is gone, which takes a while with thousands of connections, the next one does not get its ports.
+	_, _ = site.server.Wait()
 	site.server = start(b, bin+"apiserver", site.arguments...)
 	s.processes[server] = site.server
 	m := s.meter(b, len(f.agents), "the server is killed and started: until all nodes are shown")
-	f.await(b, site)
+	f.await(b, s, site)
 	client := s.client(b)
 	m.bytes.Add(s.awaitServed(b, client))
 	m.stop()

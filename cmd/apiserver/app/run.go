@@ -19,7 +19,6 @@ package app
 import (
 	"context"
 	"os"
-	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
@@ -29,16 +28,8 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/hostid"
 )
 
-// garbage is how many bytes of garbage may gather for each hundred bytes in use, unless the variable GOGC
-// of the environment says otherwise. Most of what is in use are the nodes' states, and
-// few bytes are allocated for a request: so a collection is rare, and half of Go's default saves a quarter of the memory.
-const garbage = 50
-
 // Run runs the API server until ctx ends.
 func (o *Options) Run(ctx context.Context) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
-	}
 	if err := o.complete(); err != nil {
 		return err
 	}
@@ -52,6 +43,9 @@ func (o *Options) Run(ctx context.Context) error {
 	server, err := apiserver.New(*config)
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		tasks = append(tasks, func(ctx context.Context) error { return tuneCollector(ctx, collectorInterval) })
 	}
 	for _, task := range append(tasks, server.Run) {
 		group.Go(func() error { return task(ctx) })

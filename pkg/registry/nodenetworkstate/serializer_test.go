@@ -17,6 +17,7 @@ limitations under the License.
 package nodenetworkstate
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -260,6 +261,12 @@ func TestSameWatchAsUpstream(t *testing.T) {
 	}
 }
 
+// edit changes one byte of a state.
+func edit(state *v1alpha1.State, at int) {
+	state.Raw = bytes.Clone(state.Raw)
+	state.Raw[at] = 'Y'
+}
+
 // TestNeverStale: what is kept is of one object alone. A changed object, such as that of a dry
 // run, is shown as it is, whatever of it differs.
 func TestNeverStale(t *testing.T) {
@@ -275,8 +282,8 @@ func TestNeverStale(t *testing.T) {
 		"a label":            func(n *v1alpha1.NodeNetworkState) { n.Labels["a"] = "3" },
 		"an annotation":      func(n *v1alpha1.NodeNetworkState) { n.Annotations["new"] = "" },
 		"no managed fields":  func(n *v1alpha1.NodeNetworkState) { n.ManagedFields = nil },
-		"the desired state":  func(n *v1alpha1.NodeNetworkState) { n.Spec.DesiredState.Raw[300] = 'Y' },
-		"the current state":  func(n *v1alpha1.NodeNetworkState) { n.Status.CurrentState.Raw[17] = 'Y' },
+		"the desired state":  func(n *v1alpha1.NodeNetworkState) { edit(n.Spec.DesiredState, 300) },
+		"the current state":  func(n *v1alpha1.NodeNetworkState) { edit(n.Status.CurrentState, 17) },
 		"the difference":     func(n *v1alpha1.NodeNetworkState) { n.Status.Difference = nil },
 		"a condition":        func(n *v1alpha1.NodeNetworkState) { n.Status.Conditions[0].Reason = "Other" },
 		"the last apply":     func(n *v1alpha1.NodeNetworkState) { n.Status.LastApply.User = "me" },

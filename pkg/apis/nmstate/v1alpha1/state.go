@@ -25,18 +25,31 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/jsonweight"
 )
 
-// +k8s:deepcopy-gen=true
+// +k8s:deepcopy-gen=false
 
 // State is a network state in nmstate's own format: a JSON object, passed through
 // byte for byte, also with fields that the server does not know. States are compared
 // by meaning, never by bytes (a patch re-encodes JSON).
 type State struct {
-	// Raw is the JSON text of an object.
+	// Raw is the JSON text of an object. Its bytes are never changed: copies of a State share them. A State gets
+	// a new Raw instead.
 	Raw json.RawMessage `json:"-"`
 }
 
 // NewState returns a State with the given JSON text.
 func NewState(raw []byte) *State { return &State{Raw: raw} }
+
+// DeepCopyInto copies the State into out, which shares the text. The server copies an object for each watch that is behind, and a
+// state is nearly all of it.
+func (s *State) DeepCopyInto(out *State) { *out = *s }
+
+// DeepCopy returns a copy, which shares the text.
+func (s *State) DeepCopy() *State {
+	if s == nil {
+		return nil
+	}
+	return NewState(s.Raw)
+}
 
 // MarshalJSON returns the JSON text as it is; nothing at all becomes null.
 func (s State) MarshalJSON() ([]byte, error) {
@@ -62,7 +75,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 	if jsonweight.Of(data).Depth > maxDecodedDepth {
 		return fmt.Errorf("a state must not be nested deeper than %d levels", MaxDepth)
 	}
-	s.Raw = append(s.Raw[:0], data...)
+	s.Raw = bytes.Clone(data) // What was there before belongs to the copies, too.
 	return nil
 }
 
