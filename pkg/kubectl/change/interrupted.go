@@ -33,7 +33,7 @@ const interruptedWait = 2 * time.Second
 // interrupted says what goes on on the node although nobody waits for it any more.
 func (f *following) interrupted() Result {
 	if !f.sent.Load() {
-		return Result{Node: f.Node, NotSent: true, Error: &fault.Error{Node: f.Node, Code: fault.Interrupted, Message: "interrupted: nothing was changed"}}
+		return Result{Node: f.Node, NotSent: true, Error: fault.Stopped(f.Node)}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), interruptedWait)
 	defer cancel()

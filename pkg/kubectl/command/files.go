@@ -102,7 +102,7 @@ func (f *files) read(ctx context.Context, p *plugin) ([]manifest.Document, error
 	}
 	switch {
 	case ctx.Err() != nil:
-		return nil, &fault.Error{Code: fault.Interrupted, Message: "interrupted: nothing was changed"}
+		return nil, fault.Stopped("")
 	case err != nil:
 		return nil, fault.Wrong(err.Error())
 	}

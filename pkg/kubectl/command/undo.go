@@ -166,7 +166,7 @@ func (u *undo) agreed(ctx context.Context, node string) error {
 	answer, ok := asks.ask(ctx, node+": take it back? [y/N] ")
 	switch {
 	case ctx.Err() != nil:
-		return &fault.Error{Node: node, Code: fault.Interrupted, Message: "interrupted: nothing was changed"}
+		return fault.Stopped(node)
 	case !ok:
 		return fault.Wrong("nobody can be asked, as there is no terminal", "Use --yes.")
 	case answer == "y" || answer == "yes":

@@ -78,6 +78,11 @@ func Wrong(message string, remedy ...string) *Error {
 	return &Error{Code: Usage, Message: message, Remedy: strings.Join(remedy, "\n")}
 }
 
+// Stopped returns the error of an interrupt before anything was sent to a node, "" if it was not about one yet.
+func Stopped(node string) *Error {
+	return &Error{Node: node, Code: Interrupted, Message: "interrupted: nothing was changed"}
+}
+
 // Errors are the errors of several nodes.
 type Errors []*Error
 

@@ -158,7 +158,8 @@ func (m managerMend) devices(in scope) error {
 			errs = append(errs, m.manager.CallWithContext(m.ctx, NetworkManagerName+".DeactivateConnection", 0, is.active).Err)
 		}
 		if there && is.Managed != was.Managed {
-			errs = append(errs, m.manage(is, was.Managed))
+			// A rollback of a checkpoint may have said so already, and the device not have followed: it is told first what it is.
+			errs = append(errs, setManaged(m.object(is.path), is.Managed, was.Managed))
 		}
 		before, wasThere := m.now.profiles[was.Profile]
 		if was.Profile != "" && (is.Profile != was.Profile || !wasThere || !before.same(m.was.profiles[was.Profile])) {
@@ -174,14 +175,13 @@ func (m managerMend) devices(in scope) error {
 	return errors.Join(append(errs, m.autoconnect(in))...)
 }
 
-// manage has NetworkManager manage a device or leave it alone. A rollback of a checkpoint may have said so already, and the
-// device not have followed; NetworkManager acts on what is new to it alone, so it is told first what the device is.
-func (m managerMend) manage(is device, managed bool) error {
-	property := deviceInterface + ".Managed"
-	if err := m.object(is.path).SetProperty(property, dbus.MakeVariant(is.Managed)); err != nil {
-		return err
+// setManaged has NetworkManager manage a device, or leave it alone, in turn. NetworkManager acts on what is new to it alone.
+func setManaged(device dbus.BusObject, turns ...bool) error {
+	var errs []error
+	for _, managed := range turns {
+		errs = append(errs, device.SetProperty(deviceInterface+".Managed", dbus.MakeVariant(managed)))
 	}
-	return m.object(is.path).SetProperty(property, dbus.MakeVariant(managed))
+	return errors.Join(errs...)
 }
 
 // autoconnect sets what NetworkManager switches off when somebody deactivates a device.

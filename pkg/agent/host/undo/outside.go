@@ -18,7 +18,6 @@ package undo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -63,9 +62,7 @@ func noteOutside(in scope, uses map[string]use, known []string) (*outside, error
 // deactivates, and without IPv6 the link can have none of its addresses back.
 func scopeOfOthers(links map[string]bool) scope {
 	s := scope{links: links, meant: map[string]bool{}, managed: true}
-	for _, link := range slices.Sorted(maps.Keys(links)) {
-		s.files = append(s.files, sysctlsOf(link)...)
-	}
+	s.noteFiles(nil)
 	return s
 }
 
@@ -102,9 +99,7 @@ func forget(ctx context.Context, path dbus.ObjectPath) error {
 	ctx, cancel := context.WithTimeout(ctx, managerTimeout)
 	defer cancel()
 	return askNetworkManager(ctx, func(bus *dbus.Conn, _ dbus.BusObject) error {
-		device := bus.Object(NetworkManagerName, path)
-		return errors.Join(device.SetProperty(deviceInterface+".Managed", dbus.MakeVariant(false)),
-			device.SetProperty(deviceInterface+".Managed", dbus.MakeVariant(true)))
+		return setManaged(bus.Object(NetworkManagerName, path), false, true)
 	})
 }
 
