@@ -197,10 +197,24 @@ test-faults: build kubectl ## Make all changes that cut a node off, all faults i
 	cd test/e2e && $(GO_TEST) -count=1 -timeout 10h -whole -kills=250 -power-cuts=20 -ginkgo.focus='cut off|faults|in a row' -ginkgo.timeout=10h
 
 TEST_VM := cd test/vm && $(GO_TEST) -count=1
+TEST_VM_WHOLE := $(TEST_VM) -timeout 24h -ginkgo.timeout=24h -ginkgo.v -results=test/vm/results
+
+# What test-vm runs the node without NetworkManager with. It has a hub of its own, as both nodes are given the same addresses.
+TEST_VM_KERNEL := VM_DIR=$(OUTPUT)/test-vm-kernel DEMO_PORT=17743 NODES_PREFIX=nntk-
 
 .PHONY: test-vm
 test-vm: vm-up ## Try each kind of configuration on virtual machines; writes docs/interface-matrix.md; takes hours.
-	$(TEST_VM) -timeout 24h -ginkgo.timeout=24h -ginkgo.v -results=test/vm/results -matrix=docs/interface-matrix.md
+	@$(MAKE) --no-print-directory -k -j2 test-vm-networkmanager test-vm-kernel && result=0 || result=$$?; \
+	$(MAKE) --no-print-directory vm-down $(TEST_VM_KERNEL); \
+	$(TEST_VM) -cases='^$$' -results=test/vm/results -matrix=docs/interface-matrix.md && exit $$result
+
+.PHONY: test-vm-networkmanager
+test-vm-networkmanager: build demo-kubectl vm-image nmstatectl
+	$(TEST_VM_WHOLE) -backend=NetworkManager | sed -u 's/^/NetworkManager: /'
+
+.PHONY: test-vm-kernel
+test-vm-kernel: build demo-kubectl vm-image nmstatectl
+	export $(TEST_VM_KERNEL) && $(TEST_VM_WHOLE) -backend=Kernel | sed -u 's/^/Kernel: /'
 
 .PHONY: test-vm-sample
 test-vm-sample: build demo-kubectl vm-image ## Try a few of them: bond, VLAN, bridge with VLANs, Open vSwitch, VRF.
