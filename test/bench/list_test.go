@@ -57,7 +57,7 @@ const (
 // share the machine.
 func BenchmarkLists(b *testing.B) {
 	s := newSite(b)
-	nodes := s.realisticFakes(b)
+	nodes := s.fakesWith(b, realistic)
 	plain := s.uncompressed(b)
 	fromCache := metav1.ListOptions{ResourceVersion: "0"}
 	upstream := s.upstreamEncoding(b)
@@ -91,8 +91,8 @@ func BenchmarkLists(b *testing.B) {
 	target(measured["live"] <= 120*perThousand, "a live LIST of %d nodes takes %v of server CPU (at most %v)", nodes, measured["live"], 120*perThousand)
 }
 
-// realisticFakes starts agents with realistic states and returns how many, when all have sent theirs.
-func (s *site) realisticFakes(b *testing.B) int {
+// fakesWith starts agents with such states and returns how many, when all have sent theirs.
+func (s *site) fakesWith(b *testing.B, state func(node int) string) int {
 	b.Helper()
 	nodes := 1000
 	if text := os.Getenv(many); text != "" {
@@ -102,29 +102,29 @@ func (s *site) realisticFakes(b *testing.B) int {
 		}
 	}
 	begin := time.Now()
-	s.startFakes(b, nodes, realistic)
+	s.startFakes(b, nodes, state)
 	s.awaitObjects(b, nodes)
-	fmt.Printf("%d agents with states of %d bytes joined in %v\n", nodes, len(realistic(0)), time.Since(begin).Round(time.Second/10))
+	fmt.Printf("%d agents with states of %d bytes joined in %v\n", nodes, len(state(0)), time.Since(begin).Round(time.Second/10))
 	return nodes
 }
 
 // idle is for how long nobody asks the server for anything before its memory is measured.
 const idle = 90 * time.Second
 
-// BenchmarkMemory measures the memory that the server has for each node, when all were read once and nothing has happened for
-// a while.
+// BenchmarkMemory measures the memory that the server has for each node, with the states of BenchmarkScale, when all were read once and
+// nothing has happened for a while.
 func BenchmarkMemory(b *testing.B) {
 	s := newSite(b)
 	empty := residentMB(b, s.server)
-	nodes := s.realisticFakes(b)
+	state := func(node int) string { return realisticState(node, scaleInterfaces, "x") }
+	nodes := s.fakesWith(b, state)
 	readAll(b, s.uncompressed(b), asJSON, metav1.ListOptions{ResourceVersion: "0"})
 	busy := residentMB(b, s.server)
 	time.Sleep(idle)
 	resident := residentMB(b, s.server)
 	values := s.measured(b)
 	s.saveProfiles(b)
-	state := len(realistic(0))
-	perNode, most := resident<<10/nodes, 60+2*state>>10
+	perNode, most := resident<<10/nodes, 60+2*len(state(0))>>10
 	fmt.Printf("server with %d nodes: %d MB resident (%d MB without nodes, %d MB when all had joined and were listed), heap %.0f MB in use after a collection, stacks %.0f MB, %.1f goroutines a node\n",
 		nodes, resident, empty, busy, values["go_gc_heap_live_bytes"]/(1<<20), values["go_memstats_stack_inuse_bytes"]/(1<<20), values["go_goroutines"]/float64(nodes))
 	target(perNode <= most, "the server has %d kB resident for each of %d nodes (at most 60 kB and twice the state, %d kB)", perNode, nodes, most)

@@ -45,7 +45,7 @@ func (o *Options) Run(ctx context.Context) error {
 		return err
 	}
 	if os.Getenv("GOGC") == "" {
-		tasks = append(tasks, func(ctx context.Context) error { return tuneCollector(ctx, collectorInterval) })
+		tasks = append(tasks, func(ctx context.Context) error { return trimMemory(ctx, trimInterval) })
 	}
 	for _, task := range append(tasks, server.Run) {
 		group.Go(func() error { return task(ctx) })
