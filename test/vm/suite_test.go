@@ -17,8 +17,8 @@ limitations under the License.
 // Package vm tries each kind of configuration on nodes that are virtual machines with a whole kernel, with
 // NetworkManager and without: the cases of the folder cases, in the steps of the package table.
 //
-//	go test ./test/vm                                 all cases on both nodes
-//	go test ./test/vm -backend=Kernel -cases='^bond'  some of them on one
+//	go test ./test/vm -timeout=10h -ginkgo.timeout=10h                                 all cases on both nodes
+//	go test ./test/vm -timeout=10h -ginkgo.timeout=10h -backend=Kernel -cases='^bond'  some of them on one
 //
 // What came of each case is kept in the folder that -results names, also when the nodes are taken away; -matrix=FILE writes the
 // document from it, which with -cases='^$' is all that is done.

@@ -18,6 +18,7 @@ package table
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -31,8 +32,16 @@ const preface = `# What works on which backend
 
 <!-- Written by make test-vm. Do not edit: change test/vm/cases and run it again. -->
 
-Each line is a case of ` + "`test/vm/cases`" + `. It was tried on a virtual machine with Debian's kernel, on one with NetworkManager and Open vSwitch and
-on one that has neither. *Works* means that all of this was seen:
+Each line is a case of ` + "`test/vm/cases`" + `: a state that was applied to a virtual machine. *NetworkManager* is a node with NetworkManager and Open
+vSwitch, *kernel only* a node with neither. A cell begins with one of these words:
+
+| word | meaning |
+| --- | --- |
+| works | all steps of the next table were seen |
+| refused | The node does not do this, for the reason in the cell, and is as before. Nothing is touched, unless only a driver or another program, such as NetworkManager, finds out; then the change is undone. |
+| upstream, STEP | At this step nmstate, NetworkManager or the kernel has a fault that shows without this project, too; [how to see it](#faults-upstream). With *apply* the case cannot be used. With *absent* or *sent back* it can, but its removal leaves something behind, or sending the current state back changes something. |
+| fails | a fault of this project |
+| not tried | the machine lacks what the case needs |
 
 | step | what was seen |
 | --- | --- |
@@ -44,10 +53,15 @@ on one that has neither. *Works* means that all of this was seen:
 | reboot | it is there again |
 | absent | it is taken away, and the node is as before |
 
-*Refused* means that the request is answered with these words and the node is as before: nothing is touched, unless only a driver knows that
-it lacks something. *Upstream* means that nmstate, or what is below it,
-fails in the same way without this project; how to see that is [below](#faults-upstream).
+Two kernels: 6.12 is Debian's, in QEMU; 6.1 is Debian's User-mode Linux, which runs where there is no KVM.
 `
+
+// titles are the columns' names.
+var titles = map[v1alpha1.Backend]string{v1alpha1.BackendNetworkManager: "NetworkManager", v1alpha1.BackendKernel: "kernel only"}
+
+// ways are what a refusal has before its reason: whose it is, and the way to the field within the interface.
+var ways = regexp.MustCompile(`NodeNetworkState\.nmstate\.io "[^"]*" is invalid: spec\.desiredState: (InvalidArgument: )?|` +
+	`node "[^"]*": |spec\.desiredState\.(interfaces\[name=[^]]*\]\.)?|without NetworkManager this cannot be set on this node; | \(change [0-9a-f-]{36}\)`)
 
 // Matrix returns the document that says what works.
 func Matrix(cases []*Case, results *Results) string {
@@ -148,7 +162,7 @@ func cell(r *Result) string {
 			text += ": the machine has no " + r.Lacks
 		}
 	case refused:
-		text += ": " + r.Words
+		text += ": " + ways.ReplaceAllString(r.Words, "")
 	case upstream:
 		text += fmt.Sprintf(", %s: %s", r.At, r.Fault)
 	case fails:
@@ -208,8 +222,16 @@ func faults(cases []*Case, results *Results) string {
 			if backend == v1alpha1.BackendKernel {
 				command += " --kernel"
 			}
-			fmt.Fprintf(&text, "\n### %s, %s\n\n%s. `%s` of this state says: %s\n\n```yaml\n%s```\n",
-				c.Title(), backend, strings.TrimSuffix(r.Fault, "."), command, oneLine(r.Shown), r.State)
+			fmt.Fprintf(&text, "\n### %s, %s\n\nFault: %s.\n", c.Title(), titles[backend], strings.TrimSuffix(r.Fault, "."))
+			script := func(when, what string) {
+				if what != "" {
+					fmt.Fprintf(&text, "\n%s\n\n```sh\n%s\n```\n", when, strings.TrimSpace(what))
+				}
+			}
+			script("First run:", c.Before)
+			fmt.Fprintf(&text, "\nApply this with `%s`:\n\n```yaml\n%s```\n", command, r.State)
+			script("Then run:", c.Upstream[backend].Then)
+			fmt.Fprintf(&text, "\nIt prints: %s\n", oneLine(r.Shown))
 		}
 	}
 	if text.Len() == 0 {

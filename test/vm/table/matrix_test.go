@@ -26,7 +26,8 @@ import (
 )
 
 func TestMatrix(t *testing.T) {
-	all := []*Case{{Type: "bond", Name: "a"}, {Type: "bond", Name: "b"}, {Type: "ovs", Name: "c", Volatile: "it is gone"}}
+	shown := map[v1alpha1.Backend]Upstream{v1alpha1.BackendKernel: {Then: "ip link"}}
+	all := []*Case{{Type: "bond", Name: "a"}, {Type: "bond", Name: "b", Before: "ip link add b\n", Upstream: shown}, {Type: "ovs", Name: "c", Volatile: "it is gone"}}
 	day := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
 	results := &Results{Versions: map[v1alpha1.Backend]Versions{v1alpha1.BackendKernel: {Kernel: "6.12.9", Nmstate: "2.2.62"}}}
 	add := func(c *Case, backend v1alpha1.Backend, change func(*Result)) {
@@ -45,7 +46,10 @@ func TestMatrix(t *testing.T) {
 	})
 	add(all[1], v1alpha1.BackendNetworkManager, func(r *Result) { r.Lacks = "rings" })
 	add(all[2], v1alpha1.BackendNetworkManager, func(*Result) {})
-	add(all[2], v1alpha1.BackendKernel, func(r *Result) { r.Words = "no Open vSwitch" })
+	add(all[2], v1alpha1.BackendKernel, func(r *Result) {
+		r.Words = `NodeNetworkState.nmstate.io "vm02" is invalid: spec.desiredState: InvalidArgument: spec.desiredState.interfaces[name=br1].type: ` +
+			"Forbidden: without NetworkManager this cannot be set on this node; it would need Open vSwitch"
+	})
 
 	var files []string
 	for _, backend := range Backends {
@@ -63,10 +67,11 @@ func TestMatrix(t *testing.T) {
 	for _, want := range []string{
 		"| a | works | fails, dry run: &lt;nothing>; reboot: it is gone \\| away |",
 		"| b | not tried: the machine has no rings | upstream, apply: the option is dropped |",
-		"| c | works; no reboot: it is gone | refused: no Open vSwitch |",
+		"| c | works; no reboot: it is gone | refused: type: Forbidden: it would need Open vSwitch |",
 		"| kernel |  | 6.12.9 |", "| tried | 2026-11-28 | 2026-11-28 |",
 		"| works | 2 | 0 |", "| refused | 0 | 1 |", "| upstream | 0 | 1 |", "| fails | 0 | 1 |", "| not tried | 1 | 0 |",
-		"### bond: b, Kernel", "`nmstatectl apply --kernel` of this state says: desire 1, current 0", "```yaml\ninterfaces: []\n```",
+		"### bond: b, kernel only\n\nFault: the option is dropped.\n\nFirst run:\n\n```sh\nip link add b\n```\n\nApply this with `nmstatectl apply --kernel`:\n\n" +
+			"```yaml\ninterfaces: []\n```\n\nThen run:\n\n```sh\nip link\n```\n\nIt prints: desire 1, current 0\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
