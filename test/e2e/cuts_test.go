@@ -36,7 +36,7 @@ import (
 // is the link's address, NUMBER its last byte; WITNESS, BESIDE and LINK are the witness's.
 type cut struct {
 	name string
-	// managedOnly tells that libnmstate can do it with NetworkManager alone.
+	// managedOnly tells that it needs NetworkManager, or with the kernel only is no cut any more when the change has to be confirmed.
 	managedOnly bool
 	// sample tells that the cut is tried in each run, not only in whole ones.
 	sample            bool
@@ -54,7 +54,7 @@ var cuts = []cut{
 	{name: "no address", sample: true, interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}}`},
 	{name: "an address of another network", interfaces: `{` + managementLink + `,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"203.0.113.77","prefix-length":24}]}}`},
 	{name: "a prefix of 32", interfaces: `{` + managementLink + `,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"ADDRESS","prefix-length":32}]}}`},
-	{name: "the link down", managedOnly: true, sample: true, interfaces: `{"name":"mgmt0","type":"ethernet","state":"down"}`},
+	{name: "the link down", sample: true, interfaces: `{"name":"mgmt0","type":"ethernet","state":"down"}`},
 	{name: "a bridge over the link, without its address", sample: true, interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}},` +
 		`{"name":"brm","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"mgmt0"}]}}`},
 	{name: "a bridge over the link, with another address", interfaces: `{` + managementLink + `,"ipv4":{"enabled":false}},` +
@@ -71,13 +71,13 @@ var cuts = []cut{
 		other: `,"routes":{"config":[{"destination":"WITNESS/32","next-hop-interface":"mgmt0","next-hop-address":"192.0.2.250"}]}`},
 	{name: "a route over another port", interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.71","prefix-length":24}]}}`,
 		other: `,"routes":{"config":[{"destination":"WITNESS/32","next-hop-interface":"eth1","next-hop-address":"198.51.100.72"}]}`},
-	{name: "a route into a black hole", managedOnly: true, interfaces: `{` + managementLink + `}`,
+	{name: "a route into a black hole", interfaces: `{` + managementLink + `}`,
 		other: `,"routes":{"config":[{"destination":"WITNESS/32","route-type":"blackhole"}]}`},
-	{name: "a rule to another table", managedOnly: true, interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.71","prefix-length":24}]}}`,
+	{name: "a rule to another table", interfaces: `{"name":"eth1","type":"ethernet","state":"up","ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"198.51.100.71","prefix-length":24}]}}`,
 		other: `,"routes":{"config":[{"destination":"0.0.0.0/0","next-hop-interface":"eth1","next-hop-address":"198.51.100.72","table-id":207}]},` +
 			`"route-rules":{"config":[{"ip-to":"WITNESS/32","route-table":207,"priority":1007}]}`},
 	// The server would send larger packets than this link takes. With IPv6 the kernel takes no MTU below 1280.
-	{name: "an MTU of 68", managedOnly: true, interfaces: `{` + managementLink + `,"mtu":68,"ipv6":{"enabled":false}}`},
+	{name: "an MTU of 68", interfaces: `{` + managementLink + `,"mtu":68,"ipv6":{"enabled":false}}`},
 	{name: "DHCP, and nobody answers", managedOnly: true, interfaces: `{` + managementLink + `,"ipv4":{"enabled":true,"dhcp":true}}`},
 	{name: "an address that somebody else has", interfaces: `{` + managementLink + `,"ipv4":{"enabled":true,"dhcp":false,"address":[{"ip":"192.0.2.201","prefix-length":24}]}}`,
 		atWitness: "ip neigh replace 192.0.2.201 lladdr 02:00:00:00:02:01 nud permanent dev LINK", atWitnessAfter: "ip neigh del 192.0.2.201 dev LINK"},
@@ -92,7 +92,7 @@ var companions = []cut{
 	{name: "with DNS", standaloneOnly: []v1alpha1.Backend{v1alpha1.BackendKernel}, other: `,"dns-resolver":{"config":{"server":["198.18.7.53"],"search":["cut.example"]}}`},
 	{name: "with a pair of veths", interfaces: `,{"name":"cut0","type":"veth","state":"up","veth":{"peer":"cut1"}},{"name":"cut1","type":"veth","state":"up","veth":{"peer":"cut0"}}`},
 	// A pod may not set the node's hostname.
-	{name: "with a bridge and a hostname", managedOnly: true, standaloneOnly: []v1alpha1.Backend{v1alpha1.BackendNetworkManager}, interfaces: `,{"name":"brc","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth2"},{"name":"eth3"}]}}`,
+	{name: "with a bridge and a hostname", standaloneOnly: []v1alpha1.Backend{v1alpha1.BackendNetworkManager, v1alpha1.BackendKernel}, interfaces: `,{"name":"brc","type":"linux-bridge","state":"up","bridge":{"options":{"stp":{"enabled":false}},"port":[{"name":"eth2"},{"name":"eth3"}]}}`,
 		other: `,"hostname":{"running":"cut","config":"cut"}`},
 }
 
