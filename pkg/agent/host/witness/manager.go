@@ -108,11 +108,27 @@ type manager struct {
 const (
 	deviceInterface = undo.NetworkManagerName + ".Device"
 	notActive       = deviceInterface + ".NotActive"
+	// mostLooks is how often NetworkManager is looked at again if it reports something meanwhile.
+	mostLooks = 3
 	// pendingCalls is how many calls wait for a reply at the same time: a system bus of dbus-daemon refuses more than 128 of a connection.
 	pendingCalls = 64
 )
 
+// errChanging says that NetworkManager reported something while it was looked at.
+var errChanging = errors.New("NetworkManager is changing")
+
+// observe looks again if NetworkManager is changing: a read that begins without facts would prove nothing to the next reader, who would
+// have to read once more.
 func (m *manager) observe(ctx context.Context) ([]byte, error) {
+	for looks := 1; ; looks++ {
+		facts, err := m.look(ctx)
+		if looks == mostLooks || !errors.Is(err, errChanging) {
+			return facts, err
+		}
+	}
+}
+
+func (m *manager) look(ctx context.Context) ([]byte, error) {
 	conn, err := m.bus.Connect(ctx)
 	if err != nil {
 		return nil, err
@@ -136,7 +152,7 @@ func (m *manager) observe(ctx context.Context) ([]byte, error) {
 	m.counted, m.owner = signals.count.Load(), owner
 	m.applied, err = versions(ctx, conn, owner, devices, facts)
 	if now := signals.count.Load(); err == nil && now != m.counted {
-		err = errors.New("NetworkManager is changing")
+		err = errChanging
 	}
 	if err != nil {
 		m.counted, m.owner = 0, ""
