@@ -97,7 +97,7 @@ for i in "${!node_programs[@]}"; do
 	"$here/node.sh" start "$victim" "${node_programs[i]}"
 done
 in_check delete pod --all --wait=false >/dev/null
-replaced() { ! in_check get pods -o name | grep -qF -- "${backends[0]}"; }
+replaced() { local pods; pods=$(in_check get pods -o name) && [[ $pods != *"${backends[0]}"* ]]; }
 await 60 "the pods to be replaced" replaced
 in_check rollout status deployment/hello daemonset/guest --timeout="$(limit 120)s" >/dev/null
 mapfile -t backends < <(in_check get pods -l app=hello -o name | cut -d/ -f2)

@@ -64,7 +64,7 @@ start() {
 	ready || { echo "cluster: $name is not ready, see $run/$name.log" >&2; exit 1; }
 }
 
-printf '%s\n' "${components[@]}" | grep -qxF -- "$name" || { echo "cluster: no component $name" >&2; exit 2; }
+[[ " ${components[*]} " == *" $name "* ]] || { echo "cluster: no component $name" >&2; exit 2; }
 case $1 in
 start) start ;;
 stop) end "$pidfile" ;;

@@ -4,5 +4,5 @@
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/_output/nmstatectl
 version=2.2.62
-[[ -x $root/bin/nmstatectl ]] && "$root/bin/nmstatectl" --version | grep -qF "$version" && exit 0
+[[ -x $root/bin/nmstatectl && $("$root/bin/nmstatectl" --version) == *"$version"* ]] && exit 0
 CARGO_TARGET_DIR=$root/target cargo install --quiet --locked --root "$root" --version "$version" nmstatectl

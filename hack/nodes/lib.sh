@@ -91,4 +91,4 @@ await() {
 	done
 }
 
-has_netns() { ip netns list | awk '{print $1}' | grep -qx "$1"; }
+has_netns() { ip netns list | awk -v name="$1" '$1 == name { found = 1 } END { exit !found }'; }

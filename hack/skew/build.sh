@@ -9,7 +9,7 @@ out=$root/_output/skew/before
 rm -f "$out/no-history"
 mkdir -p "$out"
 # By what it did, not by its name: a name does not outlive a rebase.
-first=$(git -C "$root" log --format=%H --reverse -S'uint32 protocol = 4' -- pkg/agent/agent.proto | head -n 1)
+first=$(git -C "$root" log --format=%H --reverse -S'uint32 protocol = 4' -- pkg/agent/agent.proto | sed -n 1p)
 if [[ -z $first ]] || ! commit=$(git -C "$root" rev-parse --verify --quiet "$first^{commit}^"); then
 	echo "the commit before the protocol had versions is not in this clone: get the whole history, for example with git fetch --unshallow" |
 		tee "$out/no-history" >&2
