@@ -36,11 +36,12 @@ preflight() {
 	[[ -z $crds ]] || refuse "v1alpha1 of nmstate.io is already served by the CRDs ${crds//$'\n'/, }: take that version out of them first"
 }
 
-# await waits for what is said in the first words, and if it does not come prints the states of pods and nodes.
+# await waits for what is said in the first words, and if it does not come prints the states of pods and nodes. A command that fails at once
+# is repeated: the API is away for a moment when one of its servers starts anew.
 await() {
 	local what=$1
 	shift
-	"$@" --timeout="$timeout" >/dev/null && return
+	timeout "$timeout" bash -c 'until "$@" >/dev/null; do sleep 1; done' await "$@" --timeout="$timeout" && return
 	echo "deploy: all is applied, but $what not Available after $timeout:" >&2
 	"$kubectl" -n nmstate-system get pods -o wide >&2 || true
 	"$kubectl" get nodenetworkstates.v1alpha1.nmstate.io >&2 || true
