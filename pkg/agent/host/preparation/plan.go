@@ -31,8 +31,8 @@ import (
 type Plan struct {
 	// Steps are carried out in order.
 	Steps []Step
-	// Rest is the state that libnmstate is to apply and to verify.
-	Rest []byte
+	// planner has made the plan.
+	planner *planner
 	// routes are the desired ones: libnmstate is not asked for them, see rest and UnheldRoutes.
 	routes routes
 	// sysctls are what some of the steps set.
@@ -91,15 +91,14 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	p.setHostname()
 	p.lower(ordered)
 	p.awaitTrees(ordered)
-	plan := &Plan{Steps: p.steps, routes: p.routes, sysctls: p.sysctls}
+	plan := &Plan{Steps: p.steps, planner: p, routes: p.routes, sysctls: p.sysctls}
 	for _, e := range ordered {
 		if e.hasIPv6() {
 			plan.withIPv6 = append(plan.withIPv6, e.name)
 		}
 		plan.withLoopback = plan.withLoopback || e.name == "lo" && e.state() == "up"
 	}
-	plan.Rest, err = p.rest()
-	return plan, err
+	return plan, nil
 }
 
 func (p *planner) step(text string, do func() error) {
