@@ -46,6 +46,7 @@ func (p *planner) remove(ordered []*entry) {
 				p.freed[name] = true
 			}
 		}
+		p.movesMTU = p.movesMTU || l.Controller != 0
 		if isHardware(l) {
 			p.step("take the controller and the addresses of "+e.name+" away", func() error { return release(e.name) })
 			continue
@@ -201,9 +202,10 @@ func (p *planner) setMTU(e *entry) error {
 	if err != nil {
 		return fmt.Errorf("mtu: %w", err)
 	}
-	if mtu == 0 || mtu > math.MaxInt32 || e.is != nil && e.is.MTU == int(mtu) && !p.again[e.name] && !p.isPort(e.name, "bond") {
+	if mtu == 0 || mtu > math.MaxInt32 || e.is != nil && e.is.MTU == int(mtu) && !p.again[e.name] && !p.movesMTU && !p.isPort(e.name, "bond") {
 		return nil
 	}
+	p.movesMTU = true
 	p.step(fmt.Sprintf("set the MTU of %s: %d", e.name, mtu), func() error { return setMTU(e.name, int(mtu)) })
 	return nil
 }

@@ -53,8 +53,10 @@ type planner struct {
 	// again are the links that are made again, or go down and up: the kernel forgets what is on them.
 	again map[string]bool
 	// freed are the links that cease to be ports.
-	freed  map[string]bool
-	routes routes
+	freed map[string]bool
+	// movesMTU tells that the kernel may change the MTU of a link by itself: that of a bridge after its ports', for one.
+	movesMTU bool
+	routes   routes
 }
 
 // New plans how the links come from what they are to what is desired.
