@@ -43,4 +43,21 @@ var changeCases = []kernelCase{
 		state:  "{interfaces: [{name: iv0, type: ipvlan, state: up, mtu: 1500, ipvlan: {base-iface: eth3, mode: l2}}, {name: eth3, type: ethernet, state: up, mtu: 9000}]}",
 		seen:   map[string][]string{"ip link show iv0": {"mtu 1500"}, "ip link show eth3": {"mtu 9000"}},
 	},
+	{
+		name: "VXLANs get addresses of another version of IP", kinds: []string{"vxlan"},
+		before: []string{
+			"ip link add vx0 type vxlan id 9 local 192.0.2.1 remote 192.0.2.9 dev eth3 dstport 4789; ip link set vx0 up; ip addr add 198.51.100.1/24 dev vx0; ip route add 203.0.113.0/24 via 198.51.100.2 dev vx0",
+			"ip link add vx1 type vxlan id 10 dstport 4789; ip link set vx1 up",
+		},
+		state: `
+interfaces:
+- {name: vx0, type: vxlan, state: up, vxlan: {base-iface: eth3, id: 9, remote: '2001:db8::9'}}
+- {name: vx1, type: vxlan, state: up, vxlan: {id: 10, local: '2001:db8::1'}}
+- {name: eth3, type: ethernet, state: up, ipv6: {enabled: true, dhcp: false, autoconf: false}}
+`,
+		seen: map[string][]string{
+			"ip -d link show vx0": {"vxlan id 9 remote 2001:db8::9 dev eth3"}, "ip addr show vx0": {"198.51.100.1/24"}, "ip route": {"203.0.113.0/24 via 198.51.100.2 dev vx0"},
+			"ip -d link show vx1": {"local 2001:db8::1"},
+		},
+	},
 }
