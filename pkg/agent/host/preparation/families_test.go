@@ -18,6 +18,7 @@ package preparation
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,6 +72,30 @@ interfaces:
 		}
 		if left := rest(t, plan, shown, links); strings.Contains(left, "C0:00:02:01") {
 			t.Errorf("%s: the rest is %s", one.desired, left)
+		}
+	}
+}
+
+// TestVLANOverALinkThatIsDown: the kernel sets a VLAN up only over a link that is up, unless it is bound loosely.
+func TestVLANOverALinkThatIsDown(t *testing.T) {
+	shown := "{interfaces: [{name: eth1, type: ethernet, state: down}, {name: v, type: vlan, state: down, vlan: {base-iface: eth1, id: 5}}]}"
+	data := rtnetlink.Attributes{nl.IFLA_VLAN_ID: width(5, 2), nl.IFLA_VLAN_PROTOCOL: {0x81, 0}, nl.IFLA_VLAN_FLAGS: slices.Concat(width(1, 4), width(0xffffffff, 4))}
+	down := func(l *rtnetlink.Link) { l.Flags = 0 }
+	links := []rtnetlink.Link{link(1, "eth1", "", down), link(2, "v", "vlan", func(l *rtnetlink.Link) { l.Flags, l.Parent, l.Data = 0, 1, data })}
+	for _, one := range []struct{ desired, steps string }{
+		{"{name: w, type: vlan, state: up, vlan: {base-iface: eth1, id: 6}}", "make w: vlan base-iface=eth1 id=6; set eth1 up; set w up"},
+		{"{name: w, type: vlan, state: up, vlan: {base-iface: v, id: 6}}", "make w: vlan base-iface=v id=6; set eth1 up; set v up; set w up"},
+		{"{name: v, type: vlan, state: up}", "set eth1 up; set v up"},
+		{"{name: w, type: vlan, state: up, vlan: {base-iface: v, id: 6}}, {name: v, type: vlan, state: up}", "make w: vlan base-iface=v id=6; set eth1 up; set v up; set w up"},
+		{"{name: v, type: vlan, state: up, vlan: {base-iface: eth1, id: 5, loose-binding: true}}", "set v: flags=0x4/0x4; set v up"},
+		{"{name: v, type: vlan, state: up}, {name: eth1, type: ethernet, state: up}", "set eth1 up; set v up"},
+	} {
+		plan, err := New(asJSON(t, "{interfaces: ["+one.desired+"]}"), asJSON(t, shown), links)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := stepsOf(plan); got != one.steps {
+			t.Errorf("%s: the steps are\n%s\nand should be\n%s", one.desired, got, one.steps)
 		}
 	}
 }

@@ -17,6 +17,7 @@ limitations under the License.
 package preparation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -24,6 +25,7 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
@@ -226,8 +228,44 @@ func (p *planner) raise(e *entry) error {
 	if e.is == nil && families()[e.kind].kind == "" {
 		return nil // libnmstate says that there is none
 	}
-	p.step("set "+e.name+" up", func() error { return setFlag(e.name, unix.IFF_UP, true) })
+	if e.kind == "vlan" && !p.isLoose(e) {
+		p.raiseUnder(cmp.Or(p.base(e), p.parent(e.name)))
+	}
+	p.raiseOnce(e.name)
 	return nil
+}
+
+func (p *planner) raiseOnce(name string) {
+	text := "set " + name + " up"
+	if !slices.ContainsFunc(p.steps, func(s Step) bool { return s.text == text }) {
+		p.step(text, func() error { return setFlag(name, unix.IFF_UP, true) })
+	}
+}
+
+// raiseUnder sets a link up over which a VLAN is to be up, unless it is to be down: the kernel sets no VLAN up over a link that is down
+// (vlan_dev_open() in net/8021q/vlan_dev.c).
+func (p *planner) raiseUnder(name string) {
+	l, is := p.links[name]
+	if e := p.byName[name]; !is || isUp(&l) || e != nil && e.state() != "up" {
+		return
+	}
+	if l.Kind == "vlan" {
+		p.raiseUnder(p.parent(name))
+	}
+	p.raiseOnce(name)
+}
+
+// parent returns the name of the link below one that is there, "" if there is none.
+func (p *planner) parent(name string) string { return p.nameOf(p.links[name].Parent) }
+
+// isLoose tells whether a VLAN is to be bound loosely: then it does not go down with its base.
+func (p *planner) isLoose(e *entry) bool {
+	if given := e.section()["loose-binding"]; given != nil {
+		loose, _ := boolean(given)
+		return loose
+	}
+	flags := p.links[e.name].Data[nl.IFLA_VLAN_FLAGS]
+	return len(flags) == 8 && nl.NativeEndian().Uint32(flags)&vlanLooseBinding != 0
 }
 
 // isNewPort tells whether a link becomes a port, which may set it down.
