@@ -177,13 +177,17 @@ func (p *planner) set(e *entry) error {
 	if err != nil {
 		return err
 	}
-	changed := differing(slices.Concat(fixed, free), e.is.Data, p.index)
+	given := slices.Concat(fixed, free)
+	changed := differing(given, e.is.Data, p.index)
 	down, _ := bondNeeds(changed)
 	if down = down && e.kind == "bond"; down && isUp(e.is) {
 		p.step("set "+e.name+" down", func() error { return setFlag(e.name, unix.IFF_UP, false) })
 	}
 	if len(changed) > 0 {
 		p.step("set "+e.name+": "+described(changed), func() error { return apply(e.name, changed, false) })
+	}
+	if altered := bondAltered(given, changed, e.is.Data); e.kind == "bond" && len(altered) > 0 {
+		p.step("set "+e.name+": "+described(altered), func() error { return apply(e.name, altered, false) })
 	}
 	mac, err := p.mac(e)
 	if err != nil {
