@@ -54,7 +54,7 @@ func (p *planner) findAgain() error {
 
 // mustRemake tells whether a link that is there has to be made again.
 func (p *planner) mustRemake(e *entry, fixed []setting) bool {
-	of, known := families()[e.kind]
+	_, known := families()[e.kind]
 	if !known || e.is.Elsewhere && e.kind == "veth" {
 		return false
 	}
@@ -65,7 +65,7 @@ func (p *planner) mustRemake(e *entry, fixed []setting) bool {
 		peer := p.name(tree.StringAt(e.section(), "peer"))
 		return peer != "" && e.is.Kind == "veth" && p.nameOf(e.is.Parent) != peer
 	}
-	return e.is.Kind != of.kind && e.is.Kind != e.kernelKind() || len(differing(fixed, e.is.Data, p.index)) > 0
+	return e.is.Kind != e.kernelKind() || len(differing(fixed, e.is.Data, p.index)) > 0
 }
 
 // remake has a link made again, and those that the kernel removes with it.
@@ -76,7 +76,9 @@ func (p *planner) remake(e *entry) {
 	p.again[e.name] = true
 	sameKind := tree.StringAt(e.current, "type") == e.kind
 	if sameKind {
+		desired := e.fields
 		e.fields = p.kept(e)
+		e.dropUnfit(desired)
 	}
 	index := e.is.Index
 	if e.kind != "veth" && e.is.Kind != "veth" {
@@ -163,6 +165,28 @@ func (p *planner) kept(e *entry, sections ...string) map[string]any {
 	}
 	delete(has, "state")
 	return merged(has, e.fields)
+}
+
+// dropUnfit drops what does not fit a tunnel that is made again, unless the state gives it. What is shown as the MAC address of a tunnel
+// is its local address, which cannot be set. Over another version of IP it has other addresses, options and room.
+func (e *entry) dropUnfit(desired map[string]any) {
+	if e.kind == "ip-tunnel" && desired["mac-address"] == nil {
+		delete(e.fields, "mac-address")
+	}
+	sections := families()[e.kind].sections
+	had, wanted := section(e.current, sections...), section(desired, sections...)
+	was, isKnown := overIPv6(e.kind, had)
+	if six, isGiven := overIPv6(e.kind, wanted); !isKnown || !isGiven || six == was {
+		return
+	}
+	had = maps.Clone(had)
+	for _, name := range []string{"local", "remote", "pmtu-disc", "encap-limit", "flow-label", "ip6tun-flags"} {
+		delete(had, name)
+	}
+	e.fields[sections[0]] = merged(had, wanted)
+	if desired["mtu"] == nil {
+		delete(e.fields, "mtu")
+	}
 }
 
 // lasting returns what of an IP section outlives the link: no leases, and no addresses that the kernel makes itself; nil if

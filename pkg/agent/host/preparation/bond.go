@@ -18,6 +18,7 @@ package preparation
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -29,6 +30,7 @@ import (
 
 // Attributes that the library has no names for, from include/uapi/linux/if_link.h.
 const (
+	bondNotifyDelay = 28 // IFLA_BOND_PEER_NOTIF_DELAY
 	bondLACPActive  = 29 // IFLA_BOND_AD_LACP_ACTIVE
 	bondMissedMax   = 30 // IFLA_BOND_MISSED_MAX
 	bondNSTarget    = 31 // IFLA_BOND_NS_IP6_TARGET
@@ -164,6 +166,41 @@ func bondPrimary(fields map[string]any, mode string, name func(string) string) [
 		primary.link = name(value)
 	}
 	return []setting{primary}
+}
+
+// bondDelays are kept by the kernel as multiples of miimon: they change with it.
+var bondDelays = []option{{"updelay", nl.IFLA_BOND_UPDELAY, nil}, {"downdelay", nl.IFLA_BOND_DOWNDELAY, nil}, {"peer_notif_delay", bondNotifyDelay, nil}}
+
+// bondAltered returns the settings that a bond has, and that the kernel alters when it sets those that change: another mode resets
+// options, and another miimon changes the delays, those that the state does not give too. They have to be set afterwards.
+func bondAltered(given, changed []setting, has rtnetlink.Attributes) []setting {
+	find := func(list []setting, number uint16) *setting {
+		if i := slices.IndexFunc(list, func(s setting) bool { return s.attribute == number }); i >= 0 {
+			return &list[i]
+		}
+		return nil
+	}
+	var list []setting
+	if find(changed, nl.IFLA_BOND_MODE) != nil {
+		list = slices.DeleteFunc(slices.Clone(given), func(s setting) bool { return find(changed, s.attribute) != nil })
+	}
+	if miimon := find(changed, nl.IFLA_BOND_MIIMON); miimon == nil || number(miimon.value) == 0 {
+		return list
+	}
+	for _, delay := range bondDelays {
+		if was := number(has[delay.attribute]); was != 0 && find(changed, delay.attribute) == nil && find(list, delay.attribute) == nil {
+			list = append(list, setting{name: delay.name, attribute: delay.attribute, value: has[delay.attribute], text: fmt.Sprint(was)})
+		}
+	}
+	return list
+}
+
+// number is a value of 32 bits, 0 if it is none.
+func number(value []byte) uint32 {
+	if len(value) != 4 {
+		return 0
+	}
+	return nl.NativeEndian().Uint32(value)
 }
 
 // bondNeeds tells what a bond that is there must be before it takes settings: down, or also without ports.

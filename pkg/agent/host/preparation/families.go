@@ -222,7 +222,24 @@ func ipvlanSettings(fields map[string]any, is *rtnetlink.Link) (fixed, free []se
 	return nil, free, nil
 }
 
-func vxlanSettings(fields map[string]any, _ *rtnetlink.Link) (fixed, free []setting, err error) {
+// overIPv6 tells whether a tunnel sends IPv6, and whether its section says so.
+func overIPv6(kind string, section map[string]any) (six, given bool) {
+	switch kind {
+	case "ip-tunnel":
+		is := tunnelKinds[tree.StringAt(section, "mode")]
+		return is == "ip6tnl", is != ""
+	case "vxlan":
+		for _, field := range []string{"local", "remote"} {
+			if ip, err := netip.ParseAddr(tree.StringAt(section, field)); err == nil {
+				return ip.Is6(), true
+			}
+		}
+	}
+	return false, false
+}
+
+// vxlanSettings: a VXLAN keeps its version of IP, which is that of its addresses.
+func vxlanSettings(fields map[string]any, is *rtnetlink.Link) (fixed, free []setting, err error) {
 	fixed, err = settings(fields, []option{{"id", nl.IFLA_VXLAN_ID, unsigned(4)}, {"destination-port", nl.IFLA_VXLAN_PORT, bigEndian}})
 	if err != nil {
 		return nil, nil, err
@@ -233,6 +250,7 @@ func vxlanSettings(fields map[string]any, _ *rtnetlink.Link) (fixed, free []sett
 	if some, err := settings(fields, []option{{"learning", nl.IFLA_VXLAN_LEARNING, truth(1)}}); err == nil {
 		free = append(free, some...)
 	}
+	six := is != nil && (is.Data[nl.IFLA_VXLAN_LOCAL6] != nil || is.Data[nl.IFLA_VXLAN_GROUP6] != nil)
 	for name, attributes := range map[string][2]uint16{
 		"local": {nl.IFLA_VXLAN_LOCAL, nl.IFLA_VXLAN_LOCAL6}, "remote": {nl.IFLA_VXLAN_GROUP, nl.IFLA_VXLAN_GROUP6},
 	} {
@@ -248,7 +266,11 @@ func vxlanSettings(fields map[string]any, _ *rtnetlink.Link) (fixed, free []sett
 		if ip.Is6() {
 			one.attribute = attributes[1]
 		}
-		free = append(free, one)
+		if is != nil && ip.Is6() != six {
+			fixed = append(fixed, one)
+		} else {
+			free = append(free, one)
+		}
 	}
 	return fixed, free, nil
 }
@@ -290,7 +312,8 @@ func macsecSettings(fields map[string]any, _ *rtnetlink.Link) (fixed, free []set
 var tunnelKinds = map[string]string{"ipip": "ipip", "sit": "sit", "ip6ip6": "ip6tnl", "ipip6": "ip6tnl"}
 
 func tunnelSettings(fields map[string]any, is *rtnetlink.Link) (fixed, free []setting, err error) {
-	six := tunnelKinds[tree.StringAt(fields, "mode")] == "ip6tnl" || is != nil && is.Kind == "ip6tnl"
+	six, given := overIPv6("ip-tunnel", fields)
+	six = six || !given && is != nil && is.Kind == "ip6tnl"
 	switch tree.StringAt(fields, "mode") {
 	case "ip6ip6":
 		fixed = append(fixed, setting{name: "mode", attribute: tunnelProto, value: []byte{protoIPv6}, text: "ip6ip6"})

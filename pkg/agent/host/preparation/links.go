@@ -17,6 +17,7 @@ limitations under the License.
 package preparation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -24,6 +25,7 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
@@ -46,6 +48,7 @@ func (p *planner) remove(ordered []*entry) {
 				p.freed[name] = true
 			}
 		}
+		p.movesMTU = p.movesMTU || l.Controller != 0
 		if isHardware(l) {
 			p.step("take the controller and the addresses of "+e.name+" away", func() error { return release(e.name) })
 			continue
@@ -174,13 +177,17 @@ func (p *planner) set(e *entry) error {
 	if err != nil {
 		return err
 	}
-	changed := differing(slices.Concat(fixed, free), e.is.Data, p.index)
+	given := slices.Concat(fixed, free)
+	changed := differing(given, e.is.Data, p.index)
 	down, _ := bondNeeds(changed)
 	if down = down && e.kind == "bond"; down && isUp(e.is) {
 		p.step("set "+e.name+" down", func() error { return setFlag(e.name, unix.IFF_UP, false) })
 	}
 	if len(changed) > 0 {
 		p.step("set "+e.name+": "+described(changed), func() error { return apply(e.name, changed, false) })
+	}
+	if altered := bondAltered(given, changed, e.is.Data); e.kind == "bond" && len(altered) > 0 {
+		p.step("set "+e.name+": "+described(altered), func() error { return apply(e.name, altered, false) })
 	}
 	mac, err := p.mac(e)
 	if err != nil {
@@ -201,9 +208,10 @@ func (p *planner) setMTU(e *entry) error {
 	if err != nil {
 		return fmt.Errorf("mtu: %w", err)
 	}
-	if mtu == 0 || mtu > math.MaxInt32 || e.is != nil && e.is.MTU == int(mtu) && !p.again[e.name] && !p.isPort(e.name, "bond") {
+	if mtu == 0 || mtu > math.MaxInt32 || e.is != nil && e.is.MTU == int(mtu) && !p.again[e.name] && !p.movesMTU && !p.isPort(e.name, "bond") {
 		return nil
 	}
+	p.movesMTU = true
 	p.step(fmt.Sprintf("set the MTU of %s: %d", e.name, mtu), func() error { return setMTU(e.name, int(mtu)) })
 	return nil
 }
@@ -224,8 +232,44 @@ func (p *planner) raise(e *entry) error {
 	if e.is == nil && families()[e.kind].kind == "" {
 		return nil // libnmstate says that there is none
 	}
-	p.step("set "+e.name+" up", func() error { return setFlag(e.name, unix.IFF_UP, true) })
+	if e.kind == "vlan" && !p.isLoose(e) {
+		p.raiseUnder(cmp.Or(p.base(e), p.parent(e.name)))
+	}
+	p.raiseOnce(e.name)
 	return nil
+}
+
+func (p *planner) raiseOnce(name string) {
+	text := "set " + name + " up"
+	if !slices.ContainsFunc(p.steps, func(s Step) bool { return s.text == text }) {
+		p.step(text, func() error { return setFlag(name, unix.IFF_UP, true) })
+	}
+}
+
+// raiseUnder sets a link up over which a VLAN is to be up, unless it is to be down: the kernel sets no VLAN up over a link that is down
+// (vlan_dev_open() in net/8021q/vlan_dev.c).
+func (p *planner) raiseUnder(name string) {
+	l, is := p.links[name]
+	if e := p.byName[name]; !is || isUp(&l) || e != nil && e.state() != "up" {
+		return
+	}
+	if l.Kind == "vlan" {
+		p.raiseUnder(p.parent(name))
+	}
+	p.raiseOnce(name)
+}
+
+// parent returns the name of the link below one that is there, "" if there is none.
+func (p *planner) parent(name string) string { return p.nameOf(p.links[name].Parent) }
+
+// isLoose tells whether a VLAN is to be bound loosely: then it does not go down with its base.
+func (p *planner) isLoose(e *entry) bool {
+	if given := e.section()["loose-binding"]; given != nil {
+		loose, _ := boolean(given)
+		return loose
+	}
+	flags := p.links[e.name].Data[nl.IFLA_VLAN_FLAGS]
+	return len(flags) == 8 && nl.NativeEndian().Uint32(flags)&vlanLooseBinding != 0
 }
 
 // isNewPort tells whether a link becomes a port, which may set it down.

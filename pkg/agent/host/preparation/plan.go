@@ -31,8 +31,8 @@ import (
 type Plan struct {
 	// Steps are carried out in order.
 	Steps []Step
-	// Rest is the state that libnmstate is to apply and to verify.
-	Rest []byte
+	// planner has made the plan.
+	planner *planner
 	// routes are the desired ones: libnmstate is not asked for them, see rest and UnheldRoutes.
 	routes routes
 	// sysctls are what some of the steps set.
@@ -53,8 +53,10 @@ type planner struct {
 	// again are the links that are made again, or go down and up: the kernel forgets what is on them.
 	again map[string]bool
 	// freed are the links that cease to be ports.
-	freed  map[string]bool
-	routes routes
+	freed map[string]bool
+	// movesMTU tells that the kernel may change the MTU of a link by itself: that of a bridge after its ports', for one.
+	movesMTU bool
+	routes   routes
 }
 
 // New plans how the links come from what they are to what is desired.
@@ -91,15 +93,14 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	p.setHostname()
 	p.lower(ordered)
 	p.awaitTrees(ordered)
-	plan := &Plan{Steps: p.steps, routes: p.routes, sysctls: p.sysctls}
+	plan := &Plan{Steps: p.steps, planner: p, routes: p.routes, sysctls: p.sysctls}
 	for _, e := range ordered {
 		if e.hasIPv6() {
 			plan.withIPv6 = append(plan.withIPv6, e.name)
 		}
 		plan.withLoopback = plan.withLoopback || e.name == "lo" && e.state() == "up"
 	}
-	plan.Rest, err = p.rest()
-	return plan, err
+	return plan, nil
 }
 
 func (p *planner) step(text string, do func() error) {

@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
 // current is the network that the cases start from, as nmstate shows it.
@@ -77,6 +78,24 @@ func asJSON(t *testing.T, text string) []byte {
 	return raw
 }
 
+// rest is what libnmstate is to apply on the network that the steps have left.
+func rest(t *testing.T, plan *Plan, shown string, links []rtnetlink.Link) string {
+	t.Helper()
+	state, err := plan.Rest(asJSON(t, shown), links, nmstate.FormatNetState)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(state)
+}
+
+func stepsOf(plan *Plan) string {
+	var texts []string
+	for _, step := range plan.Steps {
+		texts = append(texts, step.String())
+	}
+	return strings.Join(texts, "; ")
+}
+
 // TestPlan: what is there already is not done, and the order is one that the kernel takes.
 func TestPlan(t *testing.T) {
 	for _, one := range []struct{ name, desired, steps string }{
@@ -103,15 +122,11 @@ func TestPlan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var texts []string
-			for _, step := range plan.Steps {
-				texts = append(texts, step.String())
-			}
-			if got := strings.Join(texts, "; "); got != one.steps {
+			if got := stepsOf(plan); got != one.steps {
 				t.Errorf("the steps are\n%s\nand should be\n%s", got, one.steps)
 			}
-			if hasRoutes := strings.Contains(one.desired, "routes:"); hasRoutes != (len(plan.routes.wanted)+len(plan.routes.absent) > 0) || strings.Contains(string(plan.Rest), `"routes"`) {
-				t.Errorf("the routes are %v, and the rest is %s", plan.routes, plan.Rest)
+			if hasRoutes := strings.Contains(one.desired, "routes:"); hasRoutes != (len(plan.routes.wanted)+len(plan.routes.absent) > 0) || strings.Contains(rest(t, plan, current, currentLinks()), `"routes"`) {
+				t.Errorf("the routes are %v, and the rest is %s", plan.routes, rest(t, plan, current, currentLinks()))
 			}
 		})
 	}
@@ -128,11 +143,7 @@ func TestIPv6Off(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var texts []string
-		for _, step := range plan.Steps {
-			texts = append(texts, step.String())
-		}
-		if got := strings.Join(texts, "; "); got != want {
+		if got := stepsOf(plan); got != want {
 			t.Errorf("flags %x: the steps are %q and should be %q", flags, got, want)
 		}
 	}
@@ -171,8 +182,11 @@ func TestHSRStays(t *testing.T) {
 func TestARestOfNothing(t *testing.T) {
 	for _, desired := range []string{`{"interfaces":[]}`, `{"interfaces":[{"name":"eth1","type":"ethernet","state":"down"}]}`} {
 		plan, err := New([]byte(desired), asJSON(t, current), currentLinks())
-		if err != nil || string(plan.Rest) != `{"interfaces":[]}` {
-			t.Errorf("%s: %v, the rest is %s", desired, err, plan.Rest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := rest(t, plan, current, currentLinks()); got != `{"interfaces":[]}` {
+			t.Errorf("%s: the rest is %s", desired, got)
 		}
 	}
 }

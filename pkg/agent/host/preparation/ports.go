@@ -57,7 +57,7 @@ func (p *planner) detach(e *entry) error {
 
 func (p *planner) free(name string) {
 	if !p.freed[name] {
-		p.freed[name] = true
+		p.freed[name], p.movesMTU = true, true
 		p.step("detach "+name, func() error { return setController(name, "", false) })
 	}
 }
@@ -121,6 +121,7 @@ func (p *planner) attachTo(port, controller, kind string) {
 	if slices.ContainsFunc(p.steps, func(s Step) bool { return s.text == text }) {
 		return
 	}
+	p.movesMTU = true
 	p.step(text, func() error { return setController(port, controller, kind == "bond") })
 }
 

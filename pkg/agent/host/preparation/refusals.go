@@ -133,11 +133,14 @@ func (e *entry) isIdle(path []string, wanted, is any) bool {
 }
 
 // at returns what is at a path, nil if there is nothing.
-func at(fields map[string]any, path []string) any {
+func at(fields map[string]any, path []string) any { return within(fields, path)[path[len(path)-1]] }
+
+// within returns the object that has what is at a path, nil if there is none.
+func within(fields map[string]any, path []string) map[string]any {
 	for _, key := range path[:len(path)-1] {
 		fields = tree.Object(fields[key])
 	}
-	return fields[path[len(path)-1]]
+	return fields
 }
 
 // isOff tells whether a value means no more than no value does.

@@ -19,22 +19,32 @@ package preparation
 import (
 	"slices"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
-// rest returns the state that libnmstate is to apply and verify. It is what is desired, with these differences:
+// Rest returns the state that libnmstate is to apply and verify, once the steps are done: current and links are the network as they
+// have left it. format returns a state in nmstate's own words. The rest is what is desired, with these differences:
 //   - a link that is made again, or goes down and up, is there with all that it is to have: its addresses are gone from the
 //     kernel, where libnmstate looks for what the state does not name;
 //   - IPv6 of a link that is to have no address but the kernel's is left out: libnmstate would remove that one, and then find IPv6
 //     off;
-//   - ports that have all that is wanted of them are left out: libnmstate would set them down and up, see holdsAlready;
+//   - ports that have all that is wanted of them are left out: libnmstate would set them down and up, see outcome.holds;
 //   - other ports of a bridge with a spanning tree are left out as well: the tree, which then begins anew, takes longer than libnmstate's
 //     verification waits;
 //   - what is to be down is left out: without NetworkManager libnmstate sets it up, and verifies nothing;
 //   - hardware that is to be absent is left out: libnmstate tries to remove it;
 //   - routes are left out: libnmstate takes a route that is there, and that it shows with more fields than the state gives, for two
 //     routes in conflict, and refuses routes with several next hops. UnheldRoutes verifies them.
-func (p *planner) rest() ([]byte, error) {
+func (p *Plan) Rest(current []byte, links []rtnetlink.Link, format func(state []byte) ([]byte, error)) ([]byte, error) {
+	after, err := p.planner.after(current, links, format)
+	if err != nil {
+		return nil, err
+	}
+	return p.planner.rest(after)
+}
+
+func (p *planner) rest(after *outcome) ([]byte, error) {
 	state := merged(p.desired, nil)
 	interfaces := []any{} // not null, which libnmstate does not read
 	seen := map[string]bool{}
@@ -46,7 +56,7 @@ func (p *planner) rest() ([]byte, error) {
 			interfaces = append(interfaces, item)
 			continue
 		}
-		if seen[name] = true; p.isLeftOut(e) {
+		if seen[name] = true; after.isLeftOut(after.byName[name]) {
 			continue
 		}
 		if p.again[name] && e.state() == "up" {
@@ -164,15 +174,14 @@ func (p *planner) renamedPorts(value any) any {
 }
 
 // isLeftOut tells whether libnmstate is not to be asked for an interface.
-func (p *planner) isLeftOut(e *entry) bool {
-	l, is := p.links[e.name]
+func (o *outcome) isLeftOut(e *entry) bool {
 	switch e.state() {
 	case "up":
-		return p.holdsAlready(e) || p.wouldRestartTree(e)
+		return o.holds(e) || o.wouldRestartTree(e)
 	case "down":
-		return is
+		return e.is != nil
 	case "absent":
-		return is && isHardware(l)
+		return e.is != nil && isHardware(*e.is)
 	}
 	return false
 }

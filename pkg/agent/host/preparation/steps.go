@@ -105,7 +105,7 @@ func apply(name string, list []setting, asPort bool) error {
 	if asPort {
 		return rtnetlink.Change{Index: l.Index, PortKind: l.PortKind, PortData: change}.Do()
 	}
-	return rtnetlink.SetData(l.Index, l.Kind, change)
+	return l.Set(change)
 }
 
 // setFlag sets or clears a flag of a link.

@@ -249,6 +249,22 @@ func (l Link) Make(peer *Link) error {
 	return l.Mend(made.Lasting())
 }
 
+// Set sets attributes of the link.
+func (l Link) Set(data Attributes) error { return SetData(l.Index, l.Kind, l.whole(data)) }
+
+// whole returns the attributes with which a link is told some: a tunnel takes all that are not given for none (ipip_changelink()
+// and the like in net/ipv4 and net/ipv6).
+func (l Link) whole(data Attributes) Attributes {
+	switch l.Kind {
+	case "ipip", "sit", "ip6tnl":
+		all := Attributes{}
+		maps.Copy(all, l.Lasting().Data)
+		maps.Copy(all, data)
+		return all
+	}
+	return data
+}
+
 // SetData sets attributes of a link that is there. A bond ceases to watch its ports' carrier last: then it takes no delays any more,
 // not even none.
 func SetData(index int, kind string, data Attributes) error {

@@ -17,6 +17,7 @@ limitations under the License.
 package rtnetlink
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -34,5 +35,18 @@ func TestHSRIsReadWhole(t *testing.T) {
 	}
 	if kept := l.Lasting().Data; !slices.Equal(kept[3], []byte{0x28}) || !slices.Equal(kept[7], []byte{1}) {
 		t.Errorf("what is kept of it is %v", kept)
+	}
+}
+
+// TestTunnelIsToldAll: a tunnel loses what it is not told when one parameter changes.
+func TestTunnelIsToldAll(t *testing.T) {
+	const local, remote, ttl, encapType = 2, 3, 4, 15
+	l := Link{Kind: "ipip", Data: Attributes{local: {192, 0, 2, 1}, remote: {192, 0, 2, 2}, ttl: {33}, encapType: {0, 0}}}
+	want := Attributes{local: {192, 0, 2, 1}, remote: {192, 0, 2, 2}, ttl: {64}}
+	if got := l.whole(Attributes{ttl: {64}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("it is told %v, not %v", got, want)
+	}
+	if l.Data[ttl][0] != 33 {
+		t.Error("the link itself was changed")
 	}
 }

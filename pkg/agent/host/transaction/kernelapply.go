@@ -33,7 +33,11 @@ func (r workerRequest) applyByKernel() error {
 	if err != nil {
 		return err
 	}
-	if _, err = nmstate.ApplyNetState(r.Flags, plan.Rest, r.RollbackAfter); err != nil {
+	rest, err := r.rest(plan)
+	if err != nil {
+		return err
+	}
+	if _, err = nmstate.ApplyNetState(r.Flags, rest, r.RollbackAfter); err != nil {
 		return err
 	}
 	if err := plan.Tidy(); err != nil {
@@ -55,13 +59,9 @@ func (r workerRequest) applyByKernel() error {
 
 // prepare makes and sets what libnmstate cannot.
 func (r workerRequest) prepare() (*preparation.Plan, error) {
-	current, _, err := nmstate.RetrieveNetState(r.Flags | nmstate.IncludeSecrets)
+	current, links, err := r.network()
 	if err != nil {
 		return nil, err
-	}
-	links, err := rtnetlink.Links()
-	if err != nil {
-		return nil, unprepared(nmstate.PluginFailure, err)
 	}
 	plan, err := preparation.New(r.State, current, links)
 	if err != nil {
@@ -71,6 +71,30 @@ func (r workerRequest) prepare() (*preparation.Plan, error) {
 		return nil, unprepared(nmstate.PluginFailure, err)
 	}
 	return plan, nil
+}
+
+// rest returns what libnmstate is to apply once a plan is carried out.
+func (r workerRequest) rest(plan *preparation.Plan) ([]byte, error) {
+	current, links, err := r.network()
+	if err != nil {
+		return nil, err
+	}
+	rest, err := plan.Rest(current, links, nmstate.FormatNetState)
+	if err != nil {
+		return nil, unprepared(nmstate.PluginFailure, err)
+	}
+	return rest, nil
+}
+
+// network reads the network as nmstate shows it, and its links.
+func (r workerRequest) network() (state []byte, links []rtnetlink.Link, err error) {
+	if state, _, err = nmstate.RetrieveNetState(r.Flags | nmstate.IncludeSecrets); err != nil {
+		return nil, nil, err
+	}
+	if links, err = rtnetlink.Links(); err != nil {
+		return nil, nil, unprepared(nmstate.PluginFailure, err)
+	}
+	return state, links, nil
 }
 
 func (r workerRequest) unheldRoutes(plan *preparation.Plan) ([]string, error) {
