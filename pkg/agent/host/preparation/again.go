@@ -157,7 +157,7 @@ func (p *planner) kept(e *entry, sections ...string) map[string]any {
 	}
 	for _, family := range []string{"ipv4", "ipv6"} {
 		delete(has, family)
-		if ip := lasting(tree.Object(e.current[family])); ip != nil {
+		if ip := lasting(tree.Object(e.current[family])); ip != nil && !p.isPortWithoutIP(e.name) {
 			has[family] = ip
 		}
 	}

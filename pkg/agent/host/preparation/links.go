@@ -231,7 +231,7 @@ func (p *planner) raise(e *entry) error {
 // isNewPort tells whether a link becomes a port, which may set it down.
 func (p *planner) isNewPort(e *entry) bool {
 	for _, kind := range []string{"bond", "vrf"} {
-		if p.isPort(e.name, kind) && tree.StringAt(p.there[p.nameOf(e.is.Controller)], "type") != kind {
+		if p.isPort(e.name, kind) && tree.StringAt(p.there[p.nameOf(p.links[e.name].Controller)], "type") != kind {
 			return true
 		}
 	}

@@ -53,8 +53,10 @@ type planner struct {
 	// again are the links that are made again, or go down and up: the kernel forgets what is on them.
 	again map[string]bool
 	// freed are the links that cease to be ports.
-	freed  map[string]bool
-	routes routes
+	freed map[string]bool
+	// stripped are the links that lose their addresses and routes: they become ports of bridges and bonds.
+	stripped map[string]bool
+	routes   routes
 }
 
 // New plans how the links come from what they are to what is desired.
@@ -63,14 +65,14 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{network: n, again: map[string]bool{}, freed: map[string]bool{}}
+	p := &planner{network: n, again: map[string]bool{}, freed: map[string]bool{}, stripped: map[string]bool{}}
 	if err := p.findAgain(); err != nil {
 		return nil, err
 	}
 	ordered := p.ordered()
 	p.remove(ordered)
 	for _, phase := range []func(*entry) error{
-		p.make, p.detach, p.set, p.attach, p.setPorts, p.setMTU, p.raise, p.setFlags, p.setSysctls, p.setEthtool, p.setAltNames, p.setAddresses,
+		p.make, p.detach, p.set, p.attach, p.stripPort, p.setPorts, p.setMTU, p.raise, p.setFlags, p.setSysctls, p.setEthtool, p.setAltNames, p.setAddresses,
 	} {
 		for _, e := range ordered {
 			if e.state() != "up" {

@@ -85,7 +85,9 @@ func (p *planner) attach(e *entry) error {
 		if is && e.is != nil && l.Controller == e.is.Index && !p.freed[name] && !(p.again[name] && p.isMadeAgain(name)) {
 			continue
 		}
-		p.attachTo(name, e.name, e.kind)
+		if err := p.attachTo(name, e.name, e.kind); err != nil {
+			return err
+		}
 	}
 	if controller, is := e.fields["controller"].(string); is && controller != "" {
 		name := p.name(controller)
@@ -94,7 +96,9 @@ func (p *planner) attach(e *entry) error {
 			kind = other.kind
 		}
 		if e.is == nil || p.nameOf(e.is.Controller) != name {
-			p.attachTo(e.name, name, kind)
+			if err := p.attachTo(e.name, name, kind); err != nil {
+				return err
+			}
 		}
 	}
 	if e.kind != "bond" {
@@ -116,12 +120,16 @@ func (p *planner) isMadeAgain(name string) bool {
 	return e != nil && e.is == nil
 }
 
-func (p *planner) attachTo(port, controller, kind string) {
+func (p *planner) attachTo(port, controller, kind string) error {
 	text := "attach " + port + " to " + controller
 	if slices.ContainsFunc(p.steps, func(s Step) bool { return s.text == text }) {
-		return
+		return nil
+	}
+	if err := p.strip(port, kind); err != nil {
+		return err
 	}
 	p.step(text, func() error { return setController(port, controller, kind == "bond") })
+	return nil
 }
 
 // setPorts sets the options of the ports of a bridge or bond.
