@@ -218,7 +218,7 @@ func setMTU(name string, mtu int) error {
 
 // raise sets a link up.
 func (p *planner) raise(e *entry) error {
-	if isUp(e.is) && !p.again[e.name] && !p.freed[e.name] && !p.isNewPort(e) {
+	if p.staysDown(e) || isUp(e.is) && !p.again[e.name] && !p.freed[e.name] && !p.isNewPort(e) {
 		return nil
 	}
 	if e.is == nil && families()[e.kind].kind == "" {
@@ -253,10 +253,11 @@ func (p *planner) raiseFreed() {
 	}
 }
 
-// lower sets the links down that are to be down: what stands on others first.
+// lower sets the links down that are to be down: what stands on others first. The kernel sets VLANs up with what they stand on.
 func (p *planner) lower(ordered []*entry) {
 	for _, e := range slices.Backward(ordered) {
-		if e.state() == "down" && isUp(e.is) && tree.StringAt(e.current, "state") != "down" && e.name != "lo" {
+		toBeDown := e.state() == "down" && isUp(e.is) && tree.StringAt(e.current, "state") != "down" && e.name != "lo"
+		if toBeDown || p.staysDown(e) {
 			p.step("set "+e.name+" down", func() error { return setFlag(e.name, unix.IFF_UP, false) })
 		}
 	}

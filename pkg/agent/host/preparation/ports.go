@@ -38,17 +38,11 @@ func (p *planner) detach(e *entry) error {
 	if e.is == nil {
 		return nil
 	}
-	fixed, free, err := p.settingsOf(e)
-	if err != nil {
-		return err
-	}
-	_, empty := bondNeeds(differing(slices.Concat(fixed, free), e.is.Data, p.index))
-	empty = empty && e.kind == "bond"
 	ports, given := p.ports(e)
 	extra := e.section()["allow-extra-ports"] == true
 	for _, name := range slices.Sorted(keysOf(p.links)) {
 		leaves := given && !extra && !slices.Contains(ports, name) && !p.isIgnored(name)
-		if l := p.links[name]; l.Controller == e.is.Index && (leaves || empty) {
+		if l := p.links[name]; l.Controller == e.is.Index && (leaves || p.isEmptied(e)) {
 			p.free(name)
 		}
 	}

@@ -59,7 +59,7 @@ func (p *planner) rest() ([]byte, error) {
 		interfaces = append(interfaces, item)
 	}
 	for _, e := range p.entries {
-		if !seen[e.name] && e.state() == "up" {
+		if !seen[e.name] && e.state() == "up" && !p.staysDown(e) {
 			interfaces = append(interfaces, e.fields)
 		}
 	}

@@ -81,8 +81,7 @@ func (p *planner) setRoutes() error {
 		})
 	})
 	for _, is := range left {
-		over := tree.StringAt(is, "next-hop-interface")
-		if e := p.byName[over]; p.again[over] && e != nil && e.state() == "up" && !p.isNewPort(e) && !p.isPortWithoutIP(over) {
+		if p.keepsRoute(is) {
 			kept = append(kept, is)
 		}
 	}

@@ -34,6 +34,8 @@ type entry struct {
 	// current is the interface now, is the link; both are nil if there is none.
 	current map[string]any
 	is      *rtnetlink.Link
+	// unnamed tells that the state does not name the interface.
+	unnamed bool
 }
 
 func (e *entry) state() string {

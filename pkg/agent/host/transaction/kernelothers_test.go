@@ -139,6 +139,18 @@ interfaces:
 		seen:   map[string][]string{"ip -d link show vx0": {"local 192.0.2.1", "dev eth3"}, "ip addr show vx0": {"198.51.100.1/24"}},
 	},
 	{
+		name: "VXLAN takes another id, and what is down with it stays down", kinds: []string{"vxlan", "macvlan", "bridge"},
+		before: []string{
+			"ip link add vx0 type vxlan id 9 remote 192.0.2.9 dev eth3 dstport 4789; ip link set vx0 up; ip link add mv0 link vx0 type macvlan mode bridge; ip addr add 198.51.100.1/24 dev mv0; ip -6 addr add 2001:db8::1/64 dev mv0 nodad",
+			"ip link add mv1 link vx0 type macvlan mode bridge; ip link set mv1 up; ip link add br0 type bridge stp_state 1; ip link set mv1 master br0",
+		},
+		state: "{interfaces: [{name: vx0, type: vxlan, state: up, vxlan: {base-iface: eth3, id: 10, remote: 192.0.2.9, destination-port: 4789}}]}",
+		seen: map[string][]string{
+			"ip -d link show vx0": {"vxlan id 10", "LOWER_UP"}, "ip link show mv0": {"<BROADCAST,MULTICAST>"}, "ip addr show mv0": {"198.51.100.1/24", "2001:db8::1/64"},
+			"ip link show br0": {"<BROADCAST,MULTICAST>"}, "ip link show mv1": {"LOWER_UP", "master br0"},
+		},
+	},
+	{
 		name: "VXLAN over IPv6, which is switched on for it", kinds: []string{"vxlan"},
 		before: []string{"echo 1 > /proc/sys/net/ipv6/conf/eth3/disable_ipv6"},
 		state: `
