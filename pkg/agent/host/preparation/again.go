@@ -76,7 +76,11 @@ func (p *planner) remake(e *entry) {
 	p.again[e.name] = true
 	sameKind := tree.StringAt(e.current, "type") == e.kind
 	if sameKind {
-		e.fields = p.kept(e)
+		named := e.fields["mtu"] != nil
+		if e.fields = p.kept(e); !named {
+			e.mtu = e.fields["mtu"]
+			delete(e.fields, "mtu")
+		}
 	}
 	index := e.is.Index
 	if e.kind != "veth" && e.is.Kind != "veth" {
@@ -148,6 +152,10 @@ func (p *planner) kept(e *entry, sections ...string) map[string]any {
 		}
 	}
 	delete(has, "state")
+	delete(has, "ethtool") // what a link can do depends on what it stands on
+	if p.links[e.name].Follows {
+		delete(has, "mac-address")
+	}
 	return merged(has, e.fields)
 }
 

@@ -107,3 +107,23 @@ func TestCycled(t *testing.T) {
 		})
 	}
 }
+
+// TestMadeAgainElsewhere: a link that gets another base does not take over what it had of the old one.
+func TestMadeAgainElsewhere(t *testing.T) {
+	const moved = "{interfaces: [{name: v5, type: vlan, state: up, vlan: {base-iface: eth2, id: 5}}]}"
+	had := strings.Replace(current, "id: 5},", "id: 5}, mtu: 9000, mac-address: '02:00:00:00:00:01', ethtool: {feature: {rx-gro: true}},", 1)
+	for follows, given := range map[bool]string{true: "", false: "02:00:00:00:00:01"} {
+		links := currentLinks()
+		links[4].Follows = follows
+		plan := planOf(t, moved, had, links, "remove v5; make v5: vlan base-iface=eth2 id=5; keep the MTU of v5: 9000; set v5 up; add address 198.51.100.1/24 to v5; "+
+			"add route 203.0.113.0/24 next-hop-interface=v5 next-hop-address=198.51.100.2 table-id=254 metric=7")
+		var rest struct{ Interfaces []map[string]any }
+		if err := json.Unmarshal(plan.Rest, &rest); err != nil || len(rest.Interfaces) != 1 {
+			t.Fatalf("%v: %s", err, plan.Rest)
+		}
+		mac, _ := rest.Interfaces[0]["mac-address"].(string)
+		if rest.Interfaces[0]["mtu"] != nil || rest.Interfaces[0]["ethtool"] != nil || mac != given {
+			t.Errorf("libnmstate is asked for %s", plan.Rest)
+		}
+	}
+}

@@ -195,6 +195,7 @@ func (p *planner) set(e *entry) error {
 // setMTU sets the MTU; the base's and the ports' come before.
 func (p *planner) setMTU(e *entry) error {
 	if e.fields["mtu"] == nil {
+		p.keepMTU(e)
 		return nil
 	}
 	mtu, err := integer(e.fields["mtu"])
@@ -206,6 +207,13 @@ func (p *planner) setMTU(e *entry) error {
 	}
 	p.step(fmt.Sprintf("set the MTU of %s: %d", e.name, mtu), func() error { return setMTU(e.name, int(mtu)) })
 	return nil
+}
+
+// keepMTU gives a link that is made again the MTU that it had. It keeps the one that it was made with if that is too much for its base.
+func (p *planner) keepMTU(e *entry) {
+	if mtu, err := integer(e.mtu); err == nil && mtu > 0 && mtu <= math.MaxInt32 {
+		p.steps = append(p.steps, Step{text: fmt.Sprintf("keep the MTU of %s: %d", e.name, mtu), lenient: true, do: func() error { return setMTU(e.name, int(mtu)) }})
+	}
 }
 
 func setMTU(name string, mtu int) error {

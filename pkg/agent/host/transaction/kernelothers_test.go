@@ -139,6 +139,12 @@ interfaces:
 		seen:   map[string][]string{"ip -d link show vx0": {"local 192.0.2.1", "dev eth3"}, "ip addr show vx0": {"198.51.100.1/24"}},
 	},
 	{
+		name: "MACVLAN over another link, which takes smaller frames", kinds: []string{"macvlan"},
+		before: []string{"ip link set eth1 mtu 9000; ip link add mv0 link eth1 type macvlan mode bridge; ip link set mv0 up; ip link add mv1 link eth1 mtu 1400 type macvlan mode bridge"},
+		state:  "{interfaces: [{name: mv0, type: mac-vlan, state: up, mac-vlan: {base-iface: eth2, mode: bridge}}, {name: mv1, type: mac-vlan, state: up, mac-vlan: {base-iface: eth2, mode: bridge}}]}",
+		seen:   map[string][]string{"ip link show mv0": {"mv0@eth2", "mtu 1500"}, "ip link show mv1": {"mv1@eth2", "mtu 1400"}},
+	},
+	{
 		name: "VXLAN takes another id, and what is down with it stays down", kinds: []string{"vxlan", "macvlan", "bridge"},
 		before: []string{
 			"ip link add vx0 type vxlan id 9 remote 192.0.2.9 dev eth3 dstport 4789; ip link set vx0 up; ip link add mv0 link vx0 type macvlan mode bridge; ip addr add 198.51.100.1/24 dev mv0; ip -6 addr add 2001:db8::1/64 dev mv0 nodad",
