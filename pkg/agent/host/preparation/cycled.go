@@ -57,16 +57,6 @@ func (p *planner) changesController(name, kind string) bool {
 	return e != nil && (e.is == nil || p.isEmptied(e))
 }
 
-// isEmptied tells whether a bond that is there has to do without its ports for a moment.
-func (p *planner) isEmptied(e *entry) bool {
-	fixed, free, err := p.settingsOf(e)
-	if err != nil || e.is == nil || e.kind != "bond" {
-		return false
-	}
-	_, empty := bondNeeds(differing(slices.Concat(fixed, free), e.is.Data, p.index))
-	return empty
-}
-
 // keepIP keeps the addresses and routes of a link. One that the state does not name needs an entry only if it has some, or is down: the
 // kernel sets some links up that were not.
 func (p *planner) keepIP(name string) {

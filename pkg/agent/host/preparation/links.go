@@ -186,7 +186,11 @@ func (p *planner) set(e *entry) error {
 	if err != nil {
 		return err
 	}
-	if mac != nil && mac.String() != e.is.MAC.String() {
+	emptied := p.isEmptied(e) && len(p.portsOf(e)) > 0
+	if emptied && mac == nil {
+		mac = p.macToKeep(e)
+	}
+	if mac != nil && (emptied || mac.String() != e.is.MAC.String()) {
 		p.step(fmt.Sprintf("set the MAC address of %s: %s", e.name, mac), func() error { return rtnetlink.SetMAC(e.name, mac) })
 	}
 	return p.setFilter(e)

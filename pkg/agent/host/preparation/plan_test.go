@@ -104,7 +104,7 @@ func TestPlan(t *testing.T) {
 		{"ports by MAC address and by another name", "{interfaces: [{name: first, type: ethernet, state: up, identifier: mac-address, mac-address: '02:00:00:00:00:02'}, {name: br0, type: linux-bridge, state: up, bridge: {port: [{name: first}, {name: port-a}]}}]}",
 			"make br0: bridge; attach eth2 to br0; attach eth1 to br0; set br0 up; await the spanning tree of br0"},
 		{"another mode of a bond", "{interfaces: [{name: bond0, type: bond, state: up, link-aggregation: {mode: active-backup}}]}",
-			"detach eth3; set bond0 down; set bond0: mode=active-backup; attach eth3 to bond0; set bond0 up; add address 192.0.2.1/24 to bond0; set eth3 up"},
+			"detach eth3; set bond0 down; set bond0: mode=active-backup; set the MAC address of bond0: 02:00:00:00:00:04; attach eth3 to bond0; set bond0 up; add address 192.0.2.1/24 to bond0; set eth3 up"},
 		{"another id of a VLAN", "{interfaces: [{name: v5, type: vlan, state: up, vlan: {base-iface: eth1, id: 6}}]}",
 			"remove v5; make v5: vlan base-iface=eth1 id=6; set v5 up; add address 198.51.100.1/24 to v5; add route 203.0.113.0/24 next-hop-interface=v5 next-hop-address=198.51.100.2 table-id=254 metric=7"},
 		{"a port with an address", "{interfaces: [{name: b, type: bond, state: up, link-aggregation: {mode: active-backup, port: [v5]}}]}",

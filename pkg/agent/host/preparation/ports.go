@@ -66,15 +66,7 @@ func (p *planner) isIgnored(name string) bool {
 
 // attach attaches the ports that a controller is to have.
 func (p *planner) attach(e *entry) error {
-	ports, given := p.ports(e)
-	if !given && e.kind == "bond" && e.is != nil {
-		for _, name := range slices.Sorted(keysOf(p.links)) {
-			if p.links[name].Controller == e.is.Index && p.controllerOf(name) == e.name {
-				ports = append(ports, name)
-			}
-		}
-	}
-	for _, name := range ports {
+	for _, name := range p.portsToBe(e) {
 		l, is := p.links[name]
 		if is && e.is != nil && l.Controller == e.is.Index && !p.freed[name] && !(p.again[name] && p.isMadeAgain(name)) {
 			continue
