@@ -71,10 +71,15 @@ func (p *planner) isPortWithoutIP(name string) bool {
 	return slices.ContainsFunc(cannotHaveIP, func(kind string) bool { return p.isPort(name, kind) })
 }
 
+// hasRoutes tells whether there are routes over a link that the kernel has not made itself. Of those that nobody has configured, which a
+// router or a DHCP server has told, nmstate shows no more than that they have a next hop.
 func (p *planner) hasRoutes(name string) bool {
 	over := func(item any) bool { return tree.StringAt(tree.Object(item), "next-hop-interface") == name }
 	routes := tree.Object(p.current["routes"])
-	return slices.ContainsFunc(tree.List(routes, "running"), over) || slices.ContainsFunc(tree.List(routes, "config"), over)
+	return slices.ContainsFunc(tree.List(routes, "config"), over) || slices.ContainsFunc(tree.List(routes, "running"), func(item any) bool {
+		hop := tree.StringAt(tree.Object(item), "next-hop-address")
+		return hop != "" && !isUnspecified(hop) && over(item)
+	})
 }
 
 // addressesOf returns the addresses of a link that neither the kernel nor another program keeps; those with a lifetime, too.
