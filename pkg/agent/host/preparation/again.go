@@ -48,7 +48,7 @@ func (p *planner) findAgain() error {
 			p.remake(e)
 		}
 	}
-	p.keepPortsOfVRFs()
+	p.keepCycled()
 	return nil
 }
 
@@ -79,6 +79,10 @@ func (p *planner) remake(e *entry) {
 		desired := e.fields
 		e.fields = p.kept(e)
 		e.dropUnfit(desired)
+		if desired["mtu"] == nil {
+			e.mtu = e.fields["mtu"]
+			delete(e.fields, "mtu")
+		}
 	}
 	index := e.is.Index
 	if e.kind != "veth" && e.is.Kind != "veth" {
@@ -89,11 +93,7 @@ func (p *planner) remake(e *entry) {
 			if !over || l.Index == index {
 				continue
 			}
-			other := p.byName[name]
-			if other == nil {
-				other = p.add(name, map[string]any{"name": name, "type": p.there[name]["type"]})
-			}
-			if other.state() == "up" && other.current != nil {
+			if other := p.toKeep(name); other != nil {
 				p.remake(other)
 			}
 		}
@@ -118,31 +118,21 @@ func (p *planner) keepPort(controller string) {
 			fields[section] = kept
 		}
 	}
-	p.add(controller, fields)
+	p.add(controller, fields).unnamed = true
 }
 
-// keepPortsOfVRFs keeps the addresses of what becomes a port of a VRF: the kernel sets the link down and up.
-func (p *planner) keepPortsOfVRFs() {
-	for _, e := range slices.Clone(p.entries) {
-		ports, given := p.ports(e)
-		if e.kind != "vrf" || e.state() != "up" || !given {
-			continue
-		}
-		for _, name := range ports {
-			l, is := p.links[name]
-			if !is || p.again[name] || e.is != nil && l.Controller == e.is.Index && !p.again[e.name] {
-				continue
-			}
-			port := p.byName[name]
-			if port == nil {
-				port = p.add(name, map[string]any{"name": name, "type": p.there[name]["type"]})
-			}
-			if port.state() == "up" && port.current != nil {
-				p.again[name] = true
-				port.fields = p.kept(port, "ipv4", "ipv6")
-			}
-		}
+// toKeep returns the entry of a link that is there and is to be up. A link that the state does not name gets one. It returns nil if there is
+// none, and for what nmstate does not show.
+func (p *planner) toKeep(name string) *entry {
+	e := p.byName[name]
+	if e == nil && p.there[name] != nil {
+		e = p.add(name, map[string]any{"name": name, "type": p.there[name]["type"]})
+		e.unnamed = true
 	}
+	if e == nil || e.state() != "up" || e.current == nil {
+		return nil
+	}
+	return e
 }
 
 // shownOnly are the fields of an interface that nobody sets.
@@ -159,11 +149,15 @@ func (p *planner) kept(e *entry, sections ...string) map[string]any {
 	}
 	for _, family := range []string{"ipv4", "ipv6"} {
 		delete(has, family)
-		if ip := lasting(tree.Object(e.current[family])); ip != nil {
+		if ip := lasting(tree.Object(e.current[family])); ip != nil && !p.isPortWithoutIP(e.name) {
 			has[family] = ip
 		}
 	}
 	delete(has, "state")
+	delete(has, "ethtool") // what a link can do depends on what it stands on
+	if p.links[e.name].Follows {
+		delete(has, "mac-address")
+	}
 	return merged(has, e.fields)
 }
 

@@ -38,6 +38,9 @@ const (
 	bondPortQueueID = nl.IFLA_BOND_SLAVE_QUEUE_ID
 )
 
+// activeBackup is the number of the mode, and failOverActive of the option fail_over_mac, with which the active port gives the MAC address.
+const activeBackup, failOverActive = 1, 1
+
 // bondModes are the modes in the kernel's order.
 var bondModes = []string{"balance-rr", "active-backup", "balance-xor", "broadcast", "802.3ad", "balance-tlb", "balance-alb"}
 

@@ -124,14 +124,20 @@ func (p *planner) removeIPv6(e *entry) error {
 		if tree.IsForeign(fields) || tree.IsLinkLocal(fields) {
 			continue
 		}
-		text := tree.CIDR(fields)
-		one, err := netlink.ParseAddr(text)
-		if err != nil {
+		if err := p.removeAddress(e.name, fields); err != nil {
 			return fmt.Errorf("ipv6: %w", err)
 		}
-		p.step("remove address "+text+" from "+e.name, func() error { return removeAddress(e.name, *one) })
 	}
 	return nil
+}
+
+func (p *planner) removeAddress(name string, fields map[string]any) error {
+	text := tree.CIDR(fields)
+	one, err := netlink.ParseAddr(text)
+	if err == nil {
+		p.step("remove address "+text+" from "+name, func() error { return removeAddress(name, *one) })
+	}
+	return err
 }
 
 func removeAddress(name string, one netlink.Addr) error {

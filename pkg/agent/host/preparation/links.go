@@ -193,7 +193,11 @@ func (p *planner) set(e *entry) error {
 	if err != nil {
 		return err
 	}
-	if mac != nil && mac.String() != e.is.MAC.String() {
+	emptied := p.isEmptied(e) && len(p.portsOf(e)) > 0
+	if emptied && mac == nil {
+		mac = p.macToKeep(e)
+	}
+	if mac != nil && (emptied || mac.String() != e.is.MAC.String()) {
 		p.step(fmt.Sprintf("set the MAC address of %s: %s", e.name, mac), func() error { return rtnetlink.SetMAC(e.name, mac) })
 	}
 	return p.setFilter(e)
@@ -202,6 +206,7 @@ func (p *planner) set(e *entry) error {
 // setMTU sets the MTU; the base's and the ports' come before.
 func (p *planner) setMTU(e *entry) error {
 	if e.fields["mtu"] == nil {
+		p.keepMTU(e)
 		return nil
 	}
 	mtu, err := integer(e.fields["mtu"])
@@ -216,6 +221,13 @@ func (p *planner) setMTU(e *entry) error {
 	return nil
 }
 
+// keepMTU gives a link that is made again the MTU that it had. It keeps the one that it was made with if that is too much for its base.
+func (p *planner) keepMTU(e *entry) {
+	if mtu, err := integer(e.mtu); err == nil && mtu > 0 && mtu <= math.MaxInt32 {
+		p.steps = append(p.steps, Step{text: fmt.Sprintf("keep the MTU of %s: %d", e.name, mtu), lenient: true, do: func() error { return setMTU(e.name, int(mtu)) }})
+	}
+}
+
 func setMTU(name string, mtu int) error {
 	l, err := rtnetlink.LinkByName(name)
 	if err != nil || l.MTU == mtu {
@@ -226,7 +238,7 @@ func setMTU(name string, mtu int) error {
 
 // raise sets a link up.
 func (p *planner) raise(e *entry) error {
-	if isUp(e.is) && !p.again[e.name] && !p.freed[e.name] && !p.isNewPort(e) {
+	if p.staysDown(e) || isUp(e.is) && !p.again[e.name] && !p.freed[e.name] && !p.isNewPort(e) {
 		return nil
 	}
 	if e.is == nil && families()[e.kind].kind == "" {
@@ -275,7 +287,7 @@ func (p *planner) isLoose(e *entry) bool {
 // isNewPort tells whether a link becomes a port, which may set it down.
 func (p *planner) isNewPort(e *entry) bool {
 	for _, kind := range []string{"bond", "vrf"} {
-		if p.isPort(e.name, kind) && tree.StringAt(p.there[p.nameOf(e.is.Controller)], "type") != kind {
+		if p.isPort(e.name, kind) && tree.StringAt(p.there[p.nameOf(p.links[e.name].Controller)], "type") != kind {
 			return true
 		}
 	}
@@ -297,10 +309,11 @@ func (p *planner) raiseFreed() {
 	}
 }
 
-// lower sets the links down that are to be down: what stands on others first.
+// lower sets the links down that are to be down: what stands on others first. The kernel sets VLANs up with what they stand on.
 func (p *planner) lower(ordered []*entry) {
 	for _, e := range slices.Backward(ordered) {
-		if e.state() == "down" && isUp(e.is) && tree.StringAt(e.current, "state") != "down" && e.name != "lo" {
+		toBeDown := e.state() == "down" && isUp(e.is) && tree.StringAt(e.current, "state") != "down" && e.name != "lo"
+		if toBeDown || p.staysDown(e) {
 			p.step("set "+e.name+" down", func() error { return setFlag(e.name, unix.IFF_UP, false) })
 		}
 	}

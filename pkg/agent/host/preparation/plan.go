@@ -56,6 +56,8 @@ type planner struct {
 	freed map[string]bool
 	// movesMTU tells that the kernel may change the MTU of a link by itself: that of a bridge after its ports', for one.
 	movesMTU bool
+	// stripped are the links that lose their addresses and routes: they become ports of bridges and bonds.
+	stripped map[string]bool
 	routes   routes
 }
 
@@ -65,14 +67,14 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &planner{network: n, again: map[string]bool{}, freed: map[string]bool{}}
+	p := &planner{network: n, again: map[string]bool{}, freed: map[string]bool{}, stripped: map[string]bool{}}
 	if err := p.findAgain(); err != nil {
 		return nil, err
 	}
 	ordered := p.ordered()
 	p.remove(ordered)
 	for _, phase := range []func(*entry) error{
-		p.make, p.detach, p.set, p.attach, p.setPorts, p.setMTU, p.raise, p.setFlags, p.setSysctls, p.setEthtool, p.setAltNames, p.setAddresses,
+		p.make, p.detach, p.set, p.attach, p.stripPort, p.setPorts, p.setMTU, p.raise, p.setFlags, p.setSysctls, p.setEthtool, p.setAltNames, p.setAddresses,
 	} {
 		for _, e := range ordered {
 			if e.state() != "up" {

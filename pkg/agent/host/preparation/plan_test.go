@@ -96,19 +96,38 @@ func stepsOf(plan *Plan) string {
 	return strings.Join(texts, "; ")
 }
 
+// planOf returns a plan, which is to have these steps.
+func planOf(t *testing.T, desired, current string, links []rtnetlink.Link, steps string) *Plan {
+	t.Helper()
+	plan, err := New(asJSON(t, desired), asJSON(t, current), links)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := stepsOf(plan); got != steps {
+		t.Errorf("the steps are\n%s\nand should be\n%s", got, steps)
+	}
+	return plan
+}
+
 // TestPlan: what is there already is not done, and the order is one that the kernel takes.
 func TestPlan(t *testing.T) {
 	for _, one := range []struct{ name, desired, steps string }{
 		{"nothing", "{interfaces: []}", ""},
 		{"what is there", "{interfaces: [{name: eth1, type: ethernet, state: up, mtu: 1500, alt-names: [{name: port-a}]}, {name: bond0, type: bond, state: up, link-aggregation: {mode: '2', options: {miimon: '100'}, port: [eth3]}}]}", ""},
 		{"a VLAN over a bond that is named later", "{interfaces: [{name: b.7, type: vlan, state: up, vlan: {base-iface: b, id: 7}}, {name: b, type: bond, state: up, link-aggregation: {mode: active-backup, options: {miimon: 10, primary: eth1}, port: [eth1, eth2]}}]}",
-			"make b: bond mode=active-backup; set b: miimon=10; make b.7: vlan base-iface=b id=7; attach eth1 to b; attach eth2 to b; set b: primary=eth1; set b up; set b.7 up"},
+			"make b: bond mode=active-backup; set b: miimon=10; make b.7: vlan base-iface=b id=7; attach eth1 to b; attach eth2 to b; set b: primary=eth1; set b up; set b.7 up; set v5 up; add address 198.51.100.1/24 to v5; add route 203.0.113.0/24 next-hop-interface=v5 next-hop-address=198.51.100.2 table-id=254 metric=7"},
 		{"ports by MAC address and by another name", "{interfaces: [{name: first, type: ethernet, state: up, identifier: mac-address, mac-address: '02:00:00:00:00:02'}, {name: br0, type: linux-bridge, state: up, bridge: {port: [{name: first}, {name: port-a}]}}]}",
 			"make br0: bridge; attach eth2 to br0; attach eth1 to br0; set br0 up; await the spanning tree of br0"},
 		{"another mode of a bond", "{interfaces: [{name: bond0, type: bond, state: up, link-aggregation: {mode: active-backup}}]}",
-			"detach eth3; set bond0 down; set bond0: mode=active-backup; attach eth3 to bond0; set bond0 up; add address 192.0.2.1/24 to bond0; set eth3 up"},
+			"detach eth3; set bond0 down; set bond0: mode=active-backup; set the MAC address of bond0: 02:00:00:00:00:04; attach eth3 to bond0; set bond0 up; add address 192.0.2.1/24 to bond0; set eth3 up"},
 		{"another id of a VLAN", "{interfaces: [{name: v5, type: vlan, state: up, vlan: {base-iface: eth1, id: 6}}]}",
 			"remove v5; make v5: vlan base-iface=eth1 id=6; set v5 up; add address 198.51.100.1/24 to v5; add route 203.0.113.0/24 next-hop-interface=v5 next-hop-address=198.51.100.2 table-id=254 metric=7"},
+		{"a port with an address", "{interfaces: [{name: b, type: bond, state: up, link-aggregation: {mode: active-backup, port: [v5]}}]}",
+			"make b: bond mode=active-backup; remove address 198.51.100.1/24 from v5; remove the routes over v5; attach v5 to b; set b up; remove route 203.0.113.0/24 next-hop-interface=v5 next-hop-address=198.51.100.2 table-id=254 metric=7"},
+		{"a port with an address and another id", "{interfaces: [{name: v5, type: vlan, state: up, vlan: {base-iface: eth1, id: 6}}, {name: b, type: bond, state: up, link-aggregation: {mode: active-backup, port: [v5]}}]}",
+			"remove v5; make v5: vlan base-iface=eth1 id=6; make b: bond mode=active-backup; attach v5 to b; set v5 up; set b up"},
+		{"a port of a VRF with another id", "{interfaces: [{name: v5, type: vlan, state: up, vlan: {base-iface: eth1, id: 6}}, {name: red, type: vrf, state: up, vrf: {port: [v5], route-table-id: 77}}]}",
+			"remove v5; make v5: vlan base-iface=eth1 id=6; make red: vrf route-table-id=77; have routes looked up by VRF; attach v5 to red; set v5 up; set red up; add address 198.51.100.1/24 to v5"},
 		{"a bond taken away", "{interfaces: [{name: bond0, type: bond, state: absent}]}", "remove bond0; set eth3 up"},
 		{"hardware taken away, and down", "{interfaces: [{name: eth1, type: ethernet, state: absent}, {name: eth2, type: ethernet, state: down}]}",
 			"take the controller and the addresses of eth1 away; set eth2 down"},
@@ -118,13 +137,7 @@ func TestPlan(t *testing.T) {
 			"add route 198.18.0.0/24 next-hop-interface=eth1 next-hop-address=192.0.2.2 weight=1 198.18.0.0/24 next-hop-interface=eth2 next-hop-address=192.0.2.3 weight=2"},
 	} {
 		t.Run(one.name, func(t *testing.T) {
-			plan, err := New(asJSON(t, one.desired), asJSON(t, current), currentLinks())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := stepsOf(plan); got != one.steps {
-				t.Errorf("the steps are\n%s\nand should be\n%s", got, one.steps)
-			}
+			plan := planOf(t, one.desired, current, currentLinks(), one.steps)
 			if hasRoutes := strings.Contains(one.desired, "routes:"); hasRoutes != (len(plan.routes.wanted)+len(plan.routes.absent) > 0) || strings.Contains(rest(t, plan, current, currentLinks()), `"routes"`) {
 				t.Errorf("the routes are %v, and the rest is %s", plan.routes, rest(t, plan, current, currentLinks()))
 			}

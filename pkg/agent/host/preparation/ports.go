@@ -38,17 +38,11 @@ func (p *planner) detach(e *entry) error {
 	if e.is == nil {
 		return nil
 	}
-	fixed, free, err := p.settingsOf(e)
-	if err != nil {
-		return err
-	}
-	_, empty := bondNeeds(differing(slices.Concat(fixed, free), e.is.Data, p.index))
-	empty = empty && e.kind == "bond"
 	ports, given := p.ports(e)
 	extra := e.section()["allow-extra-ports"] == true
 	for _, name := range slices.Sorted(keysOf(p.links)) {
 		leaves := given && !extra && !slices.Contains(ports, name) && !p.isIgnored(name)
-		if l := p.links[name]; l.Controller == e.is.Index && (leaves || empty) {
+		if l := p.links[name]; l.Controller == e.is.Index && (leaves || p.isEmptied(e)) {
 			p.free(name)
 		}
 	}
@@ -72,20 +66,14 @@ func (p *planner) isIgnored(name string) bool {
 
 // attach attaches the ports that a controller is to have.
 func (p *planner) attach(e *entry) error {
-	ports, given := p.ports(e)
-	if !given && e.kind == "bond" && e.is != nil {
-		for _, name := range slices.Sorted(keysOf(p.links)) {
-			if p.links[name].Controller == e.is.Index && p.controllerOf(name) == e.name {
-				ports = append(ports, name)
-			}
-		}
-	}
-	for _, name := range ports {
+	for _, name := range p.portsToBe(e) {
 		l, is := p.links[name]
 		if is && e.is != nil && l.Controller == e.is.Index && !p.freed[name] && !(p.again[name] && p.isMadeAgain(name)) {
 			continue
 		}
-		p.attachTo(name, e.name, e.kind)
+		if err := p.attachTo(name, e.name, e.kind); err != nil {
+			return err
+		}
 	}
 	if controller, is := e.fields["controller"].(string); is && controller != "" {
 		name := p.name(controller)
@@ -94,7 +82,9 @@ func (p *planner) attach(e *entry) error {
 			kind = other.kind
 		}
 		if e.is == nil || p.nameOf(e.is.Controller) != name {
-			p.attachTo(e.name, name, kind)
+			if err := p.attachTo(e.name, name, kind); err != nil {
+				return err
+			}
 		}
 	}
 	if e.kind != "bond" {
@@ -116,13 +106,17 @@ func (p *planner) isMadeAgain(name string) bool {
 	return e != nil && e.is == nil
 }
 
-func (p *planner) attachTo(port, controller, kind string) {
+func (p *planner) attachTo(port, controller, kind string) error {
 	text := "attach " + port + " to " + controller
 	if slices.ContainsFunc(p.steps, func(s Step) bool { return s.text == text }) {
-		return
+		return nil
+	}
+	if err := p.strip(port, kind); err != nil {
+		return err
 	}
 	p.movesMTU = true
 	p.step(text, func() error { return setController(port, controller, kind == "bond") })
+	return nil
 }
 
 // setPorts sets the options of the ports of a bridge or bond.

@@ -69,7 +69,7 @@ func (p *planner) rest(after *outcome) ([]byte, error) {
 		interfaces = append(interfaces, item)
 	}
 	for _, e := range p.entries {
-		if !seen[e.name] && e.state() == "up" {
+		if !seen[e.name] && e.state() == "up" && !p.staysDown(e) {
 			interfaces = append(interfaces, e.fields)
 		}
 	}

@@ -69,7 +69,7 @@ func (p *planner) setRoutes() error {
 	changed := map[string]bool{}
 	for _, is := range configured(p.current, "routes") {
 		switch {
-		case isMeant(*absent, is, false):
+		case isMeant(*absent, is, false), p.stripped[tree.StringAt(is, "next-hop-interface")]:
 			changed[routeKey(is)] = true
 		default:
 			left = append(left, is)
@@ -81,8 +81,7 @@ func (p *planner) setRoutes() error {
 		})
 	})
 	for _, is := range left {
-		over := tree.StringAt(is, "next-hop-interface")
-		if e := p.byName[over]; p.again[over] && e != nil && e.state() == "up" && !p.isNewPort(e) {
+		if p.keepsRoute(is) {
 			kept = append(kept, is)
 		}
 	}

@@ -34,6 +34,10 @@ type entry struct {
 	// current is the interface now, is the link; both are nil if there is none.
 	current map[string]any
 	is      *rtnetlink.Link
+	// mtu is the MTU of a link that is made again, and that the state does not give; nil if there is none.
+	mtu any
+	// unnamed tells that the state does not name the interface.
+	unnamed bool
 }
 
 func (e *entry) state() string {

@@ -225,6 +225,9 @@ func (l Link) Make(peer *Link) error {
 	case l.Kind == "ipvlan", l.Kind == "ipip", l.Kind == "sit", l.Kind == "ip6tnl":
 		change.MAC = nil
 	}
+	if l.Follows {
+		change.MAC = nil
+	}
 	if l.Kind != "veth" {
 		change.Parent = l.Parent
 	}

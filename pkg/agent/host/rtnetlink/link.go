@@ -55,6 +55,8 @@ type Link struct {
 	Flags uint32           `json:"flags,omitempty"`
 	MTU   int              `json:"mtu,omitempty"`
 	MAC   net.HardwareAddr `json:"mac,omitempty"`
+	// Follows tells that the MAC address is that of another link, below the link or a port of it, and changes with it. FindFollowers sets it.
+	Follows bool `json:"follows,omitempty"`
 	// Permanent is the MAC address that the hardware has.
 	Permanent net.HardwareAddr `json:"permanent,omitempty"`
 	// Controller and Parent are the indexes of the controller and of the link below, 0 if there is none.

@@ -63,6 +63,7 @@ func (r workerRequest) prepare() (*preparation.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	rtnetlink.FindFollowers(links)
 	plan, err := preparation.New(r.State, current, links)
 	if err != nil {
 		return nil, unprepared(nmstate.InvalidArgument, err)

@@ -63,12 +63,15 @@ interfaces:
 		before: []string{
 			"ip link add bond0 type bond mode balance-xor miimon 50 xmit_hash_policy layer2+3; ip link set eth1 down; ip link set eth2 down; ip link set eth1 master bond0; ip link set eth2 master bond0; ip link set bond0 up",
 			"ip link add link bond0 name bond0.5 type vlan id 5 egress-qos-map 1:2; ip link set bond0.5 up; ip addr add 198.51.100.9/24 dev bond0.5; ip route add 203.0.113.0/24 via 198.51.100.1 dev bond0.5; ip addr add 192.0.2.9/24 dev bond0",
+			"ip -6 addr add 2001:db8::5/64 dev bond0.5 nodad; ip -6 route add default via 2001:db8::1; ip link add link bond0 name bond0.6 type vlan id 6 loose_binding on; ip link add link bond0.5 name bond0.7 type vlan id 7; ip -6 addr add 2001:db8:7::5/64 dev bond0.7 nodad",
 		},
 		state: "{interfaces: [{name: bond0, type: bond, state: up, link-aggregation: {mode: active-backup, options: {miimon: 70, num_grat_arp: 2}, port: [eth2]}}]}",
 		seen: map[string][]string{
 			"ip -d link show bond0":     {"bond mode active-backup", "miimon 70", "num_grat_arp 2"},
 			"ip addr show bond0":        {"192.0.2.9/24"},
 			"ip link show master bond0": {"eth2"},
+			"ip addr show bond0.5":      {"198.51.100.9/24", "2001:db8::5/64", "LOWER_UP"}, "ip route; ip -6 route": {"203.0.113.0/24 via 198.51.100.1 dev bond0.5", "default via 2001:db8::1 dev bond0.5"},
+			"ip link show bond0.6": {"<BROADCAST,MULTICAST>"}, "ip addr show bond0.7": {"<BROADCAST,MULTICAST>", "2001:db8:7::5/64"},
 		},
 	},
 	{
@@ -106,6 +109,37 @@ routes:
 		before: []string{"ip link add red type vrf table 77; ip link set red up; ip link set eth1 master red; ip addr add 198.51.100.1/24 dev eth1; ip -6 addr add 2001:db8::7/64 dev eth1 nodad; ip route add 203.0.113.0/24 via 198.51.100.2 dev eth1 table 77"},
 		state:  "{interfaces: [{name: red, type: vrf, state: up, vrf: {port: [eth1], route-table-id: 78}}]}",
 		seen:   map[string][]string{"ip -d link show red": {"vrf table 78"}, "ip addr show eth1": {"198.51.100.1/24", "2001:db8::7/64", "master red"}},
+	},
+	{
+		name: "VRF has a port less, with a VLAN over it", kinds: []string{"vrf", "vlan"},
+		before: []string{
+			"ip link add red type vrf table 77; ip link set red up; ip link set eth1 master red; ip link set eth2 master red; ip -6 addr add 2001:db8::7/64 dev eth1 nodad; ip -6 addr add 2001:db8:2::7/64 dev eth2 nodad; ip addr add 198.51.100.1/24 dev eth2",
+			"ip link add link eth2 name v type vlan id 5; ip link set v up; ip -6 addr add 2001:db8:5::7/64 dev v nodad; ip -6 route add 2001:db8:6::/64 via 2001:db8:5::1; ip -6 route add 2001:db8:8::/64 via 2001:db8:2::1 dev eth2 table 77",
+		},
+		state: "{interfaces: [{name: red, type: vrf, state: up, vrf: {port: [eth1], route-table-id: 77}}]}",
+		seen: map[string][]string{
+			"ip addr show eth1": {"2001:db8::7/64", "master red"}, "ip addr show eth2": {"2001:db8:2::7/64", "198.51.100.1/24"}, "ip addr show v": {"2001:db8:5::7/64"},
+			"ip -6 route": {"2001:db8:6::/64 via 2001:db8:5::1 dev v"}, "ip -6 route show table 77 | grep eth2; echo end": {"^end$"},
+		},
+	},
+	{
+		name: "bond takes over the addresses of its ports", kinds: []string{"bond"},
+		before: []string{"ip addr add 192.0.2.9/24 dev eth1; ip route add default via 192.0.2.1; ip -6 addr add 2001:db8::9/64 dev eth2 nodad"},
+		state: `
+interfaces:
+- {name: bond0, type: bond, state: up, ipv4: {enabled: true, dhcp: false, address: [{ip: 192.0.2.9, prefix-length: 24}]}, link-aggregation: {mode: active-backup, options: {miimon: 100}, port: [eth1, eth2]}}
+routes: {config: [{destination: 0.0.0.0/0, next-hop-interface: bond0, next-hop-address: 192.0.2.1}]}
+`,
+		seen: map[string][]string{
+			"ip -o addr show eth1 scope global; ip -o addr show eth2 scope global; ip route show dev eth1; echo end": {"^end$"},
+			"ip route": {"default via 192.0.2.1 dev bond0"}, "ip addr show bond0": {"192.0.2.9/24"},
+		},
+	},
+	{
+		name: "VLAN over another link, which takes smaller frames", kinds: []string{"vlan"},
+		before: []string{"ip link set eth1 mtu 9000; ip link add link eth1 name v type vlan id 5; ip link set v up"},
+		state:  "{interfaces: [{name: v, type: vlan, state: up, vlan: {base-iface: eth2, id: 5}}]}",
+		seen:   map[string][]string{"ip link show v": {"v@eth2", "mtu 1500", "02:00:00:00:01:02"}},
 	},
 	{
 		name: "VLAN takes another id, with what stands on it", kinds: []string{"vlan", "macvlan"},

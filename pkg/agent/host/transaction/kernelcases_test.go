@@ -40,7 +40,7 @@ type kernelCase struct {
 	before []string
 	// state is applied, and applied again.
 	state string
-	// seen are commands, each with what it must print.
+	// seen are commands, each with what it must print, between ^ and $.
 	seen map[string][]string
 	// gone is a state that takes it all away again; the network is then as before.
 	gone string
@@ -186,7 +186,7 @@ func (one kernelCase) look(t *testing.T) {
 	for command, wanted := range one.seen {
 		shown := strings.Join(strings.Fields(netns.Run(t, "sh", "-c", command)), " ")
 		for _, text := range wanted {
-			if !strings.Contains(shown, text) {
+			if !strings.Contains("^"+shown+"$", text) {
 				t.Errorf("%s lacks %q: %s", command, text, shown)
 			}
 		}

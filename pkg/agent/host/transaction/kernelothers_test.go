@@ -39,6 +39,39 @@ interfaces:
 		},
 	},
 	{
+		name: "bridge takes over the addresses of its port, and the default route", kinds: []string{"bridge"},
+		before: []string{"ip addr add 192.0.2.9/24 dev eth1; ip addr add 192.0.2.10/24 dev eth1; ip -6 addr add 2001:db8::9/64 dev eth1 nodad; ip addr add 198.51.100.9/24 dev eth1 valid_lft 3600 preferred_lft 3600",
+			"ip route add default via 192.0.2.1; ip route add 203.0.113.0/24 via 192.0.2.2 table 77; ip route add 198.18.0.0/24 via 198.51.100.1 proto dhcp; ip -6 route add 2001:db8:1::/64 via 2001:db8::1; ip -6 route add default via fe80::1 dev eth1"},
+		state: `
+interfaces:
+- name: br0
+  type: linux-bridge
+  state: up
+  ipv4: {enabled: true, dhcp: false, address: [{ip: 192.0.2.9, prefix-length: 24}]}
+  ipv6: {enabled: true, dhcp: false, autoconf: false, address: [{ip: '2001:db8::9', prefix-length: 64}]}
+  bridge: {options: {stp: {enabled: false}}, port: [{name: eth1}]}
+routes:
+  config:
+  - {destination: 0.0.0.0/0, next-hop-interface: br0, next-hop-address: 192.0.2.1}
+  - {destination: '::/0', next-hop-interface: br0, next-hop-address: '2001:db8::1'}
+`,
+		seen: map[string][]string{
+			"ip -o addr show eth1 scope global; ip route show table all dev eth1 | grep -v 'proto kernel'; echo end": {"^end$"},
+			"ip route": {"default via 192.0.2.1 dev br0", "192.0.2.0/24 dev br0"}, "ip -6 route": {"default via 2001:db8::1 dev br0"}, "ip addr show br0": {"192.0.2.9/24", "2001:db8::9/64"},
+		},
+	},
+	{
+		name: "port of a bridge that the state names, and that had addresses", kinds: []string{"bridge"},
+		before: []string{"ip link add br0 type bridge; ip link set br0 up; ip link set eth2 master br0; ip addr add 192.0.2.9/24 dev eth1; ip addr add 198.51.100.9/24 dev eth2; ip route add 203.0.113.0/24 via 192.0.2.1"},
+		state: `
+interfaces:
+- {name: eth1, type: ethernet, state: up, ipv4: {enabled: false}}
+- {name: eth2, type: ethernet, state: up, ipv4: {enabled: false}}
+- {name: br0, type: linux-bridge, state: up, bridge: {port: [{name: eth1}, {name: eth2}]}}
+`,
+		seen: map[string][]string{"ip -4 -o addr show | grep -v ' lo '; ip route; echo end": {"^end$"}},
+	},
+	{
 		name: "bridge with STP over a new link", kinds: []string{"bridge", "dummy"},
 		state: `
 interfaces:
@@ -104,6 +137,24 @@ interfaces:
 		before: []string{"ip link add vx0 type vxlan id 9 remote 192.0.2.9 dev eth3 dstport 4789 ttl inherit; ip link set vx0 up; ip addr add 198.51.100.1/24 dev vx0"},
 		state:  "{interfaces: [{name: vx0, type: vxlan, state: up, vxlan: {base-iface: eth3, id: 9, remote: 192.0.2.9, local: 192.0.2.1, destination-port: 4789}}]}",
 		seen:   map[string][]string{"ip -d link show vx0": {"local 192.0.2.1", "dev eth3"}, "ip addr show vx0": {"198.51.100.1/24"}},
+	},
+	{
+		name: "MACVLAN over another link, which takes smaller frames", kinds: []string{"macvlan"},
+		before: []string{"ip link set eth1 mtu 9000; ip link add mv0 link eth1 type macvlan mode bridge; ip link set mv0 up; ip link add mv1 link eth1 mtu 1400 type macvlan mode bridge"},
+		state:  "{interfaces: [{name: mv0, type: mac-vlan, state: up, mac-vlan: {base-iface: eth2, mode: bridge}}, {name: mv1, type: mac-vlan, state: up, mac-vlan: {base-iface: eth2, mode: bridge}}]}",
+		seen:   map[string][]string{"ip link show mv0": {"mv0@eth2", "mtu 1500"}, "ip link show mv1": {"mv1@eth2", "mtu 1400"}},
+	},
+	{
+		name: "VXLAN takes another id, and what is down with it stays down", kinds: []string{"vxlan", "macvlan", "bridge"},
+		before: []string{
+			"ip link add vx0 type vxlan id 9 remote 192.0.2.9 dev eth3 dstport 4789; ip link set vx0 up; ip link add mv0 link vx0 type macvlan mode bridge; ip addr add 198.51.100.1/24 dev mv0; ip -6 addr add 2001:db8::1/64 dev mv0 nodad",
+			"ip link add mv1 link vx0 type macvlan mode bridge; ip link set mv1 up; ip link add br0 type bridge stp_state 1; ip link set mv1 master br0",
+		},
+		state: "{interfaces: [{name: vx0, type: vxlan, state: up, vxlan: {base-iface: eth3, id: 10, remote: 192.0.2.9, destination-port: 4789}}]}",
+		seen: map[string][]string{
+			"ip -d link show vx0": {"vxlan id 10", "LOWER_UP"}, "ip link show mv0": {"<BROADCAST,MULTICAST>"}, "ip addr show mv0": {"198.51.100.1/24", "2001:db8::1/64"},
+			"ip link show br0": {"<BROADCAST,MULTICAST>"}, "ip link show mv1": {"LOWER_UP", "master br0"},
+		},
 	},
 	{
 		name: "VXLAN over IPv6, which is switched on for it", kinds: []string{"vxlan"},

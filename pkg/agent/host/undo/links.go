@@ -68,6 +68,7 @@ func (s *snapshot) noteDetails() error {
 	if err != nil {
 		return err
 	}
+	rtnetlink.FindFollowers(links)
 	lists, err := rtnetlink.VLANs()
 	if err != nil {
 		return err
@@ -196,6 +197,25 @@ func (s *snapshot) remake(missing map[string]link) (left map[string]link, err er
 		visit(name)
 	}
 	return left, errors.Join(errs...)
+}
+
+// getsMAC tells whether a link still gets the MAC address that it had from links that are to be put back first: from the one below, or from
+// ports. Given to it, the address would not follow them any more.
+func (s *snapshot) getsMAC(name string, now *snapshot) bool {
+	d := s.links[name].Detail
+	switch {
+	case d == nil || !d.Follows:
+		return false
+	case d.Kind != "bridge" && d.Kind != "bond":
+		return now.links[d.Under].MAC != s.links[d.Under].MAC
+	}
+	for other, was := range s.links {
+		is := now.links[other]
+		if (was.Master == name) != (is.Master == name) || was.Master == name && d.Kind == "bridge" && is.MAC != was.MAC {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *snapshot) remakeOne(d *detail, peer *rtnetlink.Link) error {

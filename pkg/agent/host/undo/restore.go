@@ -190,6 +190,9 @@ func (s *snapshot) mendLinks(_ context.Context, now *snapshot, _ Apply) error {
 		if !there || is.same(was) {
 			continue
 		}
+		if s.getsMAC(name, now) {
+			is.MAC = was.MAC
+		}
 		if err := errors.Join(mendLink(name, is, was), mendDetail(name, was.Detail)); err != nil {
 			errs = append(errs, fmt.Errorf("putting link %s back: %w", name, err))
 		}
