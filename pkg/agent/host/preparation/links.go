@@ -186,7 +186,8 @@ func (p *planner) set(e *entry) error {
 	if err != nil {
 		return err
 	}
-	if mac != nil && mac.String() != e.is.MAC.String() {
+	// A bridge whose MAC address nobody has set takes another one with its ports, even if it has the given one now.
+	if mac != nil && (mac.String() != e.is.MAC.String() || e.kind == "linux-bridge" && p.changesPorts(e)) {
 		p.step(fmt.Sprintf("set the MAC address of %s: %s", e.name, mac), func() error { return rtnetlink.SetMAC(e.name, mac) })
 	}
 	return p.setFilter(e)

@@ -41,6 +41,9 @@ type Plan struct {
 	withIPv6 []string
 	// linkLocals are the link-local addresses that these have once the steps are done.
 	linkLocals []linkLocal
+	// held is what else the kernel has once the steps are done. The addresses of withAddresses are libnmstate's to change.
+	held          *rtnetlink.Held
+	withAddresses []string
 	// withLoopback tells that the state has the loopback, dropLoopbackRoute that it has no route in the table main.
 	withLoopback, dropLoopbackRoute bool
 }
@@ -95,6 +98,9 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	for _, e := range ordered {
 		if e.hasIPv6() {
 			plan.withIPv6 = append(plan.withIPv6, e.name)
+		}
+		if _, given := e.fields["ipv6"]; given {
+			plan.withAddresses = append(plan.withAddresses, e.name)
 		}
 		plan.withLoopback = plan.withLoopback || e.name == "lo" && e.state() == "up"
 	}

@@ -37,6 +37,7 @@ interfaces:
 - {name: eth2, type: ethernet, state: up, mtu: 1500, mac-address: '02:00:00:00:00:02'}
 - {name: bond0, type: bond, state: up, link-aggregation: {mode: balance-xor, port: [eth3]}, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
 - {name: eth3, type: ethernet, state: up, controller: bond0}
+- {name: br1, type: linux-bridge, state: up, mac-address: '02:00:00:00:00:06'}
 - {name: v5, type: vlan, state: up, vlan: {base-iface: eth1, id: 5}, ipv4: {enabled: true, address: [{ip: 198.51.100.1, prefix-length: 24}]}}
 routes:
   config:
@@ -62,6 +63,7 @@ func currentLinks() []rtnetlink.Link {
 		link(4, "bond0", "bond", func(l *rtnetlink.Link) {
 			l.Data = rtnetlink.Attributes{nl.IFLA_BOND_MODE: {2}, nl.IFLA_BOND_MIIMON: width(100, 4)}
 		}),
+		link(6, "br1", "bridge", nil),
 		link(5, "v5", "vlan", func(l *rtnetlink.Link) {
 			l.Parent, l.Data = 1, rtnetlink.Attributes{nl.IFLA_VLAN_ID: width(5, 2), nl.IFLA_VLAN_PROTOCOL: {0x81, 0}}
 		}),
@@ -88,6 +90,9 @@ func TestPlan(t *testing.T) {
 			"make br0: bridge; attach eth2 to br0; attach eth1 to br0; set br0 up; await the spanning tree of br0"},
 		{"another mode of a bond", "{interfaces: [{name: bond0, type: bond, state: up, link-aggregation: {mode: active-backup}}]}",
 			"detach eth3; set bond0 down; set bond0: mode=active-backup; attach eth3 to bond0; set bond0 up; add address 192.0.2.1/24 to bond0; set eth3 up"},
+		{"a bridge of the given MAC address gets a port", "{interfaces: [{name: br1, type: linux-bridge, state: up, mac-address: '02:00:00:00:00:06', bridge: {port: [{name: eth1}]}}]}",
+			"set the MAC address of br1: 02:00:00:00:00:06; attach eth1 to br1; await the spanning tree of br1"},
+		{"a bridge of the given MAC address stays", "{interfaces: [{name: br1, type: linux-bridge, state: up, mac-address: '02:00:00:00:00:06', bridge: {port: []}}]}", ""},
 		{"another id of a VLAN", "{interfaces: [{name: v5, type: vlan, state: up, vlan: {base-iface: eth1, id: 6}}]}",
 			"remove v5; make v5: vlan base-iface=eth1 id=6; set v5 up; add address 198.51.100.1/24 to v5; add route 203.0.113.0/24 next-hop-interface=v5 next-hop-address=198.51.100.2 table-id=254 metric=7"},
 		{"a bond taken away", "{interfaces: [{name: bond0, type: bond, state: absent}]}", "remove bond0; set eth3 up"},
