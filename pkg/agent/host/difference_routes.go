@@ -129,6 +129,10 @@ func (c *comparison) isRoute(wanted, there map[string]any) bool {
 			if (has != nil || wanted["route-type"] == nil) && c.portName(value) != has {
 				return false
 			}
+		case "weight": // the kernel shows none where there is one next hop
+			if (has != nil || wanted["state"] != nil) && !tree.SameValue(value, has) {
+				return false
+			}
 		case "metric":
 			unset := wanted["state"] != nil || slices.Contains([]string{"-1", "0"}, tree.Text(value))
 			if !unset && !tree.SameValue(value, has) {

@@ -47,6 +47,7 @@ var routeCases = []comparisonCase{
 	{"route of several hops with another weight", wantedRoutes("{destination: 203.0.113.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.8, weight: 1}"),
 		routes("{destination: 203.0.113.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.8, metric: 0, table-id: 254, weight: 5}"),
 		wantedRoutes("{destination: 203.0.113.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.8, weight: 1}")},
+	{"route of one next hop with a weight, which is not shown", wantedRoutes("{destination: 198.51.100.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.9, weight: 1}"), routes(readRoute), ""},
 	{"IPv6 default route", wantedRoutes("{destination: '::/0', next-hop-interface: eth1, next-hop-address: '2001:DB8::1'}"), routes("{destination: '::/0', next-hop-interface: eth1, next-hop-address: '2001:db8::1', metric: 1024, table-id: 254}"), ""},
 	{"a blackhole", wantedRoutes("{destination: 198.51.100.0/24, route-type: blackhole, next-hop-interface: lo}"), routes("{destination: 198.51.100.0/24, route-type: blackhole, metric: 0, table-id: 254}"), ""},
 	{"a blackhole that is another kind", wantedRoutes("{destination: 198.51.100.0/24, route-type: blackhole}"), routes("{destination: 198.51.100.0/24, route-type: prohibit, metric: 0, table-id: 254}"), wantedRoutes("{destination: 198.51.100.0/24, route-type: blackhole}")},
