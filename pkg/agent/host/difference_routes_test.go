@@ -71,6 +71,8 @@ var routeCases = []comparisonCase{
 	{"rule with all its fields", routeRules("{family: ipv4, ip-from: 192.0.2.0/24, priority: '30000', route-table: 200, fwmark: 32, fwmask: '0xff'}"), routeRules("{family: ipv4, ip-from: 192.0.2.0/24, priority: 30000, route-table: 200, fwmark: '0x20', fwmask: '0xff'}"), ""},
 	{"rule with defaults", routeRules("{ip-to: 192.0.2.0/24, priority: -1, fwmark: 0}"), routeRules("{family: ipv4, ip-to: 192.0.2.0/24, priority: 30001, route-table: 254}"), ""},
 	{"rule in another table than the default", routeRules("{ip-to: 192.0.2.0/24}"), routeRules("{family: ipv4, ip-to: 192.0.2.0/24, priority: 30001, route-table: 200}"), routeRules("{ip-to: 192.0.2.0/24}")},
+	{"rule broader than what is there", routeRules("{ip-from: 192.0.2.0/24, route-table: 200}, {ip-from: 192.0.2.0/24, ip-to: 198.51.100.0/24, route-table: 200}"),
+		routeRules("{family: ipv4, ip-from: 192.0.2.0/24, ip-to: 198.51.100.0/24, priority: 30000, route-table: 200}"), routeRules("{ip-from: 192.0.2.0/24, route-table: 200}")},
 	{"rule missing", routeRules("{ip-from: 192.0.2.7, route-table: 200}"), routeRules("{family: ipv4, ip-from: 192.0.2.8/32, priority: 30000, route-table: 200}"), routeRules("{ip-from: 192.0.2.7, route-table: 200}")},
 	{"rule of another family", routeRules("{family: ipv6, route-table: 200}"), routeRules("{family: ipv4, priority: 30000, route-table: 200}"), routeRules("{family: ipv6, route-table: 200}")},
 	{"rule with an action", routeRules("{family: ipv4, ip-from: 192.0.2.0/24, action: blackhole}"), routeRules("{family: ipv4, ip-from: 192.0.2.0/24, action: blackhole, priority: 30000}"), ""},

@@ -100,6 +100,8 @@ func TestPlan(t *testing.T) {
 			"take the controller and the addresses of eth1 away; set eth2 down"},
 		{"a rule in place of another", "{route-rules: {config: [{priority: 100, state: absent}, {ip-to: 198.51.100.0/24, route-table: 78}]}}",
 			`remove rule 100: from "192.0.2.0/24" to "null" table 77; add rule 30000: from "null" to "198.51.100.0/24" table 78`},
+		{"rules, the narrower one first, and again", "{route-rules: {config: [{ip-from: 192.0.2.0/24, ip-to: 198.51.100.0/24, route-table: 77}, {ip-from: 192.0.2.0/24, fwmark: 0, route-table: 77}, {ip-to: 198.51.100.0/24}, {ip-to: 198.51.100.0/24, route-table: 77}, {ip-from: 192.0.2.0/24, suppress-prefix-length: 0, route-table: 77}]}}",
+			`add rule 30000: from "192.0.2.0/24" to "198.51.100.0/24" table 77; add rule 30001: from "null" to "198.51.100.0/24" table 254; add rule 30002: from "null" to "198.51.100.0/24" table 77; add rule 30003: from "192.0.2.0/24" to "null" table 77`},
 		{"a route of several next hops", "{routes: {config: [{destination: 198.18.0.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.2, weight: 1}, {destination: 198.18.0.0/24, next-hop-interface: eth2, next-hop-address: 192.0.2.3, weight: 2}]}}",
 			"add route 198.18.0.0/24 next-hop-interface=eth1 next-hop-address=192.0.2.2 weight=1 198.18.0.0/24 next-hop-interface=eth2 next-hop-address=192.0.2.3 weight=2"},
 	} {

@@ -112,6 +112,11 @@ routes:
 			"ip -6 route show 2001:db8:9::/64": {"2001:db8:9::/64 via 2001:db8:2::2 dev eth2"}, "ip -6 route show 2001:db8:a::/64": {"dev eth2", "dev eth3"},
 		},
 	},
+	{
+		name: "a broader rule after a narrower one", before: []string{"ip rule add priority 900 from 192.0.2.0/24 to 203.0.113.0/24 table 301"},
+		state: "{route-rules: {config: [{ip-from: 192.0.2.0/24, ip-to: 198.51.100.0/24, route-table: 300}, {ip-from: 192.0.2.0/24, route-table: 300}, {ip-from: 192.0.2.0/24, route-table: 301}]}}",
+		seen:  map[string][]string{"ip rule": {"900: from 192.0.2.0/24 to 203.0.113.0/24 lookup 301", "30000: from 192.0.2.0/24 to 198.51.100.0/24 lookup 300", "30001: from 192.0.2.0/24 lookup 300", "30002: from 192.0.2.0/24 lookup 301"}},
+	},
 }
 
 // threeNets gives each of eth1 to eth3 an address of either family.
