@@ -73,7 +73,7 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	ordered := p.ordered()
 	p.remove(ordered)
 	for _, phase := range []func(*entry) error{
-		p.make, p.detach, p.set, p.attach, p.setPorts, p.setMTU, p.raise, p.setFlags, p.setSysctls, p.setEthtool, p.setAltNames, p.setAddresses,
+		p.make, p.detach, p.set, p.attach, p.setPorts, p.setMTU, p.setAutoconf, p.raise, p.setFlags, p.setSysctls, p.setEthtool, p.setAltNames, p.setAddresses, p.setRouters,
 	} {
 		for _, e := range ordered {
 			if e.state() != "up" {
@@ -99,7 +99,7 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 		if e.hasIPv6() {
 			plan.withIPv6 = append(plan.withIPv6, e.name)
 		}
-		if _, given := e.fields["ipv6"]; given {
+		if six := tree.Object(e.fields["ipv6"]); six != nil && !saysAutoconfOnly(six) {
 			plan.withAddresses = append(plan.withAddresses, e.name)
 		}
 		plan.withLoopback = plan.withLoopback || e.name == "lo" && e.state() == "up"

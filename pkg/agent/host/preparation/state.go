@@ -34,6 +34,8 @@ type entry struct {
 	// current is the interface now, is the link; both are nil if there is none.
 	current map[string]any
 	is      *rtnetlink.Link
+	// asksRouters tells that the link begins to listen to routers, forgetsRouters that it is not to listen.
+	asksRouters, forgetsRouters bool
 }
 
 func (e *entry) state() string {
