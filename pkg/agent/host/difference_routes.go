@@ -129,6 +129,10 @@ func (c *comparison) isRoute(wanted, there map[string]any) bool {
 			if (has != nil || wanted["route-type"] == nil) && c.portName(value) != has {
 				return false
 			}
+		case "weight": // the kernel shows none where there is one next hop
+			if (has != nil || wanted["state"] != nil) && !tree.SameValue(value, has) {
+				return false
+			}
 		case "metric":
 			unset := wanted["state"] != nil || slices.Contains([]string{"-1", "0"}, tree.Text(value))
 			if !unset && !tree.SameValue(value, has) {
@@ -149,7 +153,7 @@ func (c *comparison) isRoute(wanted, there map[string]any) bool {
 
 // isRouteRule is isRoute for rules. A wanted rule without table and action is in
 // the main table. In a rule to be absent, an empty address means a rule without
-// one, and what is not given means any.
+// one, and what is not given means any; a wanted rule does not hold by a narrower one.
 func (c *comparison) isRouteRule(wanted, there map[string]any) bool {
 	for name, value := range wanted {
 		has := there[name]
@@ -178,7 +182,15 @@ func (c *comparison) isRouteRule(wanted, there map[string]any) bool {
 			return false
 		}
 	}
-	return wanted["state"] != nil || wanted["action"] != nil || wanted["route-table"] != nil || tree.Text(there["route-table"]) == "254"
+	if wanted["state"] != nil {
+		return true
+	}
+	for _, selector := range []string{"ip-from", "ip-to", "fwmark", "iif", "action", "suppress-prefix-length"} {
+		if isAny := wanted[selector] == nil || wanted[selector] == ""; isAny && there[selector] != nil && there[selector] != "" {
+			return false
+		}
+	}
+	return wanted["action"] != nil || wanted["route-table"] != nil || tree.Text(there["route-table"]) == "254"
 }
 
 func isZero(value any) bool { return tree.Text(value) == "0" || tree.Text(value) == "0x0" }

@@ -76,14 +76,23 @@ func (p *Plan) noteLinkLocals() error {
 	return nil
 }
 
+// hold notes what the kernel forgets when libnmstate sets links down and up.
+func (p *Plan) hold() (err error) {
+	p.held, err = rtnetlink.Hold()
+	return err
+}
+
 // Tidy puts back what the kernel has by itself, and libnmstate has changed although no state asks for it: link-local addresses, which
-// it removes if the state does not name them, and if it does; without one, a link finds no neighbour by IPv6. And the routes of
-// the loopback.
+// it removes if the state does not name them, and if it does; without one, a link finds no neighbour by IPv6. And what the
+// kernel has forgotten because libnmstate has set links down and up, and the routes of the loopback.
 func (p *Plan) Tidy() error {
 	for _, one := range p.linkLocals {
 		if err := addAddress(one.link, netlink.Addr{IPNet: one.net}); err != nil {
 			return fmt.Errorf("putting the link-local address of %s back: %w", one.link, err)
 		}
+	}
+	if err := p.held.PutBack(func(link string) bool { return !slices.Contains(p.withAddresses, link) }); err != nil {
+		return err
 	}
 	return p.dropRoute()
 }

@@ -197,7 +197,9 @@ func (p *planner) set(e *entry) error {
 	if emptied && mac == nil {
 		mac = p.macToKeep(e)
 	}
-	if mac != nil && (emptied || mac.String() != e.is.MAC.String()) {
+	// A bridge whose MAC address nobody has set takes another one with its ports, even if it has the given one now.
+	moves := emptied || e.kind == "linux-bridge" && p.changesPorts(e)
+	if mac != nil && (moves || mac.String() != e.is.MAC.String()) {
 		p.step(fmt.Sprintf("set the MAC address of %s: %s", e.name, mac), func() error { return rtnetlink.SetMAC(e.name, mac) })
 	}
 	return p.setFilter(e)

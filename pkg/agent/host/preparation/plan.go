@@ -41,6 +41,9 @@ type Plan struct {
 	withIPv6 []string
 	// linkLocals are the link-local addresses that these have once the steps are done.
 	linkLocals []linkLocal
+	// held is what else the kernel has once the steps are done. The addresses of withAddresses are libnmstate's to change.
+	held          *rtnetlink.Held
+	withAddresses []string
 	// withLoopback tells that the state has the loopback, dropLoopbackRoute that it has no route in the table main.
 	withLoopback, dropLoopbackRoute bool
 }
@@ -74,7 +77,8 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	ordered := p.ordered()
 	p.remove(ordered)
 	for _, phase := range []func(*entry) error{
-		p.make, p.detach, p.set, p.attach, p.stripPort, p.setPorts, p.setMTU, p.raise, p.setFlags, p.setSysctls, p.setEthtool, p.setAltNames, p.setAddresses,
+		p.make, p.detach, p.set, p.attach, p.stripPort, p.setPorts, p.setMTU, p.setAutoconf, p.raise, p.setFlags, p.setSysctls, p.setEthtool, p.setAltNames,
+		p.setAddresses, p.setRouters,
 	} {
 		for _, e := range ordered {
 			if e.state() != "up" {
@@ -99,6 +103,9 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	for _, e := range ordered {
 		if e.hasIPv6() {
 			plan.withIPv6 = append(plan.withIPv6, e.name)
+		}
+		if six := tree.Object(e.fields["ipv6"]); six != nil && !saysAutoconfOnly(six) {
+			plan.withAddresses = append(plan.withAddresses, e.name)
 		}
 		plan.withLoopback = plan.withLoopback || e.name == "lo" && e.state() == "up"
 	}

@@ -38,6 +38,7 @@ interfaces:
 - {name: eth2, type: ethernet, state: up, mtu: 1500, mac-address: '02:00:00:00:00:02'}
 - {name: bond0, type: bond, state: up, link-aggregation: {mode: balance-xor, port: [eth3]}, ipv4: {enabled: true, address: [{ip: 192.0.2.1, prefix-length: 24}]}}
 - {name: eth3, type: ethernet, state: up, controller: bond0}
+- {name: br1, type: linux-bridge, state: up, mac-address: '02:00:00:00:00:06'}
 - {name: v5, type: vlan, state: up, vlan: {base-iface: eth1, id: 5}, ipv4: {enabled: true, address: [{ip: 198.51.100.1, prefix-length: 24}]}}
 routes:
   config:
@@ -66,6 +67,7 @@ func currentLinks() []rtnetlink.Link {
 		link(5, "v5", "vlan", func(l *rtnetlink.Link) {
 			l.Parent, l.Data = 1, rtnetlink.Attributes{nl.IFLA_VLAN_ID: width(5, 2), nl.IFLA_VLAN_PROTOCOL: {0x81, 0}}
 		}),
+		link(6, "br1", "bridge", nil),
 	}
 }
 
@@ -120,6 +122,9 @@ func TestPlan(t *testing.T) {
 			"make br0: bridge; attach eth2 to br0; attach eth1 to br0; set br0 up; await the spanning tree of br0"},
 		{"another mode of a bond", "{interfaces: [{name: bond0, type: bond, state: up, link-aggregation: {mode: active-backup}}]}",
 			"detach eth3; set bond0 down; set bond0: mode=active-backup; set the MAC address of bond0: 02:00:00:00:00:04; attach eth3 to bond0; set bond0 up; add address 192.0.2.1/24 to bond0; set eth3 up"},
+		{"a bridge of the given MAC address gets a port", "{interfaces: [{name: br1, type: linux-bridge, state: up, mac-address: '02:00:00:00:00:06', bridge: {port: [{name: eth1}]}}]}",
+			"set the MAC address of br1: 02:00:00:00:00:06; attach eth1 to br1; await the spanning tree of br1"},
+		{"a bridge of the given MAC address stays", "{interfaces: [{name: br1, type: linux-bridge, state: up, mac-address: '02:00:00:00:00:06', bridge: {port: []}}]}", ""},
 		{"another id of a VLAN", "{interfaces: [{name: v5, type: vlan, state: up, vlan: {base-iface: eth1, id: 6}}]}",
 			"remove v5; make v5: vlan base-iface=eth1 id=6; set v5 up; add address 198.51.100.1/24 to v5; add route 203.0.113.0/24 next-hop-interface=v5 next-hop-address=198.51.100.2 table-id=254 metric=7"},
 		{"a port with an address", "{interfaces: [{name: b, type: bond, state: up, link-aggregation: {mode: active-backup, port: [v5]}}]}",
@@ -133,6 +138,8 @@ func TestPlan(t *testing.T) {
 			"take the controller and the addresses of eth1 away; set eth2 down"},
 		{"a rule in place of another", "{route-rules: {config: [{priority: 100, state: absent}, {ip-to: 198.51.100.0/24, route-table: 78}]}}",
 			`remove rule 100: from "192.0.2.0/24" to "null" table 77; add rule 30000: from "null" to "198.51.100.0/24" table 78`},
+		{"rules, the narrower one first, and again", "{route-rules: {config: [{ip-from: 192.0.2.0/24, ip-to: 198.51.100.0/24, route-table: 77}, {ip-from: 192.0.2.0/24, fwmark: 0, route-table: 77}, {ip-to: 198.51.100.0/24}, {ip-to: 198.51.100.0/24, route-table: 77}, {ip-from: 192.0.2.0/24, suppress-prefix-length: 0, route-table: 77}]}}",
+			`add rule 30000: from "192.0.2.0/24" to "198.51.100.0/24" table 77; add rule 30001: from "null" to "198.51.100.0/24" table 254; add rule 30002: from "null" to "198.51.100.0/24" table 77; add rule 30003: from "192.0.2.0/24" to "null" table 77`},
 		{"a route of several next hops", "{routes: {config: [{destination: 198.18.0.0/24, next-hop-interface: eth1, next-hop-address: 192.0.2.2, weight: 1}, {destination: 198.18.0.0/24, next-hop-interface: eth2, next-hop-address: 192.0.2.3, weight: 2}]}}",
 			"add route 198.18.0.0/24 next-hop-interface=eth1 next-hop-address=192.0.2.2 weight=1 198.18.0.0/24 next-hop-interface=eth2 next-hop-address=192.0.2.3 weight=2"},
 	} {

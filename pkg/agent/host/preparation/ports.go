@@ -106,6 +106,14 @@ func (p *planner) isMadeAgain(name string) bool {
 	return e != nil && e.is == nil
 }
 
+// changesPorts tells whether a controller that is there gets ports, or loses some.
+func (p *planner) changesPorts(e *entry) bool {
+	names := slices.Concat(slices.Collect(keysOf(p.links)), slices.Collect(keysOf(p.byName)))
+	return slices.ContainsFunc(names, func(name string) bool {
+		return (p.portOf(name, e.kind) == e.name) != (p.nameOf(p.links[name].Controller) == e.name)
+	})
+}
+
 func (p *planner) attachTo(port, controller, kind string) error {
 	text := "attach " + port + " to " + controller
 	if slices.ContainsFunc(p.steps, func(s Step) bool { return s.text == text }) {

@@ -29,6 +29,7 @@ import (
 //     kernel, where libnmstate looks for what the state does not name;
 //   - IPv6 of a link that is to have no address but the kernel's is left out: libnmstate would remove that one, and then find IPv6
 //     off;
+//   - so is IPv6 of which only autoconf is left, because the addresses are set elsewhere;
 //   - ports that have all that is wanted of them are left out: libnmstate would set them down and up, see outcome.holds;
 //   - other ports of a bridge with a spanning tree are left out as well: the tree, which then begins anew, takes longer than libnmstate's
 //     verification waits;
@@ -62,7 +63,7 @@ func (p *planner) rest(after *outcome) ([]byte, error) {
 		if p.again[name] && e.state() == "up" {
 			item = e.fields
 		}
-		if e.wantsLinkLocalOnly() {
+		if e.wantsLinkLocalOnly() || saysAutoconfOnly(tree.Object(tree.Object(item)["ipv6"])) {
 			item = merged(tree.Object(item), nil)
 			delete(tree.Object(item), "ipv6")
 		}

@@ -52,7 +52,6 @@ func configured(state map[string]any, section string) []map[string]any {
 // setRoutes removes the routes that are to be absent and adds those that are to be there, with those that the kernel forgets
 // because their links are made again.
 func (p *planner) setRoutes() error {
-	var kept []map[string]any
 	wanted, absent := &p.routes.wanted, &p.routes.absent
 	for _, given := range configured(p.desired, "routes") {
 		route, err := p.route(given)
@@ -65,31 +64,15 @@ func (p *planner) setRoutes() error {
 			*wanted = append(*wanted, route)
 		}
 	}
-	var left []map[string]any
-	changed := map[string]bool{}
+	var left, gone []map[string]any
 	for _, is := range configured(p.current, "routes") {
-		switch {
-		case isMeant(*absent, is, false), p.stripped[tree.StringAt(is, "next-hop-interface")]:
-			changed[routeKey(is)] = true
-		default:
+		if isMeant(*absent, is, false) || p.stripped[tree.StringAt(is, "next-hop-interface")] {
+			gone = append(gone, is)
+		} else {
 			left = append(left, is)
 		}
 	}
-	missing := slices.DeleteFunc(slices.Clone(*wanted), func(route map[string]any) bool {
-		return slices.ContainsFunc(left, func(is map[string]any) bool {
-			return MeansRoute(route, is, true) && !p.again[tree.StringAt(is, "next-hop-interface")]
-		})
-	})
-	for _, is := range left {
-		if p.keepsRoute(is) {
-			kept = append(kept, is)
-		}
-	}
-	p.removeRoutes(changed, left)
-	if err := p.addRoutes(missing, false); err != nil {
-		return err
-	}
-	return p.addRoutes(kept, true)
+	return p.stepGroups(p.routeGroups(left, gone, *wanted))
 }
 
 // routes are the desired routes, with the kernel's names.
@@ -152,6 +135,7 @@ func MeansRoute(wanted, is map[string]any, withMetric bool) bool {
 		switch {
 		case field == "next-hop-interface" && wanted["route-type"] != nil && is[field] == nil: // IPv4's black holes are over no interface
 		case value == nil, field == "table-id" && tree.Text(value) == "0", field == "destination" && value == "":
+		case field == "weight" && withMetric && is[field] == nil: // the kernel shows none where there is one next hop
 		case field == "metric":
 			if withMetric && tree.Text(value) != "-1" && !tree.SameValue(value, is[field]) && !(tree.Text(value) == "0" && is[field] == nil) {
 				return false
@@ -172,90 +156,6 @@ func MeansRoute(wanted, is map[string]any, withMetric bool) bool {
 		return !withMetric || tree.Text(is["table-id"]) == "254"
 	}
 	return true
-}
-
-// routeKey tells routes apart that are one for the kernel: next hops of one route have the same.
-func routeKey(route map[string]any) string {
-	key := tree.Text(route["destination"]) + " " + tree.Text(route["table-id"]) + " " + tree.Text(route["metric"])
-	if route["weight"] == nil {
-		key += " " + tree.Text(route["next-hop-interface"]) + " " + tree.Text(route["next-hop-address"])
-	}
-	return key
-}
-
-// removeRoutes removes routes. Of one with several next hops, the others stay.
-func (p *planner) removeRoutes(changed map[string]bool, left []map[string]any) {
-	done := map[string]bool{}
-	for _, is := range configured(p.current, "routes") {
-		key := routeKey(is)
-		if !changed[key] || done[key] {
-			continue
-		}
-		done[key] = true
-		route, err := kernelRoute([]map[string]any{is})
-		if err != nil {
-			continue // libnmstate will say what it is
-		}
-		if is["weight"] != nil {
-			route.gw, route.hops = nil, nil
-		}
-		p.step("remove route "+describedRoute(is), func() error {
-			if err := route.remove(); !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENODEV) {
-				return err
-			}
-			return nil
-		})
-		rest := slices.DeleteFunc(slices.Clone(left), func(other map[string]any) bool { return routeKey(other) != key })
-		if is["weight"] != nil && len(rest) > 0 {
-			p.stepRoute(rest, false)
-		}
-	}
-}
-
-// addRoutes adds routes; those without a next hop come first, since others are reached over them.
-func (p *planner) addRoutes(list []map[string]any, lenient bool) error {
-	var groups [][]map[string]any
-	at := map[string]int{}
-	for _, route := range list {
-		key := routeKey(route)
-		if n, is := at[key]; is && route["weight"] != nil {
-			groups[n] = append(groups[n], route)
-			continue
-		}
-		at[key] = len(groups)
-		groups = append(groups, []map[string]any{route})
-	}
-	hasHop := func(group []map[string]any) int {
-		if hop := tree.StringAt(group[0], "next-hop-address"); hop == "" || isUnspecified(hop) {
-			return 0
-		}
-		return 1
-	}
-	slices.SortStableFunc(groups, func(a, b []map[string]any) int { return hasHop(a) - hasHop(b) })
-	for _, group := range groups {
-		if _, err := kernelRoute(group); err != nil {
-			return fmt.Errorf("route to %s: %w", tree.Text(group[0]["destination"]), err)
-		}
-		p.stepRoute(group, lenient)
-	}
-	return nil
-}
-
-func (p *planner) stepRoute(group []map[string]any, lenient bool) {
-	text := "add route"
-	for _, route := range group {
-		text += " " + describedRoute(route)
-	}
-	p.steps = append(p.steps, Step{text: text, lenient: lenient, do: func() error {
-		route, err := kernelRoute(group)
-		if err != nil {
-			return err
-		}
-		if err := route.add(); !errors.Is(err, unix.EEXIST) {
-			return err
-		}
-		return nil
-	}})
 }
 
 func describedRoute(route map[string]any) string {
@@ -288,7 +188,7 @@ type routeToBe struct {
 	hops []hop
 }
 
-// kernelRoute returns the route of an entry, or of several with weights that are one route.
+// kernelRoute returns the route of an entry, or of several that are its next hops.
 func kernelRoute(group []map[string]any) (*routeToBe, error) {
 	fields := group[0]
 	destination, err := tree.Prefix(fields["destination"])
@@ -324,13 +224,15 @@ func kernelRoute(group []map[string]any) (*routeToBe, error) {
 		r.Src = net.ParseIP(source)
 	}
 	r.gw = gateway(fields)
-	if fields["weight"] == nil {
+	if fields["weight"] == nil && len(group) == 1 {
 		return r, nil
 	}
 	for _, one := range group {
-		weight, err := integer(one["weight"])
-		if err != nil || weight == 0 {
-			return nil, fmt.Errorf("weight: %q is no weight", tree.Text(one["weight"]))
+		weight := uint64(1)
+		if one["weight"] != nil {
+			if weight, err = integer(one["weight"]); err != nil || weight == 0 {
+				return nil, fmt.Errorf("weight: %q is no weight", tree.Text(one["weight"]))
+			}
 		}
 		r.hops = append(r.hops, hop{link: tree.StringAt(one, "next-hop-interface"), gw: gateway(one), weight: int(weight)})
 	}
@@ -371,12 +273,31 @@ func (r *routeToBe) resolved() (*netlink.Route, error) {
 	return &route, nil
 }
 
+// add adds the route. Of IPv6 it becomes one more next hop where there are others, of IPv4 it must not have the place of another one.
 func (r *routeToBe) add() error {
 	route, err := r.resolved()
 	if err != nil {
 		return err
 	}
-	return netlink.RouteAdd(route)
+	if r.Family == netlink.FAMILY_V6 {
+		if err := netlink.RouteAppend(route); !errors.Is(err, unix.EEXIST) {
+			return err
+		}
+		return nil
+	}
+	if err := netlink.RouteAdd(route); !errors.Is(err, unix.EEXIST) {
+		return err
+	}
+	return inTheWay(route)
+}
+
+// replace sets the route in place of the one that has its place, or adds it.
+func (r *routeToBe) replace() error {
+	route, err := r.resolved()
+	if err != nil {
+		return err
+	}
+	return netlink.RouteReplace(route)
 }
 
 func (r *routeToBe) remove() error {

@@ -60,7 +60,7 @@ func (p *planner) setRules() error {
 		}
 	}
 	for _, rule := range wanted {
-		if slices.ContainsFunc(left, func(is map[string]any) bool { return MeansRule(rule, is) }) {
+		if slices.ContainsFunc(left, func(is map[string]any) bool { return isRule(rule, is) }) {
 			continue
 		}
 		if rule["priority"] == nil || tree.Text(rule["priority"]) == "-1" {
@@ -99,7 +99,7 @@ func MeansRule(wanted, is map[string]any) bool {
 		default:
 			one, err1 := integer(value)
 			other, err2 := integer(has)
-			if has == nil {
+			if has == nil && field != "suppress-prefix-length" { // where 0 is not the same as none
 				other, err2 = 0, nil
 			}
 			if err1 != nil || err2 != nil || one != other {
@@ -108,6 +108,27 @@ func MeansRule(wanted, is map[string]any) bool {
 		}
 	}
 	return true
+}
+
+// isRule tells whether a wanted rule is one that is there: that has no other selector, unlike for libnmstate's verification, which
+// takes a narrower rule for it.
+func isRule(wanted, is map[string]any) bool {
+	for _, field := range []string{"ip-from", "ip-to", "fwmark", "iif", "action", "suppress-prefix-length"} {
+		if isAny(field, wanted[field]) && !isAny(field, is[field]) {
+			return false
+		}
+	}
+	byDefault := wanted["action"] == nil && (wanted["route-table"] == nil || tree.Text(wanted["route-table"]) == "0")
+	return MeansRule(wanted, is) && (!byDefault || tree.Text(is["route-table"]) == "254")
+}
+
+// isAny tells whether a field of a rule selects nothing.
+func isAny(field string, value any) bool {
+	if value == nil || value == "" {
+		return true
+	}
+	number, err := integer(value)
+	return field == "fwmark" && err == nil && number == 0
 }
 
 func (p *planner) stepRule(fields map[string]any, add bool) error {

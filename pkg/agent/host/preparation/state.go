@@ -38,6 +38,8 @@ type entry struct {
 	mtu any
 	// unnamed tells that the state does not name the interface.
 	unnamed bool
+	// asksRouters tells that the link begins to listen to routers, forgetsRouters that it is not to listen.
+	asksRouters, forgetsRouters bool
 }
 
 func (e *entry) state() string {

@@ -48,7 +48,7 @@ func (p *Plan) Do(ctx context.Context) error {
 			return fmt.Errorf("preparing the links for libnmstate: to %s: %w", step.text, err)
 		}
 	}
-	return errors.Join(p.noteLinkLocals(), p.noteLoopback())
+	return errors.Join(p.noteLinkLocals(), p.noteLoopback(), p.hold())
 }
 
 func wrap(e *entry, err error) error { return fmt.Errorf("interface %s: %w", e.name, err) }

@@ -99,8 +99,11 @@ func SysctlRefusals(root *field.Path, desired, current []byte) (field.ErrorList,
 			continue
 		}
 		set := "enabled"
-		if s.name == "forwarding" {
+		switch s.name {
+		case "forwarding":
 			set = s.name
+		case "accept_ra", "autoconf":
+			set = "autoconf"
 		}
 		path := root.Child("interfaces").Key("name="+tree.StringAt(s.e.fields, "name")).Child(s.family, set)
 		faults = append(faults, field.Forbidden(path, fmt.Sprintf("without NetworkManager this cannot be set on this node: its agent cannot write "+

@@ -39,16 +39,27 @@ func SetMAC(name string, mac net.HardwareAddr) error {
 		return err
 	}
 	var lowered []int
-	var errs []error
 	for _, one := range all {
 		if one.Is(unix.IFF_UP) && (one.Index == l.Index || l.Kind == "bond" && one.Controller == l.Index) {
 			lowered = append(lowered, one.Index)
-			errs = append(errs, Change{Index: one.Index, Mask: unix.IFF_UP}.Do())
 		}
 	}
-	errs = append(errs, change.Do())
-	for _, index := range lowered {
+	return whileDown(lowered, change.Do)
+}
+
+// whileDown does something while links are down, and puts back what the kernel forgets meanwhile.
+func whileDown(links []int, do func() error) error {
+	held, err := Hold()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, index := range links {
+		errs = append(errs, Change{Index: index, Mask: unix.IFF_UP}.Do())
+	}
+	errs = append(errs, do())
+	for _, index := range links {
 		errs = append(errs, Change{Index: index, Mask: unix.IFF_UP, Flags: unix.IFF_UP}.Do())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, held.PutBack(func(string) bool { return true }))...)
 }

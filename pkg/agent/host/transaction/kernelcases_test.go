@@ -127,7 +127,7 @@ func applyState(ctx context.Context, state []byte) error {
 // TestWithoutNetworkManager applies states that libnmstate cannot make without NetworkManager; each is seen in the kernel,
 // applied again without a change, undone, and taken away.
 func TestWithoutNetworkManager(t *testing.T) {
-	for _, one := range slices.Concat(kernelCases, otherCases, changeCases) {
+	for _, one := range slices.Concat(kernelCases, otherCases, changeCases, routeCases) {
 		t.Run(one.name, func(t *testing.T) {
 			freshNetwork(t)
 			for _, kind := range one.kinds {

@@ -192,6 +192,10 @@ func (k *Keeper) take(title, field string, entry, is map[string]any, isPort bool
 	}
 	was := k.before.addresses[title]
 	k.wanted[title] = addresses{link: was.link, family: was.family, list: statics}
+	if autoconf := section["autoconf"]; autoconf != nil && field == "ipv6" {
+		entry[field] = map[string]any{"autoconf": autoconf} // the preparation sees to that
+		return
+	}
 	delete(entry, field)
 }
 

@@ -278,5 +278,9 @@ func mendSettings(name string, was *detail) error {
 			errs = append(errs, os.WriteFile(filepath.Join("/proc/sys/net", path), []byte(value), 0o644))
 		}
 	}
+	accept := filepath.Join("ipv6", "conf", name, "accept_ra")
+	if was, is := was.Settings[accept], now[accept]; is == "0" && was != "" && was != is {
+		_ = rtnetlink.AskRouters(name) // their routes come at once, if they answer
+	}
 	return errors.Join(errs...)
 }

@@ -279,6 +279,9 @@ func (s *snapshot) mendAddresses(_ context.Context, now *snapshot, _ Apply) erro
 func (s *snapshot) mendRoutes(_ context.Context, now *snapshot, _ Apply) error {
 	var errs []error
 	for key, one := range surplus(s.routes, now.routes) {
+		if len(one.MultiPath) > 0 && one.Family == netlink.FAMILY_V6 {
+			one.Protocol = unix.RTPROT_UNSPEC // each next hop has its own, and the kernel shows one of them
+		}
 		if err := netlink.RouteDel(&one.Route); err != nil && !errors.Is(err, unix.ESRCH) {
 			errs = append(errs, fmt.Errorf("removing route %s: %w", key, err))
 		}
@@ -289,7 +292,11 @@ func (s *snapshot) mendRoutes(_ context.Context, now *snapshot, _ Apply) error {
 			if hasHop := len(one.Gw) > 0 || len(one.MultiPath) > 0; hasHop != viaHop {
 				continue
 			}
-			if err := one.add(); err != nil && !errors.Is(err, unix.EEXIST) {
+			err := one.add()
+			if errors.Is(err, unix.EEXIST) && len(one.MultiPath) > 0 && one.Family == netlink.FAMILY_V4 { // some of its next hops have its place
+				err = one.set(netlink.RouteReplace)
+			}
+			if err != nil && !errors.Is(err, unix.EEXIST) {
 				errs = append(errs, fmt.Errorf("adding route %s: %w", key, err))
 			}
 		}
@@ -297,8 +304,10 @@ func (s *snapshot) mendRoutes(_ context.Context, now *snapshot, _ Apply) error {
 	return errors.Join(append(errs, s.mendMetrics(now))...)
 }
 
-// add adds the route, over the links of the same names.
-func (r route) add() error {
+func (r route) add() error { return r.set(netlink.RouteAdd) }
+
+// set does what sets a route, over the links of the same names.
+func (r route) set(do func(*netlink.Route) error) error {
 	r.Flags &^= unix.RTNH_F_LINKDOWN | unix.RTNH_F_DEAD
 	if r.link != "" {
 		l, err := netlink.LinkByName(r.link)
@@ -314,7 +323,7 @@ func (r route) add() error {
 		}
 		hop.LinkIndex = l.Attrs().Index
 	}
-	return netlink.RouteAdd(&r.Route)
+	return do(&r.Route)
 }
 
 // mendRules removes the rules that were not there and adds those that were.
