@@ -18,9 +18,15 @@ package transaction
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/safchain/ethtool"
+
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 )
 
 // featureNames are the names by which nmstate takes a feature, with the kernel's: those that a veth can switch.
@@ -32,7 +38,35 @@ var featureNames = []map[string]string{
 	},
 }
 
-// TestFeaturesByOtherNames: the names of the command ethtool mean the kernel's features.
+// featuresPicture shows what is wanted of the features of all links that can be switched.
+func featuresPicture(t *testing.T) string {
+	t.Helper()
+	tool, err := ethtool.NewEthtool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tool.Close()
+	links, err := rtnetlink.Links()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, l := range links {
+		features, err := tool.FeaturesWithState(l.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, is := range features {
+			if is.Available {
+				lines = append(lines, fmt.Sprintf("\n%s %s %v", l.Name, name, is.Requested))
+			}
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// TestFeaturesByOtherNames: the names of the command ethtool mean the kernel's features, and the change is undone.
 func TestFeaturesByOtherNames(t *testing.T) {
 	tool, err := ethtool.NewEthtool()
 	if err != nil {
@@ -41,6 +75,7 @@ func TestFeaturesByOtherNames(t *testing.T) {
 	defer tool.Close()
 	for _, names := range featureNames {
 		freshNetwork(t)
+		before := kernelPicture(t)
 		was, err := tool.Features("eth1")
 		if err != nil {
 			t.Fatal(err)
@@ -55,6 +90,11 @@ func TestFeaturesByOtherNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		noted, err := undo.Note(t.Context(), undo.Request{Desired: state, Current: []byte("{}")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer noted.Close()
 		if err := applyState(t.Context(), state); err != nil {
 			t.Error(err)
 			continue
@@ -68,5 +108,9 @@ func TestFeaturesByOtherNames(t *testing.T) {
 				t.Errorf("%s: %s is still %v", name, feature, was[feature])
 			}
 		}
+		if leftover := noted.Restore(t.Context(), applyState); leftover != "" {
+			t.Errorf("not put back: %s", leftover)
+		}
+		compare(t, "undone", before, kernelPicture(t))
 	}
 }

@@ -187,11 +187,16 @@ func (s *snapshot) mendLinks(_ context.Context, now *snapshot, _ Apply) error {
 	for _, name := range names {
 		was := s.links[name]
 		is, there := now.links[name]
-		if !there || is.same(was) {
+		if !there {
 			continue
 		}
-		if err := errors.Join(mendLink(name, is, was), mendDetail(name, was.Detail)); err != nil {
-			errs = append(errs, fmt.Errorf("putting link %s back: %w", name, err))
+		if !is.same(was) {
+			if err := errors.Join(mendLink(name, is, was), mendDetail(name, was.Detail)); err != nil {
+				errs = append(errs, fmt.Errorf("putting link %s back: %w", name, err))
+			}
+		}
+		if was.Detail != nil && is.Detail != nil {
+			errs = append(errs, was.Detail.Driver.mend(name, is.Detail.Driver))
 		}
 	}
 	return errors.Join(errs...)
