@@ -44,6 +44,7 @@ type beforeJSON struct {
 	Addresses   map[string]addresses `json:"addresses,omitempty"`
 	Routes      map[string]route     `json:"routes,omitempty"`
 	Rules       map[string]notedRule `json:"rules,omitempty"`
+	Neighbours  map[string]neighbour `json:"neighbours,omitempty"`
 	Subnets     map[string]route     `json:"subnets,omitempty"`
 	Files       map[string]file      `json:"files,omitempty"`
 	Hostname    string               `json:"hostname,omitempty"`
@@ -82,7 +83,7 @@ func (b *Before) MarshalJSON() ([]byte, error) {
 			Foreign: s.scope.foreign, Drivers: s.scope.drivers,
 		},
 		Current: s.full, Links: s.links, Indexes: s.indexes, Controllers: s.controllers, Addresses: s.addresses,
-		Routes: s.routes, Rules: s.rules, Subnets: s.subnets, Files: s.files, Hostname: s.hostname, Uncovered: s.uncovered, Databases: b.databases,
+		Routes: s.routes, Rules: s.rules, Neighbours: s.neighbours, Subnets: s.subnets, Files: s.files, Hostname: s.hostname, Uncovered: s.uncovered, Databases: b.databases,
 	}
 	if s.scope.managed {
 		document.Manager, document.Outside = &b.Manager, b.outside
@@ -126,6 +127,7 @@ func (b *Before) UnmarshalJSON(raw []byte) error {
 	fill(&s.addresses, document.Addresses)
 	fill(&s.routes, document.Routes)
 	fill(&s.rules, document.Rules)
+	fill(&s.neighbours, document.Neighbours)
 	fill(&s.subnets, document.Subnets)
 	fill(&s.files, document.Files)
 	s.hostname, s.uncovered = document.Hostname, document.Uncovered

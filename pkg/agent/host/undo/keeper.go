@@ -254,8 +254,8 @@ func (k *Keeper) Set() error {
 	return errors.Join(append(errs, k.Keep())...)
 }
 
-// Keep adds the addresses that it sets, and puts back the addresses and routes that
-// it keeps, where they are missing.
+// Keep adds the addresses that it sets, and puts back the addresses, routes and neighbours
+// that it keeps, where they are missing.
 func (k *Keeper) Keep() error {
 	now, err := k.before.lookAgain()
 	if err != nil {
@@ -282,6 +282,11 @@ func (k *Keeper) Keep() error {
 		if one.owner == daemons || isLoopbackNet(one.Route, one.link) {
 			// It may not go any more with the new addresses. Its daemon, or the kernel, sees to that.
 			_ = one.add()
+		}
+	}
+	for _, one := range owed(k.before, now, k.before.neighbours, now.neighbours) {
+		if one.mayStay(now.links[one.Name]) {
+			_ = one.add() // a VXLAN of another family does not take it any more
 		}
 	}
 	return errors.Join(errs...)

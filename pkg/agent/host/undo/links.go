@@ -60,7 +60,7 @@ var linkSettings = map[string][]string{
 	},
 }
 
-// noteDetails notes the details of the links in the scope.
+// noteDetails notes the details of the links in the scope, and their neighbours.
 func (s *snapshot) noteDetails() error {
 	if s.scope.managed {
 		s.noteSettings()
@@ -95,7 +95,7 @@ func (s *snapshot) noteDetails() error {
 		noted.Detail = one
 		s.links[l.Name] = noted
 	}
-	return nil
+	return s.noteNeighbours(links)
 }
 
 // noteSettings notes the settings of the links that others have configured.
