@@ -165,9 +165,10 @@ func madePorts(node any) []string {
 func (k *Keeper) take(title, field string, entry, is map[string]any, isPort bool) {
 	section, given := entry[field].(map[string]any)
 	current, _ := is[field].(map[string]any)
-	if state := entry["state"]; state != nil && state != "up" || section["enabled"] == false && current["enabled"] == true {
+	if state := entry["state"]; state != nil && state != "up" || section["enabled"] == false {
+		// A link whose first address of IPv6 came just after it was read is shown as one without IPv6.
 		k.off[title] = true
-		if isPort && field == "ipv4" && section["enabled"] == false && !k.before.scope.managed {
+		if isPort && field == "ipv4" && section["enabled"] == false && current["enabled"] == true && !k.before.scope.managed {
 			// libnmstate alone leaves the addresses of what becomes a port, and then finds them. Those of IPv6 go when the
 			// preparation switches IPv6 off.
 			was := k.before.addresses[title]
