@@ -153,7 +153,9 @@ func (n Neighbour) isDefault(link Link) bool {
 	if remote == nil {
 		remote = link.Data[nl.IFLA_VXLAN_GROUP6]
 	}
-	return bytes.Equal(n.Data[unix.NDA_LLADDR], make([]byte, 6)) && bytes.Equal(n.Data[unix.NDA_DST], remote)
+	// Another port or VNI than the VXLAN's is shown, and set by somebody.
+	return bytes.Equal(n.Data[unix.NDA_LLADDR], make([]byte, 6)) && bytes.Equal(n.Data[unix.NDA_DST], remote) &&
+		n.Data[unix.NDA_PORT] == nil && n.Data[unix.NDA_VNI] == nil
 }
 
 // Add sets the neighbour.
