@@ -17,6 +17,7 @@ limitations under the License.
 package undo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -101,6 +102,17 @@ func steadyPause(p ethtool.Pause) ethtool.Pause {
 		p.RxPause, p.TxPause = 0, 0
 	}
 	return p
+}
+
+// mendDrivers sets what the drivers of the links that are there have not as they had.
+func (s *snapshot) mendDrivers(_ context.Context, now *snapshot, _ Apply) error {
+	var errs []error
+	for name, is := range now.links {
+		if was := s.links[name]; was.Detail != nil && is.Detail != nil {
+			errs = append(errs, was.Detail.Driver.mend(name, is.Detail.Driver))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // mend sets what the driver, which is as it is, has not as it had.

@@ -50,7 +50,7 @@ const quietLooks = 8
 // restores only what NetworkManager has configured.
 func (s *snapshot) restore(ctx context.Context, apply Apply) {
 	for _, step := range []func(context.Context, *snapshot, Apply) error{
-		s.removeLinks, s.makeLinks, s.mendLinks, s.mendLinks, s.mendFiles, s.mendAddresses, s.mendRoutes, s.mendRules, s.mendNeighbours,
+		s.removeLinks, s.makeLinks, s.mendLinks, s.mendLinks, s.mendDrivers, s.mendFiles, s.mendAddresses, s.mendRoutes, s.mendRules, s.mendNeighbours,
 	} {
 		now, err := s.lookAgain()
 		if err == nil {
@@ -187,16 +187,11 @@ func (s *snapshot) mendLinks(_ context.Context, now *snapshot, _ Apply) error {
 	for _, name := range names {
 		was := s.links[name]
 		is, there := now.links[name]
-		if !there {
+		if !there || is.same(was) {
 			continue
 		}
-		if !is.same(was) {
-			if err := errors.Join(mendLink(name, is, was), mendDetail(name, was.Detail)); err != nil {
-				errs = append(errs, fmt.Errorf("putting link %s back: %w", name, err))
-			}
-		}
-		if was.Detail != nil && is.Detail != nil {
-			errs = append(errs, was.Detail.Driver.mend(name, is.Detail.Driver))
+		if err := errors.Join(mendLink(name, is, was), mendDetail(name, was.Detail)); err != nil {
+			errs = append(errs, fmt.Errorf("putting link %s back: %w", name, err))
 		}
 	}
 	return errors.Join(errs...)
