@@ -92,6 +92,8 @@ type Host struct {
 	kernel string
 	// showLimit is how long a change that has ended waits for the network to be read.
 	showLimit time.Duration
+	// boot is what was seen of a boot since the desired state was committed.
+	boot boot
 	// leftovers tells settles that something could not be put back.
 	leftovers chan struct{}
 	// published tells reapplies that an object was published.
@@ -175,6 +177,7 @@ func New(config Config) (*Host, error) {
 		h.store.unstage()
 	}
 	h.view.record, h.view.damage = h.store.load()
+	h.boot = boot{limit: bootTime, isFresh: h.kernel != "" && h.view.record.Kernel != "" && h.view.record.Kernel != h.kernel}
 	if !h.pending {
 		h.interrupt()
 		h.noteUnsettled()

@@ -262,3 +262,29 @@ func TestIPv6OfAPortIsSwitchedOff(t *testing.T) {
 		}
 	}
 }
+
+// TestAChangeKeepsStaticEntries of a VXLAN that is made again, and neighbours on a link that is.
+func TestAChangeKeepsStaticEntries(t *testing.T) {
+	h := newHost(t, t.TempDir())
+	pair(t, "1")
+	netns.Run(t, "sh", "-c", `ip link add vx0 up type vxlan id 9 remote 198.18.1.9 dev a1 dstport 4789
+		bridge fdb append 00:00:00:00:00:00 dev vx0 dst 198.18.1.10; bridge fdb add 02:00:00:00:00:77 dev vx0 dst 198.18.1.11
+		ip addr add 198.18.2.1/24 dev vx0; ip neigh add 198.18.2.9 lladdr 02:00:00:00:00:99 dev vx0 nud permanent`)
+	if _, err := h.Barrier(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	look := func() string {
+		return netns.Run(t, "sh", "-c", "bridge fdb show dev vx0 | sort; ip neigh show dev vx0 nud permanent")
+	}
+	was := look()
+	state := `{"interfaces":[{"name":"vx0","type":"vxlan","state":"up","vxlan":{"id":10,"base-iface":"a1","remote":"198.18.1.9","destination-port":4789}}]}`
+	if _, err := h.Apply(t.Context(), desire(t, h, state)); err != nil {
+		t.Fatal(err)
+	}
+	if shown := netns.Run(t, "ip", "-d", "link", "show", "vx0"); !strings.Contains(shown, "vxlan id 10 ") {
+		t.Errorf("vx0 is %s", shown)
+	}
+	if is := look(); is != was {
+		t.Errorf("the entries were\n%s\nand are\n%s", was, is)
+	}
+}

@@ -37,7 +37,34 @@ const (
 	// unrehearsedAfter is how long the agent waits for the API server after a boot before it makes the change all the
 	// same: the way to the server may be what is missing. The change is confirmed like any other.
 	unrehearsedAfter = 30 * time.Second
+	// bootTime is how long after a boot the desired state is applied again, counted from when it held for the first time: until
+	// then others, such as systemd-networkd and cloud-init, may still configure the node.
+	bootTime = 2 * time.Minute
 )
+
+// boot is what the agent has seen of a boot that came after the desired state was committed.
+type boot struct {
+	// isFresh tells that there was such a boot, and that it is not over yet. limit is usually bootTime.
+	isFresh bool
+	limit   time.Duration
+	// took is when the desired state held for the first time since, holds is whether it held at the last look.
+	took  time.Time
+	holds bool
+}
+
+// look takes note of whether the desired state holds now. The boot is over once it holds, or has held until now, at the end of
+// the time that is given to it. A difference that came before is still mended.
+func (b *boot) look(holds bool, now time.Time) {
+	switch {
+	case b.took.IsZero():
+		if holds {
+			b.took = now
+		}
+	case now.Sub(b.took) >= b.limit && (holds || b.holds):
+		b.isFresh = false
+	}
+	b.holds = holds
+}
 
 // reapplies applies the desired state again where spec.reapply says so, until ctx ends.
 func (h *Host) reapplies(ctx context.Context) error {
@@ -107,8 +134,9 @@ func (h *Host) reapplyDue() (change agent.Change, due bool) {
 	if h.view.change != nil || h.known != h.turns || h.view.unfit() != nil || r.desiresNothing() || h.store.kept != nil {
 		return change, false
 	}
-	booted := r.Kernel != h.kernel
-	if booted && (r.Kernel == "" || h.view.difference == nil && h.view.differenceError == "") {
+	booted, holds := r.Kernel != h.kernel, h.view.difference == nil && h.view.differenceError == ""
+	h.boot.look(holds, time.Now())
+	if booted && (r.Kernel == "" || holds) {
 		// An agent of before did not note the kernel; or all of it holds as it is.
 		r.Kernel = h.kernel
 		if h.save(r) == nil {
@@ -119,7 +147,7 @@ func (h *Host) reapplyDue() (change agent.Change, due bool) {
 	switch r.reapply(h.view.backend.name) {
 	case v1alpha1.ReapplyAlways:
 	case v1alpha1.ReapplyOnBoot:
-		if !booted {
+		if !booted && !h.boot.isFresh {
 			return change, false
 		}
 	default:

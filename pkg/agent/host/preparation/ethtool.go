@@ -69,7 +69,8 @@ func differingFields(wanted, has map[string]any) map[string]any {
 // featureNames are the names of features in the command ethtool, which nmstate takes, too, with the kernel's.
 var featureNames = map[string]string{
 	"rx": "rx-checksum", "rx-checksumming": "rx-checksum", "ufo": "tx-udp-fragmentation", "gso": "tx-generic-segmentation",
-	"generic-segmentation-offload": "tx-generic-segmentation", "gro": "rx-gro", "generic-receive-offload": "rx-gro", "lro": "rx-lro",
+	"generic-segmentation-offload": "tx-generic-segmentation", "tso": "tx-tcp-segmentation", "tcp-segmentation-offload": "tx-tcp-segmentation",
+	"gro": "rx-gro", "generic-receive-offload": "rx-gro", "lro": "rx-lro",
 	"large-receive-offload": "rx-lro", "rxvlan": "rx-vlan-hw-parse", "rx-vlan-offload": "rx-vlan-hw-parse", "txvlan": "tx-vlan-hw-insert",
 	"tx-vlan-offload": "tx-vlan-hw-insert", "ntuple": "rx-ntuple-filter", "ntuple-filters": "rx-ntuple-filter", "rxhash": "rx-hashing",
 	"receive-hashing": "rx-hashing",

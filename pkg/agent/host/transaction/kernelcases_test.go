@@ -105,7 +105,7 @@ func kernelPicture(t *testing.T) string {
 	shown := netns.Run(t, "sh", "-c", `ip -d -o link | sort -t: -k2; ip -o addr | grep -v ' fe80' | sed 's/^[0-9]*: //; s/ nodad\| tentative//' | sort; ip route show table all | grep -v 'fe80\|^multicast\|table local' | sort
 		ip -6 route show table all | grep -v 'fe80\|^multicast\|table local' | sort; ip rule; ip -6 rule; bridge vlan | tr -s ' ' 2>/dev/null
 		grep . /proc/sys/net/ipv?/conf/*/disable_ipv6 /proc/sys/net/ipv?/conf/*/forwarding; hostname; cat /etc/hostname`)
-	return volatile.ReplaceAllString(shown, "")
+	return volatile.ReplaceAllString(shown, "") + featuresPicture(t)
 }
 
 // indexes are the indexes of links in what ip shows.

@@ -44,6 +44,7 @@ type beforeJSON struct {
 	Addresses   map[string]addresses `json:"addresses,omitempty"`
 	Routes      map[string]route     `json:"routes,omitempty"`
 	Rules       map[string]notedRule `json:"rules,omitempty"`
+	Neighbours  map[string]neighbour `json:"neighbours,omitempty"`
 	Subnets     map[string]route     `json:"subnets,omitempty"`
 	Files       map[string]file      `json:"files,omitempty"`
 	Hostname    string               `json:"hostname,omitempty"`
@@ -64,6 +65,7 @@ type scopeJSON struct {
 	Hostname bool             `json:"hostname,omitempty"`
 	Files    []string         `json:"files,omitempty"`
 	Managed  bool             `json:"managed,omitempty"`
+	Drivers  bool             `json:"drivers,omitempty"`
 	Foreign  map[string]bool  `json:"foreign,omitempty"`
 }
 
@@ -78,10 +80,10 @@ func (b *Before) MarshalJSON() ([]byte, error) {
 		Scope: scopeJSON{
 			All: s.scope.all, Links: s.scope.links, Meant: s.scope.meant, Routes: s.scope.routes, Rules: s.scope.rules,
 			DNS: s.scope.dns, Hostname: s.scope.hostname, Files: s.scope.files, Managed: s.scope.managed,
-			Foreign: s.scope.foreign,
+			Foreign: s.scope.foreign, Drivers: s.scope.drivers,
 		},
 		Current: s.full, Links: s.links, Indexes: s.indexes, Controllers: s.controllers, Addresses: s.addresses,
-		Routes: s.routes, Rules: s.rules, Subnets: s.subnets, Files: s.files, Hostname: s.hostname, Uncovered: s.uncovered, Databases: b.databases,
+		Routes: s.routes, Rules: s.rules, Neighbours: s.neighbours, Subnets: s.subnets, Files: s.files, Hostname: s.hostname, Uncovered: s.uncovered, Databases: b.databases,
 	}
 	if s.scope.managed {
 		document.Manager, document.Outside = &b.Manager, b.outside
@@ -110,7 +112,7 @@ func (b *Before) UnmarshalJSON(raw []byte) error {
 	in := document.Scope
 	s := newSnapshot(scope{
 		all: in.All, links: map[string]bool{}, meant: map[string]bool{}, routes: in.Routes, rules: in.Rules, absentRoutes: overAnyLink(in.Routes),
-		dns: in.DNS, hostname: in.Hostname, files: in.Files, managed: in.Managed, foreign: in.Foreign,
+		dns: in.DNS, hostname: in.Hostname, files: in.Files, managed: in.Managed, foreign: in.Foreign, drivers: in.Drivers,
 	}, document.Current)
 	for _, name := range in.Files {
 		if !isWritten(name) {
@@ -125,6 +127,7 @@ func (b *Before) UnmarshalJSON(raw []byte) error {
 	fill(&s.addresses, document.Addresses)
 	fill(&s.routes, document.Routes)
 	fill(&s.rules, document.Rules)
+	fill(&s.neighbours, document.Neighbours)
 	fill(&s.subnets, document.Subnets)
 	fill(&s.files, document.Files)
 	s.hostname, s.uncovered = document.Hostname, document.Uncovered

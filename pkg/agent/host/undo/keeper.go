@@ -165,9 +165,10 @@ func madePorts(node any) []string {
 func (k *Keeper) take(title, field string, entry, is map[string]any, isPort bool) {
 	section, given := entry[field].(map[string]any)
 	current, _ := is[field].(map[string]any)
-	if state := entry["state"]; state != nil && state != "up" || section["enabled"] == false && current["enabled"] == true {
+	if state := entry["state"]; state != nil && state != "up" || section["enabled"] == false {
+		// A link whose first address of IPv6 came just after it was read is shown as one without IPv6.
 		k.off[title] = true
-		if isPort && field == "ipv4" && section["enabled"] == false && !k.before.scope.managed {
+		if isPort && field == "ipv4" && section["enabled"] == false && current["enabled"] == true && !k.before.scope.managed {
 			// libnmstate alone leaves the addresses of what becomes a port, and then finds them. Those of IPv6 go when the
 			// preparation switches IPv6 off.
 			was := k.before.addresses[title]
@@ -258,8 +259,8 @@ func (k *Keeper) Set() error {
 	return errors.Join(append(errs, k.Keep())...)
 }
 
-// Keep adds the addresses that it sets, and puts back the addresses and routes that
-// it keeps, where they are missing.
+// Keep adds the addresses that it sets, and puts back the addresses, routes and neighbours
+// that it keeps, where they are missing.
 func (k *Keeper) Keep() error {
 	now, err := k.before.lookAgain()
 	if err != nil {
@@ -286,6 +287,11 @@ func (k *Keeper) Keep() error {
 		if one.owner == daemons || isLoopbackNet(one.Route, one.link) {
 			// It may not go any more with the new addresses. Its daemon, or the kernel, sees to that.
 			_ = one.add()
+		}
+	}
+	for _, one := range owed(k.before, now, k.before.neighbours, now.neighbours) {
+		if one.mayStay(now.links[one.Name]) {
+			_ = one.add() // a VXLAN of another family does not take it any more
 		}
 	}
 	return errors.Join(errs...)

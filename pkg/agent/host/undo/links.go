@@ -26,6 +26,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
@@ -44,6 +45,7 @@ type detail struct {
 	// nothing else is noted.
 	Settings     map[string]string `json:"settings,omitempty"`
 	SettingsOnly bool              `json:"settingsOnly,omitempty"`
+	Driver       *driver           `json:"driver,omitempty"`
 }
 
 // linkSettings are the settings of a link that are noted: those that somebody sets.
@@ -58,7 +60,7 @@ var linkSettings = map[string][]string{
 	},
 }
 
-// noteDetails notes the details of the links in the scope.
+// noteDetails notes the details of the links in the scope, and their neighbours.
 func (s *snapshot) noteDetails() error {
 	if s.scope.managed {
 		s.noteSettings()
@@ -73,6 +75,11 @@ func (s *snapshot) noteDetails() error {
 	if err != nil {
 		return err
 	}
+	tool, err := ethtool.NewEthtool()
+	if err != nil {
+		return fmt.Errorf("asking the drivers of links: %w", err)
+	}
+	defer tool.Close()
 	names := map[int]string{}
 	for _, l := range links {
 		names[l.Index] = l.Name
@@ -82,14 +89,14 @@ func (s *snapshot) noteDetails() error {
 		if !is || noted.Owner == pods {
 			continue
 		}
-		one := &detail{Link: l.Lasting(), VLANs: lists[l.Index], Settings: settingsOf(l.Name)}
+		one := &detail{Link: l.Lasting(), VLANs: lists[l.Index], Settings: settingsOf(l.Name), Driver: driverOf(tool, l.Name, s.scope.all || s.scope.drivers)}
 		if !l.Elsewhere {
 			one.Under = names[l.Parent]
 		}
 		noted.Detail = one
 		s.links[l.Name] = noted
 	}
-	return nil
+	return s.noteNeighbours(links)
 }
 
 // noteSettings notes the settings of the links that others have configured.
@@ -142,7 +149,7 @@ func (d *detail) same(other *detail) bool {
 	}
 	return d.Kind == other.Kind && d.Under == other.Under && d.Label == other.Label && d.Queue == other.Queue && d.Group == other.Group &&
 		d.Is(unix.IFF_PROMISC) == other.Is(unix.IFF_PROMISC) && sameData(d.Data, other.Data) && sameData(d.PortData, other.PortData) &&
-		maps.Equal(d.VLANs, other.VLANs) && maps.Equal(d.Settings, other.Settings)
+		maps.Equal(d.VLANs, other.VLANs) && maps.Equal(d.Settings, other.Settings) && d.Driver.same(other.Driver)
 }
 
 func sameData(a, b rtnetlink.Attributes) bool {

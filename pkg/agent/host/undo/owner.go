@@ -31,9 +31,9 @@ const (
 	// link it is over, and it makes none: one that is gone is put back, one that is
 	// new stays.
 	others owner = "others"
-	// daemons are the routes of routing daemons, which come and go by their hand. One
-	// that is gone is put back if the change made the kernel flush it; one that is
-	// new stays.
+	// daemons are the routes of routing daemons, which come and go by their hand, and
+	// static neighbours, which network plugins set, too. One that is gone is put back
+	// if the change made the kernel flush it; one that is new stays.
 	daemons owner = "daemons"
 	// pods are veths whose other ends are in other namespaces, and which the change
 	// does not mean: ports of a bridge, say. They end with their pods: one that is

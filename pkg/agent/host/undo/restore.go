@@ -50,7 +50,7 @@ const quietLooks = 8
 // restores only what NetworkManager has configured.
 func (s *snapshot) restore(ctx context.Context, apply Apply) {
 	for _, step := range []func(context.Context, *snapshot, Apply) error{
-		s.removeLinks, s.makeLinks, s.mendLinks, s.mendLinks, s.mendFiles, s.mendAddresses, s.mendRoutes, s.mendRules,
+		s.removeLinks, s.makeLinks, s.mendLinks, s.mendLinks, s.mendDrivers, s.mendFiles, s.mendAddresses, s.mendRoutes, s.mendRules, s.mendNeighbours,
 	} {
 		now, err := s.lookAgain()
 		if err == nil {

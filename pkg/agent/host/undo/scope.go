@@ -39,6 +39,8 @@ type scope struct {
 	routes, rules, absentRoutes []map[string]any
 	// dns and hostname tell whether the state has such a section.
 	dns, hostname bool
+	// drivers tells whether the state says something of what drivers have.
+	drivers bool
 	// files are those that the apply may write.
 	files []string
 	// managed tells that NetworkManager keeps DNS, and writes ResolvConf.
@@ -93,6 +95,7 @@ func scopeOf(desired, full []byte, managed bool) (scope, error) {
 	for _, section := range []string{"interfaces", "routes"} {
 		s.name(wanted[section])
 	}
+	s.drivers = slices.ContainsFunc(tree.List(wanted, "interfaces"), func(item any) bool { return tree.Object(item)["ethtool"] != nil })
 	s.routes = entries(wanted, "routes")
 	s.absentRoutes = overAnyLink(s.routes)
 	s.rules = entries(wanted, "route-rules")

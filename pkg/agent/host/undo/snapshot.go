@@ -45,6 +45,8 @@ type snapshot struct {
 	addresses            map[string]addresses
 	routes               map[string]route
 	rules                map[string]notedRule
+	// neighbours are those that somebody has set, and the entries of forwarding databases.
+	neighbours map[string]neighbour
 	// subnets are the routes to subnets that NetworkManager has made, without their metric in the name.
 	subnets map[string]route
 	// files are those of the scope that are there.
@@ -109,7 +111,7 @@ func newSnapshot(in scope, full []byte) *snapshot {
 	return &snapshot{
 		scope: in, full: full,
 		links: map[string]link{}, indexes: map[string]int{}, controllers: map[string]int{},
-		addresses: map[string]addresses{}, routes: map[string]route{}, rules: map[string]notedRule{},
+		addresses: map[string]addresses{}, routes: map[string]route{}, rules: map[string]notedRule{}, neighbours: map[string]neighbour{},
 		subnets: map[string]route{},
 		files:   map[string]file{},
 	}
@@ -322,6 +324,7 @@ func (s *snapshot) differences(now *snapshot) []string {
 	}
 	found = append(found, differing(s, now, "route", s.routes, now.routes)...)
 	found = append(found, differing(s, now, "rule", s.rules, now.rules)...)
+	found = append(found, differing(s, now, "neighbour", s.neighbours, now.neighbours)...)
 	found = append(found, s.differingFiles(now)...)
 	if s.hostname != now.hostname {
 		found = append(found, "hostname "+now.hostname)
