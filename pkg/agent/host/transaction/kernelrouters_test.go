@@ -27,7 +27,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/preparation"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/undo"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
@@ -143,6 +145,48 @@ func TestWithoutAutoconf(t *testing.T) {
 		if shown := netns.Run(t, "sh", "-c", "cat /proc/sys/net/ipv6/conf/eth1/accept_ra"); shown != "1\n" {
 			t.Errorf("accept_ra was 1 and is %s", shown)
 		}
+	}
+}
+
+// TestAutoconfOfAContainer: where settings are read-only, what holds is not refused, and a router that is there already is.
+func TestAutoconfOfAContainer(t *testing.T) {
+	freshNetwork(t)
+	r := routerAt(t, "peth1")
+	for _, flags := range []uintptr{unix.MS_BIND, unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY} {
+		if err := unix.Mount("/proc/sys", "/proc/sys", "", flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer func() {
+		if err := unix.Unmount("/proc/sys", 0); err != nil {
+			t.Error(err)
+		}
+	}()
+	state := "{interfaces: [{name: eth1, type: ethernet, state: up, ipv6: {enabled: true, dhcp: false, autoconf: false}}]}"
+	refusals := func() string {
+		current, _, err := nmstate.RetrieveNetState(nmstate.KernelOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		errs, err := preparation.SysctlRefusals(field.NewPath("spec"), asJSON(t, state), current)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(errs) == 0 {
+			return ""
+		}
+		return errs.ToAggregate().Error()
+	}
+	netns.Run(t, "ip", "addr", "add", "fe80::1/64", "dev", "eth1", "nodad")
+	if text := refusals(); text != "" {
+		t.Errorf("refused without a router: %s", text)
+	}
+	if _, err := asRun(t, state); err != nil {
+		t.Errorf("without a router: %v", err)
+	}
+	r.announced(t, "eth1")
+	if text := refusals(); !strings.Contains(text, "spec.interfaces[name=eth1].ipv6.autoconf") || !strings.Contains(text, "privileges") {
+		t.Errorf("with a router: refused with %q", text)
 	}
 }
 
