@@ -161,11 +161,12 @@ func notOf(kind string) rule {
 }
 
 // macAddress compares MAC addresses. nmstate ignores that of a VRF, and that of a
-// bond which takes over the address of its active port.
+// bond which takes over the address of its active port. One that identifies the
+// interface is not to be set: a port of a bond has the bond's.
 func macAddress(c *comparison, p property) (any, bool) {
 	bond := tree.Object(p.thereIn["link-aggregation"])
 	options := tree.Object(bond["options"])
-	if p.in["type"] == "vrf" || bond["mode"] == "active-backup" && options["fail_over_mac"] == "active" {
+	if p.in["type"] == "vrf" || p.in["identifier"] == "mac-address" || bond["mode"] == "active-backup" && options["fail_over_mac"] == "active" {
 		return nil, false
 	}
 	return plain(c, p)

@@ -57,6 +57,8 @@ var interfaceCases = []comparisonCase{
 	{"no type, another MTU", one("name: eth1", "mtu: 1400"), one("name: eth1", "type: ethernet", "state: up", "mtu: 1500"), one("name: eth1", "type: ethernet", "state: up", "mtu: 1400")},
 	{"by its MAC address", one("name: uplink", "type: ethernet", "identifier: mac-address", "mac-address: '02:00:00:00:00:aa'", "mtu: 1500"),
 		one("name: eth1", "type: ethernet", "state: up", "profile-name: uplink", "identifier: mac-address", "mac-address: '02:00:00:00:00:AA'", "mtu: 1500"), ""},
+	{"by its permanent MAC address", one("name: uplink", "type: ethernet", "identifier: mac-address", "mac-address: '02:00:00:00:00:aa'", "mtu: 1500"),
+		one("name: eth1", "type: ethernet", "state: up", "profile-name: uplink", "identifier: mac-address", "mac-address: '02:00:00:00:00:BB'", "permanent-mac-address: '02:00:00:00:00:AA'", "mtu: 1500"), ""},
 	{"the MAC address of another one", one("name: br0", "type: linux-bridge", "copy-mac-from: eth1"),
 		"{interfaces: [{name: br0, type: linux-bridge, state: up, mac-address: '02:00:00:00:00:AA', bridge: {port: []}}, {name: eth1, type: ethernet, state: up, mac-address: '02:00:00:00:00:AA'}]}", ""},
 	{"a profile of the interface's name", one("name: eth1", "type: ethernet", "profile-name: eth1"), one("name: eth1", "type: ethernet", "state: up"), ""},

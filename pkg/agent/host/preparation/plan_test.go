@@ -300,3 +300,12 @@ func TestPortVLANs(t *testing.T) {
 		}
 	}
 }
+
+// TestNamed: a MAC address that identifies an interface is not one to set.
+func TestNamed(t *testing.T) {
+	const desired = "{interfaces: [{name: first, type: ethernet, state: up, identifier: mac-address, mac-address: '02:00:00:00:00:02', mtu: 1400}]}"
+	got, err := Named(asJSON(t, desired), asJSON(t, current))
+	if want := `{"interfaces":[{"mtu":1400,"name":"eth2","state":"up","type":"ethernet"}]}`; err != nil || string(got) != want {
+		t.Errorf("%v: %s, not %s", err, got, want)
+	}
+}

@@ -63,11 +63,7 @@ func (p *planner) rest(after *outcome) ([]byte, error) {
 		if p.again[name] && e.state() == "up" {
 			item = e.fields
 		}
-		if e.wantsLinkLocalOnly() || saysAutoconfOnly(tree.Object(tree.Object(item)["ipv6"])) {
-			item = merged(tree.Object(item), nil)
-			delete(tree.Object(item), "ipv6")
-		}
-		interfaces = append(interfaces, item)
+		interfaces = append(interfaces, e.asked(tree.Object(item)))
 	}
 	for _, e := range p.entries {
 		if !seen[e.name] && e.state() == "up" && !p.staysDown(e) {
@@ -82,6 +78,18 @@ func (p *planner) rest(after *outcome) ([]byte, error) {
 		state = tree.Object(p.renamed(state))
 	}
 	return tree.Encode(state)
+}
+
+// asked returns what of an interface's fields libnmstate is asked for. It would miss an identifier that is the default: it shows none.
+func (e *entry) asked(fields map[string]any) map[string]any {
+	asked := merged(fields, nil)
+	if e.wantsLinkLocalOnly() || saysAutoconfOnly(tree.Object(asked["ipv6"])) {
+		delete(asked, "ipv6")
+	}
+	if asked["identifier"] == "name" {
+		delete(asked, "identifier")
+	}
+	return asked
 }
 
 // identifies tells whether an interface of the desired state is meant by its address. Then libnmstate is given the kernel's
@@ -146,6 +154,9 @@ func (p *planner) renamedInterfaces(items []any) []any {
 		fields := tree.Object(p.renamed(item))
 		if p.identified(tree.Object(item)) != "" {
 			fields["name"] = p.nameFor(tree.Object(item))
+			if fields["identifier"] == "mac-address" {
+				delete(fields, "mac-address") // it is not to be set: a port of a bond has another one
+			}
 			delete(fields, "identifier")
 			delete(fields, "profile-name")
 		}

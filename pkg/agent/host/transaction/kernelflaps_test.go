@@ -37,6 +37,7 @@ func TestPortsStayUp(t *testing.T) {
 			"{interfaces: [{name: br0, type: linux-bridge, state: up, bridge: {options: {stp: {enabled: false}}, port: [{name: eth1}]}}, {name: eth1, type: ethernet, state: up, ipv4: {enabled: false}}]}"},
 		{"another MTU", bridge, "{interfaces: [{name: eth1, type: ethernet, state: up, mtu: 1400}]}"},
 		{"by its MAC address", bridge, "{interfaces: [{name: uplink, type: ethernet, state: up, identifier: mac-address, mac-address: '02:00:00:00:01:01'}]}"},
+		{"by its name, as is the default", "", "{interfaces: [{name: eth1, type: ethernet, state: up, identifier: name}]}"},
 		{"what asks for nothing", bridge, "{interfaces: [{name: eth1, type: ethernet, state: up, wait-ip: any, profile-name: eth1, ipv6: {enabled: false, token: '::'}}]}"},
 		{"in other words", bridge, "{interfaces: [{name: eth1, type: ethernet, state: up, mtu: '1500', ethtool: {feature: {gso: true}}}]}"},
 		{"bond, in other words", bond, "{interfaces: [{name: br0, type: linux-bridge, state: up, bridge: {options: {stp: {enabled: false}}, port: [{name: bond1}]}}, " +
