@@ -174,7 +174,7 @@ func (e *entry) dropUnfit(desired map[string]any) {
 		return
 	}
 	had = maps.Clone(had)
-	for _, name := range []string{"local", "remote", "pmtu-disc", "encap-limit", "flow-label", "ip6tun-flags"} {
+	for _, name := range []string{"local", "remote", "tos", "pmtu-disc", "encap-limit", "flow-label", "ip6tun-flags"} {
 		delete(had, name)
 	}
 	e.fields[sections[0]] = merged(had, wanted)

@@ -31,7 +31,7 @@ import (
 func TestTunnels(t *testing.T) {
 	shown := `
 interfaces:
-- {name: t0, type: ip-tunnel, state: up, mac-address: 'C0:00:02:01', mtu: 1480, ip-tunnel: {mode: ipip, local: 192.0.2.1, remote: 192.0.2.2, ttl: 33, pmtu-disc: true}}
+- {name: t0, type: ip-tunnel, state: up, mac-address: 'C0:00:02:01', mtu: 1480, ip-tunnel: {mode: ipip, local: 192.0.2.1, remote: 192.0.2.2, ttl: 33, tos: 0, pmtu-disc: true}}
 - {name: t6, type: ip-tunnel, state: up, ip-tunnel: {mode: ip6ip6, local: '2001:db8::1', remote: '2001:db8::2', encap-limit: 4}}
 - {name: vx0, type: vxlan, state: up, vxlan: {id: 9, local: 192.0.2.1, remote: 192.0.2.2}}
 - {name: vx6, type: vxlan, state: up, vxlan: {id: 9, local: '2001:db8::1', remote: '2001:db8::2'}}
@@ -51,7 +51,7 @@ interfaces:
 	}
 	for _, one := range []struct{ desired, steps string }{
 		{"name: t0, type: ip-tunnel, ip-tunnel: {mode: ipip, ttl: 64}", "set t0: ttl=64"},
-		{"name: t0, type: ip-tunnel, ip-tunnel: {mode: sit}", "remove t0; make t0: sit local=192.0.2.1 remote=192.0.2.2 ttl=33 pmtu-disc=true; keep the MTU of t0: 1480; set t0 up"},
+		{"name: t0, type: ip-tunnel, ip-tunnel: {mode: sit}", "remove t0; make t0: sit local=192.0.2.1 remote=192.0.2.2 ttl=33 tos=0 pmtu-disc=true; keep the MTU of t0: 1480; set t0 up"},
 		{"name: t0, type: ip-tunnel, ip-tunnel: {mode: ipip6, local: '2001:db8::1', remote: '2001:db8::2'}", "remove t0; make t0: ip6tnl mode=ipip6 local=2001:db8::1 remote=2001:db8::2 ttl=33; set t0 up"},
 		{"name: t6, type: ip-tunnel, ip-tunnel: {mode: ip6ip6, encap-limit: 5}", "set t6: encap-limit=5"},
 		{"name: t6, type: ip-tunnel, ip-tunnel: {mode: ipip6}", "remove t6; make t6: ip6tnl mode=ipip6 local=2001:db8::1 remote=2001:db8::2 encap-limit=4; set t6 up"},
