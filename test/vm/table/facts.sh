@@ -9,6 +9,12 @@ echo; echo '=== rule'; ip -d -j -4 rule
 echo; echo '=== rule'; ip -d -j -6 rule
 echo; echo '=== sysctl'
 grep -rs . /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf /proc/sys/net/ipv4/neigh /proc/sys/net/ipv6/neigh | grep -v stable_secret
+if ! pidof NetworkManager >/dev/null; then # which sets them as it activates a profile
+	echo '=== ethtool' # of the node's ports: what other links have comes of theirs
+	for what in k g; do
+		ethtool -$what '*' 2>/dev/null | awk -v what="$what" '/ for .*:$/ {link = $NF; next} link ~ /^eth[0-9]+:$/ && NF && !/fixed/ {print "-" what " " link " " $0}'
+	done
+fi
 echo '=== mptcp'; ip mptcp endpoint show 2>/dev/null
 echo '=== dns'; grep -v '^#' /etc/resolv.conf 2>/dev/null
 echo '=== hostname'; hostname; cat /etc/hostname 2>/dev/null
