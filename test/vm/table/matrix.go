@@ -96,12 +96,24 @@ func versions(results *Results) string {
 		text.WriteString("\n")
 	}
 	line("tried", func(backend v1alpha1.Backend) string { return days(results, backend) })
-	line("kernel", func(backend v1alpha1.Backend) string { return results.Versions[backend].Kernel })
+	line("kernel", func(backend v1alpha1.Backend) string { return kernels(results, backend) })
 	line("node-agent", func(backend v1alpha1.Backend) string { return results.Versions[backend].Agent })
 	line("nmstate", func(backend v1alpha1.Backend) string { return results.Versions[backend].Nmstate })
 	line("NetworkManager", func(backend v1alpha1.Backend) string { return results.Versions[backend].NetworkManager })
 	line("Open vSwitch", func(backend v1alpha1.Backend) string { return results.Versions[backend].OpenVSwitch })
 	return text.String()
+}
+
+// kernels are the releases of the kernels that the cases of a backend were tried on.
+func kernels(results *Results, backend v1alpha1.Backend) string {
+	var all []string
+	for _, result := range results.Results {
+		if result.Backend == backend && result.Kernel != "" {
+			all = append(all, result.Kernel)
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), " and ")
 }
 
 // days says when the cases of a backend were tried.

@@ -99,6 +99,20 @@ func TestAdd(t *testing.T) {
 	}
 }
 
+// TestAddOfANodeThatLacksSomething: what was seen on another node stays.
+func TestAddOfANodeThatLacksSomething(t *testing.T) {
+	c := &Case{Type: "bond", Name: "a"}
+	results := &Results{}
+	for _, lacks := range []string{"bonds", "", "bonds"} {
+		r := NewResult(c, v1alpha1.BackendKernel, time.Now())
+		r.Lacks = lacks
+		results.Add(r)
+	}
+	if len(results.Results) != 1 || results.Results[0].Lacks != "" {
+		t.Errorf("%+v", results.Results[0])
+	}
+}
+
 func TestLoadResultsOfNone(t *testing.T) {
 	results, err := LoadResults(filepath.Join(t.TempDir(), "results.json"))
 	if err != nil || len(results.Results) != 0 || results.Versions == nil {

@@ -71,6 +71,8 @@ type Result struct {
 	Name    string           `json:"name"`
 	Backend v1alpha1.Backend `json:"backend"`
 	Time    time.Time        `json:"time"`
+	// Kernel is the release of the kernel of the node that the case was tried on.
+	Kernel string `json:"kernel,omitempty"`
 	// Passed and Failed have the steps that were tried; Failed says why.
 	Passed []Step          `json:"passed,omitempty"`
 	Failed map[Step]string `json:"failed,omitempty"`
@@ -118,7 +120,7 @@ func (r *Result) Err() error {
 	return errors.Join(errs...)
 }
 
-// Versions are those of what a backend's node runs.
+// Versions are those of what a backend's node runs, in the last run.
 type Versions struct {
 	Kernel         string `json:"kernel"`
 	Agent          string `json:"agent"`
@@ -154,8 +156,15 @@ func LoadResults(files ...string) (*Results, error) {
 	return all, nil
 }
 
-// Add puts a result in the place of the one that there was of the same case and backend.
+// Add puts a result in the place of the one that there was of the same case and backend. One that says what a node lacks leaves
+// what came of the case on another node.
 func (r *Results) Add(result *Result) {
+	result.Kernel = r.Versions[result.Backend].Kernel
+	if result.Lacks != "" && slices.ContainsFunc(r.Results, func(other *Result) bool {
+		return other.Type == result.Type && other.Name == result.Name && other.Backend == result.Backend && other.Lacks == ""
+	}) {
+		return
+	}
 	r.Results = slices.DeleteFunc(r.Results, func(other *Result) bool {
 		return other.Type == result.Type && other.Name == result.Name && other.Backend == result.Backend
 	})
