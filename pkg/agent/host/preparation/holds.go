@@ -82,21 +82,21 @@ func (o *outcome) holds(e *entry) bool {
 		}
 	}
 	for name, value := range wanted {
-		if !e.hasField(name, value, kind) {
+		if !e.hasField(name, value) {
 			return false
 		}
 	}
 	return true
 }
 
-// hasField tells whether a port of a controller of some type has a field as it is wanted.
-func (e *entry) hasField(name string, wanted any, controller string) bool {
+// hasField tells whether a port has a field as it is wanted.
+func (e *entry) hasField(name string, wanted any) bool {
 	is := e.current[name]
 	switch name {
 	case "name", "identifier", "type":
 		return true // it is found by these, and a veth may be called an ethernet interface
 	case "mac-address":
-		return controller == "bond" || tree.SameValue(wanted, is) || e.fields["identifier"] == name
+		return tree.SameValue(wanted, is) || e.fields["identifier"] == name
 	case "alt-names":
 		return !slices.ContainsFunc(tree.Items(wanted), func(item any) bool {
 			return slices.Contains(e.is.AltNames, tree.StringAt(tree.Object(item), "name")) == (tree.Object(item)["state"] == "absent")

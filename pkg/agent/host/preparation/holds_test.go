@@ -49,6 +49,7 @@ interfaces:
 		"name: bond1, type: bond, state: up, mac-address: '02:00:00:00:00:0a', wait-ip: any, profile-name: bond1":                                                                                              true,
 		"name: bond1, type: bond, state: up, mac-address: '02:00:00:00:00:0B'":                                                                                                                                 false,
 		"name: second, type: ethernet, state: up, identifier: mac-address, mac-address: '02:00:00:00:00:02'":                                                                                                   true,
+		"name: eth2, type: ethernet, state: up, mac-address: '02:00:00:00:00:02'":                                                                                                                              false, // libnmstate sets it
 		"name: port-a, type: ethernet, state: up, alt-names: [{name: port-b}, {name: port-c, state: absent}]":                                                                                                  true,
 		"name: eth1, type: ethernet, state: up, alt-names: [{name: port-c}]":                                                                                                                                   false,
 		"name: eth3, type: ethernet, state: up, ipv6: {enabled: true, dhcp: false, autoconf: false, token: '::', address: [{ip: '2001:db8:0::2', prefix-length: 64}, {ip: '2001:db8::1', prefix-length: 64}]}": true,
