@@ -27,6 +27,8 @@ import (
 //     kernel, where libnmstate looks for what the state does not name;
 //   - IPv6 of a link that is to have no address but the kernel's is left out: libnmstate would remove that one, and then find IPv6
 //     off;
+//   - what goes down and up, and the state does not name, is left out: it has all again, and libnmstate cannot change a VLAN whose id it
+//     is not given;
 //   - ports that have all that is wanted of them are left out: libnmstate would set them down and up, see holdsAlready;
 //   - other ports of a bridge with a spanning tree are left out as well: the tree, which then begins anew, takes longer than libnmstate's
 //     verification waits;
@@ -59,7 +61,7 @@ func (p *planner) rest() ([]byte, error) {
 		interfaces = append(interfaces, item)
 	}
 	for _, e := range p.entries {
-		if !seen[e.name] && e.state() == "up" && !p.staysDown(e) {
+		if !seen[e.name] && e.state() == "up" && !p.staysDown(e) && !(p.again[e.name] && e.is != nil) {
 			interfaces = append(interfaces, e.fields)
 		}
 	}
