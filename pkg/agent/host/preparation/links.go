@@ -240,7 +240,11 @@ func setMTU(name string, mtu int) error {
 
 // raise sets a link up.
 func (p *planner) raise(e *entry) error {
-	if p.staysDown(e) || isUp(e.is) && !p.again[e.name] && !p.freed[e.name] && !p.isNewPort(e) {
+	if p.staysDown(e) { // before it gets its addresses: the kernel takes IPv6 addresses from what goes down
+		p.step("set "+e.name+" down", func() error { return setFlag(e.name, unix.IFF_UP, false) })
+		return nil
+	}
+	if isUp(e.is) && !p.again[e.name] && !p.freed[e.name] && !p.isNewPort(e) {
 		return nil
 	}
 	if e.is == nil && families()[e.kind].kind == "" {

@@ -30,6 +30,8 @@ import (
 //   - IPv6 of a link that is to have no address but the kernel's is left out: libnmstate would remove that one, and then find IPv6
 //     off;
 //   - so is IPv6 of which only autoconf is left, because the addresses are set elsewhere;
+//   - what goes down and up, and the state does not name, is left out: it has all again, and libnmstate cannot change a VLAN whose id it
+//     is not given;
 //   - ports that have all that is wanted of them are left out: libnmstate would set them down and up, see outcome.holds;
 //   - other ports of a bridge with a spanning tree are left out as well: the tree, which then begins anew, takes longer than libnmstate's
 //     verification waits;
@@ -66,7 +68,7 @@ func (p *planner) rest(after *outcome) ([]byte, error) {
 		interfaces = append(interfaces, e.asked(tree.Object(item)))
 	}
 	for _, e := range p.entries {
-		if !seen[e.name] && e.state() == "up" && !p.staysDown(e) {
+		if !seen[e.name] && e.state() == "up" && !p.staysDown(e) && !(p.again[e.name] && e.is != nil) {
 			interfaces = append(interfaces, e.fields)
 		}
 	}
