@@ -41,7 +41,7 @@ vSwitch, *kernel only* a node with neither. A cell begins with one of these word
 | refused | The node does not do this, for the reason in the cell, and is as before. Nothing is touched, unless only a driver or another program, such as NetworkManager, finds out; then the change is undone. |
 | upstream, STEP | At this step nmstate, NetworkManager or the kernel has a fault that shows without this project, too; [how to see it](#faults-upstream). With *apply* the case cannot be used. With *absent* or *sent back* it can, but its removal leaves something behind, or sending the current state back changes something. |
 | fails | a fault of this project |
-| not tried | the machine lacks what the case needs |
+| not tried | the machine lacks what the case needs, or nobody has tried it yet |
 
 | step | what was seen |
 | --- | --- |
