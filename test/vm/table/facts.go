@@ -153,6 +153,9 @@ func quiet(value any, fields []string) {
 		if value["protocol"] == "kernel_ll" || value["protocol"] == "kernel_lo" {
 			delete(value, "protocol")
 		}
+		if value["local"] != nil {
+			delete(value, "tentative") // the kernel still looks whether another node has the address (RFC 4862)
+		}
 		if data, ok := value["info_slave_data"].(map[string]any); ok {
 			if value["info_slave_kind"] == "bridge" {
 				delete(data, "state")
