@@ -19,6 +19,7 @@ package host
 import (
 	"slices"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/preparation"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
@@ -185,7 +186,7 @@ func (c *comparison) isRouteRule(wanted, there map[string]any) bool {
 	if wanted["state"] != nil {
 		return true
 	}
-	for _, selector := range []string{"ip-from", "ip-to", "fwmark", "iif", "action", "suppress-prefix-length"} {
+	for _, selector := range preparation.RuleSelectors {
 		if isAny := wanted[selector] == nil || wanted[selector] == ""; isAny && there[selector] != nil && there[selector] != "" {
 			return false
 		}

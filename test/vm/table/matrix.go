@@ -106,28 +106,28 @@ func versions(results *Results) string {
 
 // kernels are the releases of the kernels that the cases of a backend were tried on.
 func kernels(results *Results, backend v1alpha1.Backend) string {
+	return strings.Join(results.distinct(backend, func(r *Result) string { return r.Kernel }), " and ")
+}
+
+// distinct returns what the results of a backend have, but for what is empty: sorted, each once.
+func (r *Results) distinct(backend v1alpha1.Backend, of func(*Result) string) []string {
 	var all []string
-	for _, result := range results.Results {
-		if result.Backend == backend && result.Kernel != "" {
-			all = append(all, result.Kernel)
+	for _, result := range r.Results {
+		if text := of(result); result.Backend == backend && text != "" {
+			all = append(all, text)
 		}
 	}
 	slices.Sort(all)
-	return strings.Join(slices.Compact(all), " and ")
+	return slices.Compact(all)
 }
 
 // days says when the cases of a backend were tried.
 func days(results *Results, backend v1alpha1.Backend) string {
-	var all []string
-	for _, result := range results.Results {
-		if result.Backend == backend {
-			all = append(all, result.Time.UTC().Format("2006-01-02"))
-		}
-	}
+	all := results.distinct(backend, func(r *Result) string { return r.Time.UTC().Format("2006-01-02") })
 	if len(all) == 0 {
 		return "not yet"
 	}
-	first, last := slices.Min(all), slices.Max(all)
+	first, last := all[0], all[len(all)-1]
 	if first == last {
 		return first
 	}

@@ -160,14 +160,11 @@ func LoadResults(files ...string) (*Results, error) {
 // what came of the case on another node.
 func (r *Results) Add(result *Result) {
 	result.Kernel = r.Versions[result.Backend].Kernel
-	if result.Lacks != "" && slices.ContainsFunc(r.Results, func(other *Result) bool {
-		return other.Type == result.Type && other.Name == result.Name && other.Backend == result.Backend && other.Lacks == ""
-	}) {
+	c := &Case{Type: result.Type, Name: result.Name}
+	if was := r.find(c, result.Backend); was != nil && was.Lacks == "" && result.Lacks != "" {
 		return
 	}
-	r.Results = slices.DeleteFunc(r.Results, func(other *Result) bool {
-		return other.Type == result.Type && other.Name == result.Name && other.Backend == result.Backend
-	})
+	r.Results = slices.DeleteFunc(r.Results, func(other *Result) bool { return other.isOf(c, result.Backend) })
 	r.Results = append(r.Results, result)
 }
 
@@ -190,10 +187,15 @@ func (r *Results) Save(file string, backend v1alpha1.Backend) error {
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
+// isOf tells whether the result is of a case with a backend.
+func (r *Result) isOf(c *Case, backend v1alpha1.Backend) bool {
+	return r.Type == c.Type && r.Name == c.Name && r.Backend == backend
+}
+
 // find returns the result of a case with a backend, nil if there is none.
 func (r *Results) find(c *Case, backend v1alpha1.Backend) *Result {
 	for _, result := range r.Results {
-		if result.Type == c.Type && result.Name == c.Name && result.Backend == backend {
+		if result.isOf(c, backend) {
 			return result
 		}
 	}

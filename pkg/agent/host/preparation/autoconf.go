@@ -123,24 +123,10 @@ func forgetRouters(name string) error {
 	if err != nil {
 		return err
 	}
-	filter := &netlink.Route{LinkIndex: l.Attrs().Index, Table: unix.RT_TABLE_UNSPEC}
-	routes, err := rtnetlink.Dump(func() ([]netlink.Route, error) {
-		return netlink.RouteListFiltered(netlink.FAMILY_V6, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
+	return removeRoutes(l, netlink.FAMILY_V6, func(one netlink.Route) bool {
+		isNet := one.Protocol == unix.RTPROT_KERNEL && one.Type == unix.RTN_UNICAST && one.Table != unix.RT_TABLE_LOCAL
+		return one.Protocol == unix.RTPROT_RA || isNet && !holdsLasting(one.Dst, addresses)
 	})
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, route := range routes {
-		isNet := route.Protocol == unix.RTPROT_KERNEL && route.Type == unix.RTN_UNICAST && route.Table != unix.RT_TABLE_LOCAL && !holdsLasting(route.Dst, addresses)
-		if route.Protocol != unix.RTPROT_RA && !isNet {
-			continue
-		}
-		if err := netlink.RouteDel(&route); !errors.Is(err, unix.ESRCH) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // holdsLasting tells whether one of the addresses that last is in a network. The one of IPv6's link-local addresses always is.

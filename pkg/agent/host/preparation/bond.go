@@ -30,7 +30,6 @@ import (
 
 // Attributes that the library has no names for, from include/uapi/linux/if_link.h.
 const (
-	bondNotifyDelay = 28 // IFLA_BOND_PEER_NOTIF_DELAY
 	bondLACPActive  = 29 // IFLA_BOND_AD_LACP_ACTIVE
 	bondMissedMax   = 30 // IFLA_BOND_MISSED_MAX
 	bondNSTarget    = 31 // IFLA_BOND_NS_IP6_TARGET
@@ -172,7 +171,7 @@ func bondPrimary(fields map[string]any, mode string, name func(string) string) [
 }
 
 // bondDelays are kept by the kernel as multiples of miimon: they change with it.
-var bondDelays = []option{{"updelay", nl.IFLA_BOND_UPDELAY, nil}, {"downdelay", nl.IFLA_BOND_DOWNDELAY, nil}, {"peer_notif_delay", bondNotifyDelay, nil}}
+var bondDelays = []option{{"updelay", nl.IFLA_BOND_UPDELAY, nil}, {"downdelay", nl.IFLA_BOND_DOWNDELAY, nil}, {"peer_notif_delay", rtnetlink.BondNotifyDelay, nil}}
 
 // bondAltered returns the settings that a bond has, and that the kernel alters when it sets those that change: another mode resets
 // options, and another miimon changes the delays, those that the state does not give too. They have to be set afterwards.
@@ -187,23 +186,15 @@ func bondAltered(given, changed []setting, has rtnetlink.Attributes) []setting {
 	if find(changed, nl.IFLA_BOND_MODE) != nil {
 		list = slices.DeleteFunc(slices.Clone(given), func(s setting) bool { return find(changed, s.attribute) != nil })
 	}
-	if miimon := find(changed, nl.IFLA_BOND_MIIMON); miimon == nil || number(miimon.value) == 0 {
+	if miimon := find(changed, nl.IFLA_BOND_MIIMON); miimon == nil || rtnetlink.Number(miimon.value) == 0 {
 		return list
 	}
 	for _, delay := range bondDelays {
-		if was := number(has[delay.attribute]); was != 0 && find(changed, delay.attribute) == nil && find(list, delay.attribute) == nil {
+		if was := rtnetlink.Number(has[delay.attribute]); was != 0 && find(changed, delay.attribute) == nil && find(list, delay.attribute) == nil {
 			list = append(list, setting{name: delay.name, attribute: delay.attribute, value: has[delay.attribute], text: fmt.Sprint(was)})
 		}
 	}
 	return list
-}
-
-// number is a value of 32 bits, 0 if it is none.
-func number(value []byte) uint32 {
-	if len(value) != 4 {
-		return 0
-	}
-	return nl.NativeEndian().Uint32(value)
 }
 
 // bondNeeds tells what a bond that is there must be before it takes settings: down, or also without ports.

@@ -17,6 +17,7 @@ limitations under the License.
 package preparation
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -76,6 +77,9 @@ var featureNames = map[string]string{
 	"receive-hashing": "rx-hashing",
 }
 
+// kernelsFeature returns the kernel's name of a feature.
+func kernelsFeature(name string) string { return cmp.Or(featureNames[name], name) }
+
 func setFeatures(tool *ethtool.Ethtool, link string, fields map[string]any) error {
 	change := map[string]bool{}
 	for name, value := range fields {
@@ -83,10 +87,7 @@ func setFeatures(tool *ethtool.Ethtool, link string, fields map[string]any) erro
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if known := featureNames[name]; known != "" {
-			name = known
-		}
-		change[name] = on
+		change[kernelsFeature(name)] = on
 	}
 	return tool.Change(link, change)
 }

@@ -124,10 +124,7 @@ func withoutOthers(ip map[string]any) map[string]any {
 func withKernelsFeatures(section map[string]any) map[string]any {
 	named, features := maps.Clone(section), map[string]any{}
 	for name, value := range tree.Object(section["feature"]) {
-		if known := featureNames[name]; known != "" {
-			name = known
-		}
-		features[name] = value
+		features[kernelsFeature(name)] = value
 	}
 	if len(features) > 0 {
 		named["feature"] = features

@@ -25,7 +25,6 @@ import (
 	"slices"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
@@ -258,8 +257,7 @@ func (p *planner) raise(e *entry) error {
 }
 
 func (p *planner) raiseOnce(name string) {
-	text := "set " + name + " up"
-	if !slices.ContainsFunc(p.steps, func(s Step) bool { return s.text == text }) {
+	if text := "set " + name + " up"; !p.has(text) {
 		p.step(text, func() error { return setFlag(name, unix.IFF_UP, true) })
 	}
 }
@@ -286,8 +284,7 @@ func (p *planner) isLoose(e *entry) bool {
 		loose, _ := boolean(given)
 		return loose
 	}
-	flags := p.links[e.name].Data[nl.IFLA_VLAN_FLAGS]
-	return len(flags) == 8 && nl.NativeEndian().Uint32(flags)&vlanLooseBinding != 0
+	return isLoose(p.links[e.name])
 }
 
 // isNewPort tells whether a link becomes a port, which may set it down.

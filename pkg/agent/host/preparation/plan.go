@@ -112,6 +112,11 @@ func New(desired, current []byte, links []rtnetlink.Link) (*Plan, error) {
 	return plan, nil
 }
 
+// has tells whether there is a step already.
+func (p *planner) has(text string) bool {
+	return slices.ContainsFunc(p.steps, func(s Step) bool { return s.text == text })
+}
+
 func (p *planner) step(text string, do func() error) {
 	p.steps = append(p.steps, Step{text: text, do: do})
 }

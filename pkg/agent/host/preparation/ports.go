@@ -40,9 +40,10 @@ func (p *planner) detach(e *entry) error {
 	}
 	ports, given := p.ports(e)
 	extra := e.section()["allow-extra-ports"] == true
-	for _, name := range slices.Sorted(keysOf(p.links)) {
+	empty := p.isEmptied(e)
+	for _, name := range p.portsOf(e) {
 		leaves := given && !extra && !slices.Contains(ports, name) && !p.isIgnored(name)
-		if l := p.links[name]; l.Controller == e.is.Index && (leaves || p.isEmptied(e)) {
+		if leaves || empty {
 			p.free(name)
 		}
 	}
@@ -116,7 +117,7 @@ func (p *planner) changesPorts(e *entry) bool {
 
 func (p *planner) attachTo(port, controller, kind string) error {
 	text := "attach " + port + " to " + controller
-	if slices.ContainsFunc(p.steps, func(s Step) bool { return s.text == text }) {
+	if p.has(text) {
 		return nil
 	}
 	if err := p.strip(port, kind); err != nil {

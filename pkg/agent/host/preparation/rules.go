@@ -110,10 +110,13 @@ func MeansRule(wanted, is map[string]any) bool {
 	return true
 }
 
+// RuleSelectors are the fields of a rule by which it is a narrower one than without them.
+var RuleSelectors = []string{"ip-from", "ip-to", "fwmark", "iif", "action", "suppress-prefix-length"}
+
 // isRule tells whether a wanted rule is one that is there: that has no other selector, unlike for libnmstate's verification, which
 // takes a narrower rule for it.
 func isRule(wanted, is map[string]any) bool {
-	for _, field := range []string{"ip-from", "ip-to", "fwmark", "iif", "action", "suppress-prefix-length"} {
+	for _, field := range RuleSelectors {
 		if isAny(field, wanted[field]) && !isAny(field, is[field]) {
 			return false
 		}

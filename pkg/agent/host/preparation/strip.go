@@ -99,20 +99,26 @@ func removeRoutesOver(name string) error {
 	if err != nil {
 		return err
 	}
-	filter := &netlink.Route{LinkIndex: l.Attrs().Index}
+	return removeRoutes(l, netlink.FAMILY_ALL, func(one netlink.Route) bool { return one.Protocol != unix.RTPROT_KERNEL })
+}
+
+// removeRoutes removes some of the routes over a link, of all tables.
+func removeRoutes(l netlink.Link, family int, which func(netlink.Route) bool) error {
+	filter := &netlink.Route{LinkIndex: l.Attrs().Index, Table: unix.RT_TABLE_UNSPEC}
 	routes, err := rtnetlink.Dump(func() ([]netlink.Route, error) {
-		return netlink.RouteListFiltered(netlink.FAMILY_ALL, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
+		return netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
 	})
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, one := range routes {
-		if one.Protocol == unix.RTPROT_KERNEL {
+		if !which(one) {
 			continue
 		}
-		if err := netlink.RouteDel(&one); err != nil && !errors.Is(err, unix.ESRCH) {
-			return err
+		if err := netlink.RouteDel(&one); !errors.Is(err, unix.ESRCH) {
+			errs = append(errs, err)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -37,7 +37,7 @@ func FindFollowers(links []Link) {
 		switch l.Kind {
 		case "macvlan", "macvtap":
 			// The only one over its base has the base's address.
-			links[i].Follows = number(l.Data[nl.IFLA_MACVLAN_MODE]) == nl.MACVLAN_MODE_PASSTHRU
+			links[i].Follows = Number(l.Data[nl.IFLA_MACVLAN_MODE]) == nl.MACVLAN_MODE_PASSTHRU
 		case "bond", "bridge", "vlan":
 			origin, err := os.ReadFile(filepath.Join("/sys/class/net", l.Name, "addr_assign_type"))
 			links[i].Follows = err == nil && l.follows(strings.TrimSpace(string(origin)))

@@ -26,9 +26,9 @@ import (
 
 // What the library lacks of include/uapi/linux/if_link.h.
 const (
-	inheritTTL  = 28 // IFLA_VXLAN_TTL_INHERIT
-	notifyDelay = 28 // IFLA_BOND_PEER_NOTIF_DELAY
-	ipv6Targets = 31 // IFLA_BOND_NS_IP6_TARGET
+	inheritTTL      = 28 // IFLA_VXLAN_TTL_INHERIT
+	BondNotifyDelay = 28 // IFLA_BOND_PEER_NOTIF_DELAY
+	ipv6Targets     = 31 // IFLA_BOND_NS_IP6_TARGET
 )
 
 // settable are the attributes of each kind of link that can be set, and that do not change by themselves. They are what a
@@ -272,7 +272,7 @@ func (l Link) whole(data Attributes) Attributes {
 // not even none.
 func SetData(index int, kind string, data Attributes) error {
 	change := Change{Index: index, Kind: kind, Data: data}
-	if delays := data.only([]uint16{nl.IFLA_BOND_UPDELAY, nl.IFLA_BOND_DOWNDELAY, notifyDelay}); kind == "bond" && delays != nil && number(data[nl.IFLA_BOND_MIIMON]) == 0 {
+	if delays := data.only([]uint16{nl.IFLA_BOND_UPDELAY, nl.IFLA_BOND_DOWNDELAY, BondNotifyDelay}); kind == "bond" && delays != nil && Number(data[nl.IFLA_BOND_MIIMON]) == 0 {
 		if err := (Change{Index: index, Kind: kind, Data: delays}).Do(); err != nil {
 			return err
 		}

@@ -110,23 +110,23 @@ func parse(message []byte) (Link, error) {
 		case unix.IFLA_IFNAME:
 			l.Name = text(a.Value)
 		case unix.IFLA_MTU:
-			l.MTU = int(number(a.Value))
+			l.MTU = int(Number(a.Value))
 		case unix.IFLA_ADDRESS:
 			l.MAC = slices.Clone(a.Value)
 		case unix.IFLA_PERM_ADDRESS:
 			l.Permanent = slices.Clone(a.Value)
 		case unix.IFLA_MASTER:
-			l.Controller = int(number(a.Value))
+			l.Controller = int(Number(a.Value))
 		case unix.IFLA_LINK:
-			l.Parent = int(number(a.Value))
+			l.Parent = int(Number(a.Value))
 		case unix.IFLA_LINK_NETNSID:
 			l.Elsewhere = true
 		case unix.IFLA_IFALIAS:
 			l.Label = text(a.Value)
 		case unix.IFLA_TXQLEN:
-			l.Queue = number(a.Value)
+			l.Queue = Number(a.Value)
 		case unix.IFLA_GROUP:
-			l.Group = number(a.Value)
+			l.Group = Number(a.Value)
 		case unix.IFLA_PROP_LIST:
 			err = l.parseNames(a.Value)
 		case unix.IFLA_LINKINFO:
@@ -185,7 +185,8 @@ func nested(value []byte) Attributes {
 
 func text(value []byte) string { return string(bytes.TrimRight(value, "\x00")) }
 
-func number(value []byte) uint32 {
+// Number is a value of 32 bits, 0 if it is none.
+func Number(value []byte) uint32 {
 	if len(value) != 4 {
 		return 0
 	}

@@ -123,12 +123,12 @@ func parseNeighbour(message []byte) (one Neighbour, bridge int, err error) {
 		all[a.Attr.Type] = slices.Clone(a.Value)
 	}
 	if one.Family == unix.AF_BRIDGE && one.Flags&unix.NTF_SELF == 0 {
-		bridge = int(number(all[neighbourController]))
+		bridge = int(Number(all[neighbourController]))
 	}
 	if one.OfController = bridge != 0 && bridge != one.Link; bridge == one.Link {
 		one.Flags |= unix.NTF_SELF
 	}
-	one.Via = int(number(all[unix.NDA_IFINDEX]))
+	one.Via = int(Number(all[unix.NDA_IFINDEX]))
 	one.Data = all.only(settableOfNeighbour)
 	return one, bridge, nil
 }

@@ -97,9 +97,9 @@ func parsePort(message []byte) (Port, error) {
 				p.State = a.Value[0]
 			}
 		case unix.IFLA_MASTER:
-			p.Controller = int(number(a.Value))
+			p.Controller = int(Number(a.Value))
 		case unix.IFLA_CARRIER_CHANGES:
-			p.CarrierChanges = number(a.Value)
+			p.CarrierChanges = Number(a.Value)
 		case unix.IFLA_STATS64:
 			p.Statistics.parse(a.Value)
 		case unix.IFLA_LINKINFO:
