@@ -255,3 +255,20 @@ func TestInputThatCWouldMisread(t *testing.T) {
 	_, err = CommitCheckpoint("a\x00b")
 	wantKind(t, err, InvalidArgument)
 }
+
+// TestLeasesEnd: an address that ends by itself still does after a state that says nothing of addresses.
+func TestLeasesEnd(t *testing.T) {
+	if !CanKeepAnswers() {
+		t.Skip("this is a system's libnmstate, without patches")
+	}
+	apply(t, veth)
+	t.Cleanup(func() { apply(t, noVeth) })
+	for _, address := range []string{"198.51.100.7/24", "2001:db8::7/64"} {
+		netns.Run(t, "ip", "addr", "add", address, "dev", "t1", "valid_lft", "1000", "preferred_lft", "900")
+	}
+	apply(t, `{"interfaces":[{"name":"t1","type":"veth","state":"up","veth":{"peer":"t2"}}]}`)
+	shown := netns.Run(t, "ip", "addr", "show", "dev", "t1")
+	if strings.Count(shown, " dynamic ") != 2 {
+		t.Errorf("t1 is %s", shown)
+	}
+}

@@ -90,6 +90,12 @@ func (r router) announced(t *testing.T, link string) {
 // asRun has the agent's keeper take its part, as in a transaction.
 func asRun(t *testing.T, state string) (noted *undo.Before, err error) {
 	t.Helper()
+	return asRunBeside(t, state, func() {})
+}
+
+// asRunBeside is as asRun, and has something happen once the network is noted.
+func asRunBeside(t *testing.T, state string, happen func()) (noted *undo.Before, err error) {
+	t.Helper()
 	raw := asJSON(t, state)
 	current, _, err := nmstate.RetrieveNetState(nmstate.KernelOnly | nmstate.IncludeSecrets)
 	if err != nil {
@@ -99,6 +105,7 @@ func asRun(t *testing.T, state string) (noted *undo.Before, err error) {
 		t.Fatal(err)
 	}
 	t.Cleanup(noted.Close)
+	happen()
 	keep, rest, err := undo.NewKeeper(noted, raw)
 	if err != nil {
 		t.Fatal(err)
@@ -112,13 +119,14 @@ func asRun(t *testing.T, state string) (noted *undo.Before, err error) {
 	return noted, err
 }
 
-// TestWithoutAutoconf: a link that is not to listen to routers does not, whether one has announced itself before or does so later.
+// TestWithoutAutoconf: a link that is not to listen to routers does not, whether one has announced itself before, while the network was
+// noted, or does so later.
 func TestWithoutAutoconf(t *testing.T) {
 	static := ", address: [{ip: '2001:db8:1::1', prefix-length: 64}]"
 	for _, one := range []struct {
-		address string
-		before  bool
-	}{{"", true}, {"", false}, {static, true}, {static, false}} {
+		address         string
+		before, between bool
+	}{{"", true, false}, {"", false, true}, {"", false, false}, {static, true, false}, {static, false, true}, {static, false, false}} {
 		address := one.address
 		freshNetwork(t)
 		first, second := routerAt(t, "peth1"), routerAt(t, "peth2")
@@ -126,8 +134,13 @@ func TestWithoutAutoconf(t *testing.T) {
 			first.announced(t, "eth1")
 		}
 		show := func() string { return netns.Run(t, "sh", "-c", "ip -6 addr show dev eth1; ip -6 route show dev eth1") }
-		noted, err := asRun(t, "{interfaces: [{name: eth1, type: ethernet, state: up, ipv6: {enabled: true, dhcp: false, autoconf: false"+address+"}},"+
-			"{name: vx0, type: vxlan, state: up, vxlan: {id: 7, base-iface: eth1, remote: 192.0.2.1}, ipv6: {enabled: true, dhcp: false, autoconf: false"+strings.ReplaceAll(address, "1::", "2::")+"}}]}")
+		noted, err := asRunBeside(t, "{interfaces: [{name: eth1, type: ethernet, state: up, ipv6: {enabled: true, dhcp: false, autoconf: false"+address+"}},"+
+			"{name: vx0, type: vxlan, state: up, vxlan: {id: 7, base-iface: eth1, remote: 192.0.2.1}, ipv6: {enabled: true, dhcp: false, autoconf: false"+strings.ReplaceAll(address, "1::", "2::")+"}}]}",
+			func() {
+				if one.between {
+					first.announced(t, "eth1")
+				}
+			})
 		if err != nil {
 			t.Fatal(err)
 		}

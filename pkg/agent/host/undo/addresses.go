@@ -178,16 +178,7 @@ func (a addresses) mend(now addresses) error {
 		}
 		kept[key] = slices.Contains(was, key)
 	}
-	var errs []error
-	// The last one first: a primary takes its secondaries along.
-	for _, one := range slices.Backward(is) {
-		if kept[one.IPNet.String()] {
-			continue
-		}
-		if err := netlink.AddrDel(l, &one); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
-			errs = append(errs, fmt.Errorf("removing address %s: %w", one.IPNet, err))
-		}
-	}
+	errs := []error{remove(l, slices.DeleteFunc(is, func(one netlink.Addr) bool { return kept[one.IPNet.String()] }))}
 	for _, one := range due {
 		if !kept[one.IPNet.String()] || a.altered(one, now) {
 			errs = append(errs, a.put(l, one))

@@ -180,6 +180,9 @@ func (k *Keeper) take(title, field string, entry, is map[string]any, isPort bool
 	for _, source := range []string{"dhcp", "autoconf"} {
 		k.static[title] = k.static[title] || section[source] == false && current[source] == true
 	}
+	if !k.before.scope.managed && section[sourceOf[field]] == false {
+		k.static[title] = true // a lease may have come since the link was read
+	}
 	if k.before.scope.managed || isPort || !given || !onlyAddresses(section, current) {
 		return
 	}
@@ -199,6 +202,9 @@ func (k *Keeper) take(title, field string, entry, is map[string]any, isPort bool
 	}
 	delete(entry, field)
 }
+
+// sourceOf is the field of a section that says whether there are leases, as nmstate shows those of the kernel.
+var sourceOf = map[string]string{"ipv4": "dhcp", "ipv6": "autoconf"}
 
 // staticsOf are the addresses of a section's list that are to be configured; not ok
 // if there is one that only libnmstate may understand.
@@ -245,16 +251,11 @@ func (k *Keeper) Set() error {
 			errs = append(errs, fmt.Errorf("setting the addresses of %s: %w", wanted.link, err))
 			continue
 		}
-		// The last one first: a primary takes its secondaries along.
 		was := k.before.addresses[title]
-		for _, one := range slices.Backward(was.list) {
-			if owner := was.ownerOf(one); owner != ours && (owner != leases || !k.off[title]) || wanted.has(one) {
-				continue
-			}
-			if err := netlink.AddrDel(l, &one); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
-				errs = append(errs, fmt.Errorf("removing address %s of %s: %w", one.IPNet, wanted.link, err))
-			}
-		}
+		errs = append(errs, remove(l, slices.DeleteFunc(slices.Clone(was.list), func(one netlink.Addr) bool {
+			owner := was.ownerOf(one)
+			return owner != ours && (owner != leases || !k.off[title]) || wanted.has(one)
+		})))
 	}
 	return errors.Join(append(errs, k.Keep())...)
 }
@@ -278,6 +279,7 @@ func (k *Keeper) Keep() error {
 			errs = append(errs, fmt.Errorf("keeping the addresses of %s: %w", was.link, err))
 			continue
 		}
+		errs = append(errs, k.clear(title, l, now.addresses[title]))
 		// With another MAC address the kernel makes another link-local address.
 		for _, one := range k.missing(title, now.addresses[title], link.MAC == k.before.links[was.link].MAC) {
 			errs = append(errs, was.put(l, one))
@@ -292,6 +294,26 @@ func (k *Keeper) Keep() error {
 	for _, one := range owed(k.before, now, k.before.neighbours, now.neighbours) {
 		if one.mayStay(now.links[one.Name]) {
 			_ = one.add() // a VXLAN of another family does not take it any more
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// clear removes leases where the keeper sets the addresses and there are to be no leases: those that came since the link was noted.
+func (k *Keeper) clear(title string, l netlink.Link, is addresses) error {
+	wanted, sets := k.wanted[title]
+	if !sets || !k.static[title] {
+		return nil
+	}
+	return remove(l, slices.DeleteFunc(slices.Clone(is.list), func(one netlink.Addr) bool { return is.ownerOf(one) != leases || wanted.has(one) }))
+}
+
+// remove removes addresses of a link. The last one goes first: a primary takes its secondaries along.
+func remove(l netlink.Link, list []netlink.Addr) error {
+	var errs []error
+	for _, one := range slices.Backward(list) {
+		if err := netlink.AddrDel(l, &one); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+			errs = append(errs, fmt.Errorf("removing address %s of %s: %w", one.IPNet, l.Attrs().Name, err))
 		}
 	}
 	return errors.Join(errs...)
