@@ -266,7 +266,7 @@ BENCH_SCALE_NODES ?= 1000 5000
 .PHONY: bench-scale
 bench-scale: export BENCH_OUTPUT := $(BENCH_RESULTS)/scale.json
 bench-scale: export BENCH_SCALE := $(BENCH_SCALE_NODES)
-bench-scale: apiserver ## Measure with thousands of simulated agents, alone and beside a CRD in a kube-apiserver (make cluster-components).
+bench-scale: apiserver demo-kubectl ## Measure with thousands of simulated agents, alone and beside a CRD in a kube-apiserver (make cluster-components).
 	@mkdir -p $(BENCH_RESULTS) && rm -f $(BENCH_OUTPUT)
 	$(GO_TEST) -count=1 -timeout 5h -run '^$$' -bench Scale ./test/bench
 

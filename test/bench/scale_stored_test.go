@@ -44,7 +44,7 @@ func (c *controlPlane) store(b *testing.B, live *subject, agents *simulated, nod
 			"schema": object{"openAPIV3Schema": object{"type": "object", "properties": object{"spec": anything, "status": anything}}},
 		}}}})
 	own := &subject{
-		form: stored, config: c.config, path: "/apis/" + storedGroup + "/" + version + "/" + plural,
+		form: stored, config: c.config, path: "/apis/" + storedGroup + "/" + version + "/" + plural, kubeconfig: c.kubeconfig,
 		processes: map[string]*os.Process{etcd: c.etcd, kubeAPIServer: c.apiserver}, state: agents.state, etcdBytes: c.written,
 	}
 	client := c.client.Discovery().RESTClient()

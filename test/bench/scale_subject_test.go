@@ -52,6 +52,8 @@ type subject struct {
 	form   string
 	config *rest.Config
 	path   string
+	// kubeconfig is the file of config.
+	kubeconfig string
 	// processes are measured, by name. ended is the processor time, in ticks, of those that they have replaced.
 	processes map[string]*os.Process
 	ended     map[string]int

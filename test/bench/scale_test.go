@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -64,7 +65,7 @@ func scaleStandalone(b *testing.B, nodes int) {
 	site := newSite(b, "--max-nodes", fmt.Sprint(2*nodes))
 	fleet := site.simulate(b, nodes)
 	subject := &subject{
-		form: "standalone", config: site.config, path: resourcePath,
+		form: "standalone", config: site.config, path: resourcePath, kubeconfig: filepath.Join(site.dir, "kubeconfig"),
 		processes: map[string]*os.Process{server: site.server},
 		change:    fleet.change, state: fleet.state,
 	}
@@ -80,7 +81,7 @@ func scaleCluster(b *testing.B, nodes int) {
 	site, agents := c.serve(b, nodes)
 	processes := map[string]*os.Process{server: site.server, kubeAPIServer: c.apiserver, etcd: c.etcd}
 	aggregated := &subject{
-		form: "aggregated", config: c.config, path: resourcePath, processes: processes,
+		form: "aggregated", config: c.config, path: resourcePath, kubeconfig: c.kubeconfig, processes: processes,
 		change: agents.change, state: agents.state, etcdBytes: c.written,
 	}
 	agents.join(b, aggregated, site)

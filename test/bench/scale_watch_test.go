@@ -111,21 +111,39 @@ func (w *watching) follow(events *bufio.Reader, from string) string {
 		if err != nil {
 			return from
 		}
+		changed := time.UnixMicro(micros)
+		if changed.Before(w.begin) {
+			continue // the state is as before: it is the node that is shown otherwise
+		}
 		w.mu.Lock()
-		w.times = append(w.times, time.Since(time.UnixMicro(micros)))
+		w.times = append(w.times, time.Since(changed))
 		w.mu.Unlock()
 		w.events.Add(1)
 		w.last.Store(time.Now().UnixNano())
 	}
 }
 
+// awaitStill returns once nodes do not change any more, and the revision then: agents that had no processor time while many informers
+// listed have lost the server, and join again.
+func (s *subject) awaitStill(b *testing.B) (revision string) {
+	b.Helper()
+	client := s.client(b)
+	pollLong(b, "the nodes go on changing", func(ctx context.Context) bool {
+		before, err1 := s.now(ctx, client)
+		if revision = before; s.form == stored { // its revision is that of all objects in etcd
+			return err1 == nil
+		}
+		time.Sleep(quiet)
+		now, err2 := s.now(ctx, client)
+		return err1 == nil && err2 == nil && before == now
+	})
+	return revision
+}
+
 // measureWatch measures watches while a share of the nodes changes each second.
 func (s *subject) measureWatch(b *testing.B, nodes int, share float64) {
 	ctx, cancel := context.WithCancel(b.Context())
-	from, err := s.now(ctx, s.client(b))
-	if err != nil {
-		b.Fatal(err)
-	}
+	from := s.awaitStill(b)
 	w := &watching{meter: s.meter(b, nodes, fmt.Sprintf("WATCH by %d, %.0f %% of the nodes change each second", clientsAtOnce, 100*share)), from: from}
 	self, err := os.FindProcess(os.Getpid())
 	if err != nil {
