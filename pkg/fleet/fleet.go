@@ -132,7 +132,28 @@ func New(config Config) *Fleet {
 // Run follows the directory until ctx ends.
 func (f *Fleet) Run(ctx context.Context) error {
 	logger := klog.FromContext(ctx)
-	return f.config.Directory.Watch(ctx, func(nodes []Node) { f.update(logger, nodes) })
+	return f.config.Directory.Watch(ctx, func(nodes []Node) {
+		begin := time.Now()
+		f.update(logger, nodes)
+		pause(ctx, min(calm*time.Since(begin), mostCalm))
+	})
+}
+
+// calm is how many times as long as an update of all nodes took the next one is put off, at most mostCalm. Where thousands join at the
+// same time, each would have all others looked at.
+const (
+	calm     = 9
+	mostCalm = 250 * time.Millisecond
+)
+
+// pause returns after so long, or when ctx ends.
+func pause(ctx context.Context, long time.Duration) {
+	timer := time.NewTimer(long)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 const (
