@@ -79,6 +79,20 @@ pub extern "C" fn nmstate_net_state_retrieve_with(
 /// See nmstate_answers.h.
 #[allow(clippy::not_unsafe_ptr_arg_deref)]
 #[unsafe(no_mangle)]
+pub extern "C" fn nmstate_answers_applied(
+    answers: *const NmAnswers,
+) -> *mut c_char {
+    let kept = match unsafe { answers.as_ref() } {
+        Some(kept) => kept.applied_versions(),
+        None => return std::ptr::null_mut(),
+    };
+    let text = serde_json::to_string(kept).expect("texts and numbers");
+    CString::new(text).unwrap().into_raw()
+}
+
+/// See nmstate_answers.h.
+#[allow(clippy::not_unsafe_ptr_arg_deref)]
+#[unsafe(no_mangle)]
 pub extern "C" fn nmstate_answers_free(mut answers: *mut NmAnswers) {
     unsafe { take(&mut answers) };
 }

@@ -31,6 +31,15 @@ int nmstate_net_state_retrieve_with(uint32_t flags,
 				    char **err_kind, char **err_msg);
 
 /**
+ * nmstate_answers_applied - Tells which profiles devices of NetworkManager had applied
+ *
+ * Return: a JSON object of the devices that have one: by D-Bus object path, the version
+ *	of the applied profile as the answers have it (NetworkManager's
+ *	GetAppliedConnection). To be freed by nmstate_cstring_free. NULL without answers.
+ */
+char *nmstate_answers_applied(const struct nmstate_answers *answers);
+
+/**
  * nmstate_answers_free - Frees what nmstate_net_state_retrieve_with has left; NULL is none.
  */
 void nmstate_answers_free(struct nmstate_answers *answers);

@@ -32,10 +32,13 @@ static int nmstate_net_state_retrieve_with(uint32_t flags, struct nmstate_answer
 {
 	return nmstate_net_state_retrieve(flags, state, log, err_kind, err_msg);
 }
+static char *nmstate_answers_applied(const struct nmstate_answers *answers) { return NULL; }
 static void nmstate_answers_free(struct nmstate_answers *answers) {}
 #endif
 */
 import "C"
+
+import "encoding/json"
 
 // Answers are what NetworkManager has answered when it was asked last, with the secrets of its profiles. The zero value holds
 // none. They are not for concurrent use.
@@ -60,6 +63,22 @@ func (a *Answers) RetrieveNetState(flags Flags, hold bool) (state []byte, log st
 	}
 	status := C.nmstate_net_state_retrieve_with(C.uint32_t(flags), &a.kept, &call.out, &call.log, &call.kind, &call.msg)
 	return call.result(status)
+}
+
+// Applied returns the devices that had a profile applied, by D-Bus object path, and which version of it they had when NetworkManager
+// was asked for that profile: as of GetAppliedConnection of NetworkManager's D-Bus API. nil if no answers are held.
+//
+//	char *nmstate_answers_applied(const struct nmstate_answers *answers);
+func (a *Answers) Applied() (versions map[string]uint64, err error) {
+	call := begin("nmstate_answers_applied")
+	defer call.end()
+	if call.out = C.nmstate_answers_applied(a.kept); call.out == nil {
+		return nil, nil
+	}
+	if err := json.Unmarshal([]byte(C.GoString(call.out)), &versions); err != nil {
+		return nil, &Error{Op: call.op, Kind: Bug, Msg: err.Error()}
+	}
+	return versions, nil
 }
 
 // CanKeepAnswers tells whether the library that this program was built with keeps answers. Then it has our patches.

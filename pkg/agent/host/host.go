@@ -150,7 +150,7 @@ func New(config Config) (*Host, error) {
 	tell := func() { put(h.reports) }
 	h.detector.signals.Tell = tell
 	var err error
-	if h.witness, err = witness.New(&h.detector, tell); err != nil {
+	if h.witness, err = witness.New(&h.detector, nmstate.CanKeepAnswers(), tell); err != nil {
 		return nil, err
 	}
 	h.rounds = agent.NewRounds(h.read)
@@ -287,7 +287,7 @@ func (h *Host) read() (read bool, err error) {
 	var raw []byte
 	var readErr error
 	if !proved {
-		raw, _, readErr = h.answers.RetrieveNetState(with.flags(), answersHold)
+		raw, readErr = h.retrieve(with, answersHold)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -302,6 +302,16 @@ func (h *Host) read() (read bool, err error) {
 		return false, nil
 	}
 	return !proved, h.publish()
+}
+
+// retrieve has libnmstate read the network. hold is as of Answers.
+func (h *Host) retrieve(with backend, hold bool) (state []byte, err error) {
+	if state, _, err = h.answers.RetrieveNetState(with.flags(), hold); err != nil {
+		return nil, err
+	}
+	applied, err := h.answers.Applied()
+	h.witness.Applied(applied)
+	return state, err
 }
 
 // look puts what libnmstate returned, or why it did not, into the view. The caller holds the lock.

@@ -32,7 +32,7 @@ type watch struct {
 
 func newWatch(t *testing.T) *watch {
 	t.Helper()
-	w, err := New(nil, nil)
+	w, err := New(nil, false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

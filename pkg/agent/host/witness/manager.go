@@ -17,11 +17,12 @@ limitations under the License.
 package witness
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/godbus/dbus/v5"
@@ -99,17 +100,19 @@ func (s *Signals) Renewed() { s.count.Add(1) }
 // another profile applied, which NetworkManager does not report.
 type manager struct {
 	bus Bus
-	// applied are the devices that have a profile applied, as they were when counted signals had come.
-	applied []dbus.ObjectPath
-	counted uint64
-	owner   string
+	// readTells is set if a read tells which profiles are applied, see Witness.Applied. If not, devices are asked right before it.
+	readTells bool
+	// reported is what NetworkManager had reported when applied was found out: the versions of the profiles that devices have
+	// applied, by object path; nil if they are not known.
+	reported string
+	applied  map[string]uint64
+	// unread counts facts without versions: each differs from all others.
+	unread int
 }
 
 const (
 	deviceInterface = undo.NetworkManagerName + ".Device"
 	notActive       = deviceInterface + ".NotActive"
-	// mostLooks is how often NetworkManager is looked at again if it reports something meanwhile.
-	mostLooks = 3
 	// pendingCalls is how many calls wait for a reply at the same time: a system bus of dbus-daemon refuses more than 128 of a connection.
 	pendingCalls = 64
 )
@@ -117,23 +120,11 @@ const (
 // errChanging says that NetworkManager reported something while it was looked at.
 var errChanging = errors.New("NetworkManager is changing")
 
-// observe looks again if NetworkManager is changing: a read that begins without facts would prove nothing to the next reader, who would
-// have to read once more.
 func (m *manager) observe(ctx context.Context) ([]byte, error) {
-	for looks := 1; ; looks++ {
-		facts, err := m.look(ctx)
-		if looks == mostLooks || !errors.Is(err, errChanging) {
-			return facts, err
-		}
-	}
-}
-
-func (m *manager) look(ctx context.Context) ([]byte, error) {
 	conn, err := m.bus.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	signals := m.bus.Signals()
 	var owner string
 	if err := conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetNameOwner", 0, undo.NetworkManagerName).Store(&owner); err != nil {
 		return nil, fmt.Errorf("asking who NetworkManager is: %w", err)
@@ -144,24 +135,61 @@ func (m *manager) look(ctx context.Context) ([]byte, error) {
 	if err := manager.CallWithContext(ctx, "org.freedesktop.DBus.Properties.Get", 0, undo.NetworkManagerName, "AllDevices").Store(&devices); err != nil {
 		return nil, fmt.Errorf("asking NetworkManager for its devices: %w", err)
 	}
-	if now := signals.count.Load(); now == m.counted && owner == m.owner {
-		devices = m.applied
+	reported := m.bus.Signals().reported(owner)
+	if reported != m.reported {
+		m.reported, m.applied = reported, nil
 	}
-	facts := &strings.Builder{}
-	fmt.Fprintf(facts, "%s %d", owner, signals.count.Load())
-	m.counted, m.owner = signals.count.Load(), owner
-	m.applied, err = versions(ctx, conn, owner, devices, facts)
-	if now := signals.count.Load(); err == nil && now != m.counted {
+	switch {
+	case m.applied != nil:
+		devices = devices[:0]
+		for path := range m.applied {
+			devices = append(devices, dbus.ObjectPath(path))
+		}
+	case m.readTells: // the network has to be read in any case
+		m.unread++
+		return fmt.Appendf(nil, "%s%s%d", reported, unread, m.unread), nil
+	}
+	now, err := versions(ctx, conn, owner, devices)
+	if err == nil && m.bus.Signals().reported(owner) != reported {
 		err = errChanging
 	}
 	if err != nil {
-		m.counted, m.owner = 0, ""
+		m.reported, m.applied = "", nil
+		return nil, err
 	}
-	return []byte(facts.String()), err
+	m.applied = now
+	return factsOf(reported, now), nil
+}
+
+// reported says how much NetworkManager, of that owner of its name, has reported so far.
+func (s *Signals) reported(owner string) string { return fmt.Sprintf("%s %d", owner, s.count.Load()) }
+
+// unread stands in facts in place of the versions that a read will tell.
+const unread = " unread "
+
+// factsOf returns what proves that NetworkManager is as it was.
+func factsOf(reported string, applied map[string]uint64) []byte {
+	facts := []byte(reported)
+	for _, path := range slices.Sorted(maps.Keys(applied)) {
+		facts = fmt.Appendf(facts, " %s %d", path, applied[path])
+	}
+	return facts
+}
+
+// complete returns facts with the versions that a read has told which began with them.
+func (m *manager) complete(facts []byte, applied map[string]uint64) []byte {
+	reported, _, lacks := bytes.Cut(facts, []byte(unread))
+	if !lacks || applied == nil {
+		return facts
+	}
+	if m.reported == string(reported) {
+		m.applied = applied
+	}
+	return factsOf(string(reported), applied)
 }
 
 // versions asks devices, many at once, which version of which profile they have applied. It returns those that have one.
-func versions(ctx context.Context, conn *dbus.Conn, owner string, devices []dbus.ObjectPath, facts *strings.Builder) ([]dbus.ObjectPath, error) {
+func versions(ctx context.Context, conn *dbus.Conn, owner string, devices []dbus.ObjectPath) (map[string]uint64, error) {
 	answers := make(chan *dbus.Call, len(devices))
 	asked := 0
 	ask := func() {
@@ -173,7 +201,7 @@ func versions(ctx context.Context, conn *dbus.Conn, owner string, devices []dbus
 	for range pendingCalls {
 		ask()
 	}
-	version := map[dbus.ObjectPath]uint64{}
+	applied := map[string]uint64{}
 	for range devices {
 		call := <-answers
 		ask()
@@ -192,14 +220,7 @@ func versions(ctx context.Context, conn *dbus.Conn, owner string, devices []dbus
 		if !is {
 			return nil, fmt.Errorf("NetworkManager's answer for %s has no version of the profile", call.Path)
 		}
-		version[call.Path] = number
-	}
-	var applied []dbus.ObjectPath
-	for _, device := range devices {
-		if number, has := version[device]; has {
-			applied = append(applied, device)
-			fmt.Fprintf(facts, " %s %d", device, number)
-		}
+		applied[string(call.Path)] = number
 	}
 	return applied, nil
 }

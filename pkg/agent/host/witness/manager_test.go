@@ -55,3 +55,29 @@ func TestSignals(t *testing.T) {
 		}
 	}
 }
+
+// TestVersionsOfARead: facts without versions prove nothing until the read that began with them has told the versions, and only as long
+// as NetworkManager has reported nothing since.
+func TestVersionsOfARead(t *testing.T) {
+	told := map[string]uint64{"/d/2": 7, "/d/1": 3}
+	for _, test := range []struct {
+		name, facts, reported string
+		told                  map[string]uint64
+		want                  string
+		known                 bool
+	}{
+		{"told", "owner 1 unread 9", "owner 1", told, "owner 1 /d/1 3 /d/2 7", true},
+		{"NetworkManager has reported something since", "owner 1 unread 9", "owner 2", told, "owner 1 /d/1 3 /d/2 7", false},
+		{"not told", "owner 1 unread 9", "owner 1", nil, "owner 1 unread 9", false},
+		{"known before", "owner 1 /d/1 2", "owner 1", told, "owner 1 /d/1 2", false},
+		{"without NetworkManager", "", "", told, "", false},
+	} {
+		m := &manager{readTells: true, reported: test.reported}
+		if got := string(m.complete([]byte(test.facts), test.told)); got != test.want {
+			t.Errorf("%s: the facts are %q, want %q", test.name, got, test.want)
+		}
+		if known := m.applied != nil; known != test.known {
+			t.Errorf("%s: the next look knows the versions: %t", test.name, known)
+		}
+	}
+}

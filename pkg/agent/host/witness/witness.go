@@ -65,18 +65,22 @@ type Witness struct {
 	mu     sync.Mutex
 	closed bool
 	parts  [sources]part
+	// manager is the part of NetworkManager.
+	manager *manager
 	// known are the facts right before the network was read last.
 	known Facts
 }
 
-// New returns a witness of the network namespace that it is called in. bus reaches NetworkManager. tell is called whenever
-// Open vSwitch's database has changed; it must return at once.
-func New(bus Bus, tell func()) (*Witness, error) {
+// New returns a witness of the network namespace that it is called in. bus reaches NetworkManager; readTells says that Applied is called
+// after each read with it. tell is called whenever Open vSwitch's database has changed; it must return at once.
+func New(bus Bus, readTells bool, tell func()) (*Witness, error) {
 	kernel, err := newKernel()
 	if err != nil {
 		return nil, err
 	}
-	return &Witness{parts: [sources]part{Kernel: kernel, Files: files{}, Database: &database{socket: ovsSocket, tell: tell}, Manager: &manager{bus: bus}}}, nil
+	w := &Witness{manager: &manager{bus: bus, readTells: readTells}}
+	w.parts = [sources]part{Kernel: kernel, Files: files{}, Database: &database{socket: ovsSocket, tell: tell}, Manager: w.manager}
+	return w, nil
 }
 
 // Close ends it: from then on it proves nothing.
@@ -121,6 +125,14 @@ func (w *Witness) Begin(now Facts) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.known = now
+}
+
+// Applied says which version of which profile NetworkManager's devices had applied, by object path, as the read that has begun was told;
+// nil if it was told nothing. Until then that read proves nothing of NetworkManager where it has reported something since the read before.
+func (w *Witness) Applied(versions map[string]uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.known[Manager] = w.manager.complete(w.known[Manager], versions)
 }
 
 // Forget says that the last read is not to be relied on.
