@@ -43,15 +43,7 @@ const (
 	leakLimit    = 6 << 10
 )
 
-// oneHeap, in the environment, makes C's library keep one heap, for all threads.
-const oneHeap = "MALLOC_ARENA_MAX"
-
-func TestMain(m *testing.M) {
-	if err := os.Setenv(oneHeap, "1"); err != nil {
-		panic(err)
-	}
-	netns.Main(m)
-}
+func TestMain(m *testing.M) { netns.Main(m) }
 
 // padding makes a state some 4 kB long, where that makes no other difference.
 var padding = `"description":"` + strings.Repeat("x", 4000) + `"`

@@ -21,6 +21,16 @@ package nmstate
 #include <stdlib.h>
 #include <nmstate.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+
+// All calls share one heap: each of Go's threads that makes some would keep one of its own, and calls do not overlap. It is set before
+// there is any other thread.
+__attribute__((constructor)) static void share_heap(void) { mallopt(M_ARENA_MAX, 1); }
+#else
+static int malloc_trim(size_t pad) { return 0; }
+#endif
+
 #if NMSTATE_VERSION < 20250
 #error "libnmstate 2.2.50 or later is needed, for nmstate_validate"
 #endif
@@ -281,7 +291,8 @@ func begin(op string) *cCall {
 	return &cCall{op: op}
 }
 
-// end frees all strings and lets the next call begin.
+// end frees all strings and lets the next call begin. What the call has used goes back to the system, see malloc_trim(3): it is 17 MB for
+// 500 interfaces, and most of the time there is no call.
 func (c *cCall) end() {
 	for _, in := range c.in {
 		C.free(unsafe.Pointer(in))
@@ -289,6 +300,7 @@ func (c *cCall) end() {
 	for _, out := range []*C.char{c.out, c.log, c.kind, c.msg} {
 		C.nmstate_cstring_free(out)
 	}
+	C.malloc_trim(0)
 	oneCall.Unlock()
 }
 

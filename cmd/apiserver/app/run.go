@@ -18,7 +18,6 @@ package app
 
 import (
 	"context"
-	"os"
 
 	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
@@ -26,6 +25,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/apiserver"
 	"github.com/nmstate/kubernetes-nmstate/pkg/fleet"
 	"github.com/nmstate/kubernetes-nmstate/pkg/hostid"
+	"github.com/nmstate/kubernetes-nmstate/pkg/memory"
 )
 
 // Run runs the API server until ctx ends.
@@ -44,10 +44,7 @@ func (o *Options) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if os.Getenv("GOGC") == "" {
-		tasks = append(tasks, func(ctx context.Context) error { return trimMemory(ctx, trimInterval) })
-	}
-	for _, task := range append(tasks, server.Run) {
+	for _, task := range append(tasks, memory.Trim, server.Run) {
 		group.Go(func() error { return task(ctx) })
 	}
 	return group.Wait()

@@ -36,6 +36,7 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/transaction"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/uplink"
+	"github.com/nmstate/kubernetes-nmstate/pkg/memory"
 	"github.com/nmstate/kubernetes-nmstate/pkg/secretfile"
 	"github.com/nmstate/kubernetes-nmstate/version"
 )
@@ -116,6 +117,7 @@ func (o *Options) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return agent.Run(ctx) })
 	group.Go(func() error { return link.Run(ctx) })
+	group.Go(func() error { return memory.Trim(ctx) })
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}

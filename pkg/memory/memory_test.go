@@ -14,7 +14,7 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package app
+package memory
 
 import (
 	"context"
@@ -40,12 +40,12 @@ func TestWorthTrimming(t *testing.T) {
 	}
 }
 
-// TestMemoryIsTrimmed: garbage of a server that is at rest is collected long before the runtime would.
+// TestMemoryIsTrimmed: garbage of a program that is at rest is collected long before the runtime would.
 func TestMemoryIsTrimmed(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
-	go func() { ended <- trimMemory(ctx, 10*time.Millisecond) }()
+	go func() { ended <- trim(ctx, 10*time.Millisecond) }()
 	used := make([]byte, 64<<20)
 	runtime.GC()
 	before := forced()

@@ -14,31 +14,40 @@ See the License for the specific language governing permissions and
 limitations under the License.
 */
 
-package app
+// Package memory keeps the memory of a program small that has little to do most of the time.
+package memory
 
 import (
 	"context"
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
 )
 
 const (
-	// mostGarbage is how many bytes of garbage may gather for each hundred bytes in use, unless the variable GOGC of the
-	// environment says otherwise. Most of what is in use are the nodes' states and connections: Go's default, 100, would
-	// double the memory.
+	// mostGarbage is how many bytes of garbage may gather for each hundred bytes in use. Most of what is in use stays, such as states of
+	// nodes and connections: Go's default, 100, would double the memory.
 	mostGarbage = 50
-	// trimInterval is how often the server looks whether to give memory back. busyCollections are so many garbage collections in that time
-	// that the server has work to do, and will need its memory again.
+	// trimInterval is how often Trim looks whether to give memory back. busyCollections are so many garbage collections in that time
+	// that the program has work to do, and will need its memory again.
 	trimInterval    = 15 * time.Second
 	busyCollections = 3
 	// leastGain is what share of the bytes in use must have been allocated since the last collection to be worth another one, 1 of so many.
 	leastGain = 100
 )
 
-// trimMemory keeps garbage from gathering while the server has little to do, until ctx ends: it has garbage collected, and gives all memory
-// that is free back to the system. The runtime alone would wait for more garbage, and keep a tenth more than it expects to need.
-func trimMemory(ctx context.Context, interval time.Duration) error {
+// Trim keeps garbage from gathering while the program has little to do, until ctx ends: it has garbage collected, and gives all memory
+// that is free back to the system. The runtime alone would wait for more garbage, and keep a tenth more than it expects to need. Where
+// the variable GOGC of the environment is set, Trim does nothing.
+func Trim(ctx context.Context) error {
+	if os.Getenv("GOGC") != "" {
+		return nil
+	}
+	return trim(ctx, trimInterval)
+}
+
+func trim(ctx context.Context, interval time.Duration) error {
 	debug.SetGCPercent(mostGarbage)
 	before := readHeap()
 	tick := time.NewTicker(interval)
