@@ -22,6 +22,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/test/vm/table"
 )
 
@@ -63,13 +64,21 @@ func (t *trial) prepareCase(ctx context.Context, c *table.Case) (stop func(), er
 	return stop, err
 }
 
+// forgetRouters removes routes that the kernel makes after a router's advertisement. It listens to routers until NetworkManager takes a
+// link over, and these routes stay until NetworkManager activates the link again.
+const forgetRouters = "ip -6 route flush proto ra metric 1024; ip -6 route flush proto kernel metric 256 root 2000::/3"
+
 // afterBoot makes again what was before the cases and is gone after a reboot.
 func (t *trial) afterBoot(ctx context.Context) {
 	for _, c := range t.batch {
-		if c.AfterBoot == "" {
+		commands := c.AfterBoot
+		if c.Hub != "" && t.backend == v1alpha1.BackendNetworkManager {
+			commands += "\n" + forgetRouters
+		}
+		if commands == "" {
 			continue
 		}
-		if _, err := t.exec(ctx, c.AfterBoot); err != nil {
+		if _, err := t.exec(ctx, commands); err != nil {
 			t.results[c].Fail(table.StepReboot, err.Error())
 		}
 	}
