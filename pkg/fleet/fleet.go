@@ -132,10 +132,12 @@ func New(config Config) *Fleet {
 // Run follows the directory until ctx ends.
 func (f *Fleet) Run(ctx context.Context) error {
 	logger := klog.FromContext(ctx)
+	var next time.Time
 	return f.config.Directory.Watch(ctx, func(nodes []Node) {
+		pause(ctx, time.Until(next))
 		begin := time.Now()
 		f.update(logger, nodes)
-		pause(ctx, min(calm*time.Since(begin), mostCalm))
+		next = time.Now().Add(min(calm*time.Since(begin), mostCalm))
 	})
 }
 
@@ -143,7 +145,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 // same time, each would have all others looked at.
 const (
 	calm     = 9
-	mostCalm = 250 * time.Millisecond
+	mostCalm = 100 * time.Millisecond
 )
 
 // pause returns after so long, or when ctx ends.

@@ -360,6 +360,39 @@ func TestMaxNodesPerSource(t *testing.T) {
 	newDoor(t, dir, clock.RealClock{}, unlimited).expect(t, "", knock{token: shared, key: "z", node: "last", from: "192.0.2.1"})
 }
 
+// TestForgottenWhileManyJoin: a node is forgotten whose file is removed while so much happens in the folder that the kernel's queue of
+// reports overflows if nobody reads it.
+func TestForgottenWhileManyJoin(t *testing.T) {
+	const queue, each = 16384, 3 // fs.inotify.max_queued_events; a file that is written is made, changed and closed
+	d := newDoor(t, t.TempDir(), clock.RealClock{}, unlimited)
+	d.expect(t, "", knock{token: shared, key: "1", node: "node1"})
+	ctx, cancel := context.WithCancel(t.Context())
+	delivered, ended := make(chan int), make(chan error)
+	go func() {
+		ended <- d.nodes.Watch(ctx, func(now []fleet.Node) {
+			select {
+			case delivered <- len(now):
+			case <-ctx.Done():
+			}
+		})
+	}()
+	for i := range 2 * queue / each { // the first nodes are delivered all the time
+		if err := os.WriteFile(filepath.Join(d.dir, nodesFolder, fmt.Sprint(i)), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(filepath.Join(d.dir, nodesFolder, "node1"+nodeFile)); err != nil {
+		t.Fatal(err)
+	}
+	if got := []int{<-delivered, <-delivered}; got[0] != 1 || got[1] != 0 {
+		t.Errorf("%d nodes were delivered, want 1 and then 0", got)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 func TestRemovingItsFileForgetsANode(t *testing.T) {
 	d := newDoor(t, t.TempDir(), clock.RealClock{}, unlimited)
 	delivered := make(chan int)

@@ -34,6 +34,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -163,33 +164,67 @@ func (n *Nodes) Watch(ctx context.Context, deliver func([]fleet.Node)) error {
 	if err := watcher.Add(n.dir); err != nil {
 		return fmt.Errorf("watching %s: %w", n.dir, err)
 	}
+	removed := make(chan struct{}, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.followFiles(ctx, watcher, removed) })
+	group.Go(func() error {
+		for {
+			nodes, moved := n.now()
+			deliver(nodes)
+			if err := n.await(ctx, removed, moved); err != nil {
+				return err
+			}
+		}
+	})
+	return group.Wait()
+}
+
+// followFiles notes in removed that files of nodes may have been removed, until ctx ends. It reads all events at once: while many nodes
+// join there are so many that the kernel's queue overflows otherwise.
+func (n *Nodes) followFiles(ctx context.Context, watcher *fsnotify.Watcher, removed chan<- struct{}) error {
+	logger := klog.FromContext(ctx)
 	for {
-		nodes, moved := n.now()
-		deliver(nodes)
-		if err := n.await(ctx, watcher, moved); err != nil {
-			return err
+		select {
+		case event := <-watcher.Events:
+			if !event.Has(fsnotify.Remove) || !strings.HasSuffix(event.Name, nodeFile) {
+				continue
+			}
+		case err := <-watcher.Errors:
+			logger.Error(err, "Watching the nodes that have joined; their files are read anew", "folder", n.dir)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		select {
+		case removed <- struct{}{}:
+		default:
 		}
 	}
 }
 
 // await returns when a node has joined or was forgotten.
-func (n *Nodes) await(ctx context.Context, watcher *fsnotify.Watcher, moved <-chan struct{}) error {
-	logger := klog.FromContext(ctx)
+func (n *Nodes) await(ctx context.Context, removed, moved <-chan struct{}) error {
 	for {
+		// A node that is forgotten comes before all that join: they can be many.
+		select {
+		case <-removed:
+			n.reload(ctx)
+		default:
+		}
 		select {
 		case <-moved:
 			return nil
-		case event := <-watcher.Events:
-			if event.Has(fsnotify.Remove) && strings.HasSuffix(event.Name, nodeFile) {
-				if err := n.load(); err != nil {
-					logger.Error(err, "The nodes stay as they were")
-				}
-			}
-		case err := <-watcher.Errors:
-			logger.Error(err, "Watching the nodes that have joined", "folder", n.dir)
+		case <-removed:
+			n.reload(ctx)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// reload reads all files. The nodes stay as they were if one cannot be read.
+func (n *Nodes) reload(ctx context.Context) {
+	if err := n.load(); err != nil {
+		klog.FromContext(ctx).Error(err, "The nodes stay as they were")
 	}
 }
 

@@ -306,8 +306,8 @@ func (h *Host) read() (read bool, err error) {
 
 // retrieve has libnmstate read the network. hold is as of Answers.
 func (h *Host) retrieve(with backend, hold bool) (state []byte, err error) {
-	if state, _, err = h.answers.RetrieveNetState(with.flags(), hold); err != nil {
-		return nil, err
+	if state, _, err = h.answers.RetrieveNetState(with.flags(), hold); err != nil || hold || with.name == v1alpha1.BackendKernel {
+		return state, err
 	}
 	applied, err := h.answers.Applied()
 	h.witness.Applied(applied)

@@ -46,13 +46,15 @@ type Keeper struct {
 	off map[string]bool
 	// static has the titles of which no lease is kept.
 	static map[string]bool
+	// unannounced has the titles of which no address that a router announces is kept.
+	unannounced map[string]bool
 }
 
 // NewKeeper returns the keeper for an apply of desired, and what is left of desired
 // for libnmstate.
 func NewKeeper(b *Before, desired []byte) (*Keeper, []byte, error) {
 	before := b.was
-	k := &Keeper{before: before, wanted: map[string]addresses{}, off: map[string]bool{}, static: map[string]bool{}}
+	k := &Keeper{before: before, wanted: map[string]addresses{}, off: map[string]bool{}, static: map[string]bool{}, unannounced: map[string]bool{}}
 	state, err := tree.Decode(desired)
 	if err != nil {
 		return nil, nil, err
@@ -180,9 +182,7 @@ func (k *Keeper) take(title, field string, entry, is map[string]any, isPort bool
 	for _, source := range []string{"dhcp", "autoconf"} {
 		k.static[title] = k.static[title] || section[source] == false && current[source] == true
 	}
-	if !k.before.scope.managed && section[sourceOf[field]] == false {
-		k.static[title] = true // a lease may have come since the link was read
-	}
+	k.unannounced[title] = !k.before.scope.managed && field == "ipv6" && section["autoconf"] == false
 	if k.before.scope.managed || isPort || !given || !onlyAddresses(section, current) {
 		return
 	}
@@ -202,9 +202,6 @@ func (k *Keeper) take(title, field string, entry, is map[string]any, isPort bool
 	}
 	delete(entry, field)
 }
-
-// sourceOf is the field of a section that says whether there are leases, as nmstate shows those of the kernel.
-var sourceOf = map[string]string{"ipv4": "dhcp", "ipv6": "autoconf"}
 
 // staticsOf are the addresses of a section's list that are to be configured; not ok
 // if there is one that only libnmstate may understand.
@@ -299,13 +296,16 @@ func (k *Keeper) Keep() error {
 	return errors.Join(errs...)
 }
 
-// clear removes leases where the keeper sets the addresses and there are to be no leases: those that came since the link was noted.
+// clear removes the addresses that routers have announced since the link was noted, where the keeper sets the addresses and the state
+// wants none of these.
 func (k *Keeper) clear(title string, l netlink.Link, is addresses) error {
 	wanted, sets := k.wanted[title]
-	if !sets || !k.static[title] {
+	if !sets || !k.unannounced[title] {
 		return nil
 	}
-	return remove(l, slices.DeleteFunc(slices.Clone(is.list), func(one netlink.Addr) bool { return is.ownerOf(one) != leases || wanted.has(one) }))
+	return remove(l, slices.DeleteFunc(slices.Clone(is.list), func(one netlink.Addr) bool {
+		return is.ownerOf(one) != leases || one.Flags&unix.IFA_F_MANAGETEMPADDR == 0 || wanted.has(one)
+	}))
 }
 
 // remove removes addresses of a link. The last one goes first: a primary takes its secondaries along.
@@ -331,7 +331,7 @@ func (k *Keeper) missing(title string, is addresses, linkLocal bool) []netlink.A
 		case kernels:
 			kept = linkLocal && !k.before.scope.managed
 		case leases:
-			kept = kept && !k.static[title]
+			kept = kept && !k.static[title] && !k.unannounced[title]
 		}
 		if kept && (!is.has(one) || was.altered(one, is)) {
 			missing = append(missing, one)

@@ -18,6 +18,7 @@ package witness
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,20 +146,27 @@ func (m *manager) observe(ctx context.Context) ([]byte, error) {
 		for path := range m.applied {
 			devices = append(devices, dbus.ObjectPath(path))
 		}
-	case m.readTells: // the network has to be read in any case
-		m.unread++
-		return fmt.Appendf(nil, "%s%s%d", reported, unread, m.unread), nil
+	case m.readTells:
+		return m.toBeRead(), nil
 	}
 	now, err := versions(ctx, conn, owner, devices)
-	if err == nil && m.bus.Signals().reported(owner) != reported {
-		err = errChanging
+	since := m.bus.Signals().reported(owner)
+	switch {
+	case err == nil && since == reported:
+		m.applied = now
+		return factsOf(reported, now), nil
+	case err == nil && m.readTells:
+		m.reported, m.applied = since, nil
+		return m.toBeRead(), nil
 	}
-	if err != nil {
-		m.reported, m.applied = "", nil
-		return nil, err
-	}
-	m.applied = now
-	return factsOf(reported, now), nil
+	m.reported, m.applied = "", nil
+	return nil, cmp.Or(err, errChanging)
+}
+
+// toBeRead returns facts that prove nothing: NetworkManager has reported something, so the network has to be read in any case.
+func (m *manager) toBeRead() []byte {
+	m.unread++
+	return fmt.Appendf(nil, "%s%s%d", m.reported, unread, m.unread)
 }
 
 // reported says how much NetworkManager, of that owner of its name, has reported so far.
