@@ -18,8 +18,10 @@ package host
 
 import (
 	"os"
+	"strings"
 	"testing"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
@@ -61,6 +63,10 @@ func TestManagedAnswersHold(t *testing.T) {
 			if reads, err = h.read(); err != nil {
 				t.Fatal(err)
 			}
+		}
+		applied, err := h.answers.Applied()
+		if active := strings.Fields(netns.Run(t, "nmcli", "-g", "DEVICE", "connection", "show", "--active")); err != nil || nmstate.CanKeepAnswers() && len(applied) != len(active) {
+			t.Errorf("the read tells the versions of the profiles of %v, %v; the devices are %v", applied, err, active)
 		}
 		netns.Run(t, "sh", "-c", step.command)
 		unchanged, hold := h.proved(h.detector.detect())
