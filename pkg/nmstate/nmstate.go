@@ -27,9 +27,19 @@ package nmstate
 // All calls share one heap: each of Go's threads that makes some would keep one of its own, and calls do not overlap. It is set before
 // there is any other thread.
 __attribute__((constructor)) static void share_heap(void) { mallopt(M_ARENA_MAX, 1); }
-#else
-static int malloc_trim(size_t pad) { return 0; }
 #endif
+
+// give_back gives what is free in the heap back to the system if it is much, see malloc_trim(3): 17 MB after a read of 500 interfaces. To have it
+// again costs more than it is worth where a read takes little.
+static void give_back(void)
+{
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 33) // which has mallinfo2
+	if (mallinfo2().fordblks > 4 << 20)
+		malloc_trim(0);
+#endif
+#endif
+}
 
 #if NMSTATE_VERSION < 20250
 #error "libnmstate 2.2.50 or later is needed, for nmstate_validate"
@@ -291,8 +301,8 @@ func begin(op string) *cCall {
 	return &cCall{op: op}
 }
 
-// end frees all strings and lets the next call begin. What the call has used goes back to the system, see malloc_trim(3): it is 17 MB for
-// 500 interfaces, and most of the time there is no call.
+// end frees all strings and lets the next call begin. Most of the time there is no call, so
+// what this one has used goes back to the system if it is much.
 func (c *cCall) end() {
 	for _, in := range c.in {
 		C.free(unsafe.Pointer(in))
@@ -300,7 +310,7 @@ func (c *cCall) end() {
 	for _, out := range []*C.char{c.out, c.log, c.kind, c.msg} {
 		C.nmstate_cstring_free(out)
 	}
-	C.malloc_trim(0)
+	C.give_back()
 	oneCall.Unlock()
 }
 

@@ -91,7 +91,7 @@ func BenchmarkManagedApply(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	dir := filepath.Join(root, "_output/bench")
+	dir := filepath.Join(root, "_output/bench-demo")
 	script := func(ctx context.Context, name string, args ...string) *exec.Cmd {
 		// Nodes are made from the machine's files and namespaces, not from those of the benchmarks.
 		outside := []string{"-t", fmt.Sprint(os.Getppid()), "-m", "-n", "-u", filepath.Join(root, name)}
