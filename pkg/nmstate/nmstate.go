@@ -24,9 +24,13 @@ package nmstate
 #ifdef __GLIBC__
 #include <malloc.h>
 
-// All calls share one heap: each of Go's threads that makes some would keep one of its own, and calls do not overlap. It is set before
-// there is any other thread.
-__attribute__((constructor)) static void share_heap(void) { mallopt(M_ARENA_MAX, 1); }
+// All calls share one heap: each of Go's threads that makes some would keep one of its own, and calls do not overlap. It gives nothing back
+// by itself while a call goes on. All this is set before there is any other thread.
+__attribute__((constructor)) static void share_heap(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_TRIM_THRESHOLD, 256 << 20);
+}
 #endif
 
 // give_back gives what is free in the heap back to the system if it is much, see malloc_trim(3): 17 MB after a read of 500 interfaces. To have it
@@ -37,6 +41,8 @@ static void give_back(void)
 #if __GLIBC_PREREQ(2, 33) // which has mallinfo2
 	if (mallinfo2().fordblks > 4 << 20)
 		malloc_trim(0);
+#else
+	malloc_trim(0);
 #endif
 #endif
 }

@@ -41,8 +41,8 @@ const (
 	sendBurst    = 4
 	sendInterval = time.Second
 	// A network that changes all the time costs a tenth of a core: there is no other read by itself for so many times the processor
-	// time that the last one took. To send what was read, and to hear of changes, takes nearly as much again.
-	readRest = 20
+	// time that the last one took. To send what was read, and to hear of changes, takes half as much again.
+	readRest = 16
 )
 
 // rereads are the pauses before the network is read again that could not be read: NetworkManager may have been away, and the

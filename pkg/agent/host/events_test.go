@@ -28,8 +28,8 @@ func TestPaceOfANetworkThatChangesAllTheTime(t *testing.T) {
 	for read, every := range map[time.Duration]time.Duration{
 		0:                      sendInterval,
 		50 * time.Millisecond:  sendInterval,
-		300 * time.Millisecond: 6 * time.Second,
-		2 * time.Second:        40 * time.Second,
+		300 * time.Millisecond: 4800 * time.Millisecond,
+		2 * time.Second:        32 * time.Second,
 	} {
 		if pace := paceAfter(read); pace != rate.Every(every) {
 			t.Errorf("after a read of %v the network is read %v times a second, want once in %v", read, pace, every)
