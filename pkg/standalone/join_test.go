@@ -24,6 +24,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"strings"
 	"testing"
 	"time"
@@ -367,15 +368,18 @@ func TestForgottenWhileManyJoin(t *testing.T) {
 	d := newDoor(t, t.TempDir(), clock.RealClock{}, unlimited)
 	d.expect(t, "", knock{token: shared, key: "1", node: "node1"})
 	ctx, cancel := context.WithCancel(t.Context())
-	delivered, ended := make(chan int), make(chan error)
+	delivered, begun, ended := make(chan int), make(chan struct{}), make(chan error)
+	begin := sync.OnceFunc(func() { close(begun) })
 	go func() {
 		ended <- d.nodes.Watch(ctx, func(now []fleet.Node) {
+			begin()
 			select {
 			case delivered <- len(now):
 			case <-ctx.Done():
 			}
 		})
 	}()
+	<-begun
 	for i := range 2 * queue / each { // the first nodes are delivered all the time
 		if err := os.WriteFile(filepath.Join(d.dir, nodesFolder, fmt.Sprint(i)), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
