@@ -171,8 +171,14 @@ func (n *Nodes) Watch(ctx context.Context, deliver func([]fleet.Node)) error {
 		for {
 			nodes, moved := n.now()
 			deliver(nodes)
-			if err := n.await(ctx, removed, moved); err != nil {
-				return err
+			select {
+			case <-moved:
+			case <-removed:
+				if err := n.load(); err != nil {
+					klog.FromContext(ctx).Error(err, "The nodes stay as they were")
+				}
+			case <-ctx.Done():
+				return ctx.Err()
 			}
 		}
 	})
@@ -198,33 +204,6 @@ func (n *Nodes) followFiles(ctx context.Context, watcher *fsnotify.Watcher, remo
 		case removed <- struct{}{}:
 		default:
 		}
-	}
-}
-
-// await returns when a node has joined or was forgotten.
-func (n *Nodes) await(ctx context.Context, removed, moved <-chan struct{}) error {
-	for {
-		// A node that is forgotten comes before all that join: they can be many.
-		select {
-		case <-removed:
-			n.reload(ctx)
-		default:
-		}
-		select {
-		case <-moved:
-			return nil
-		case <-removed:
-			n.reload(ctx)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// reload reads all files. The nodes stay as they were if one cannot be read.
-func (n *Nodes) reload(ctx context.Context) {
-	if err := n.load(); err != nil {
-		klog.FromContext(ctx).Error(err, "The nodes stay as they were")
 	}
 }
 
