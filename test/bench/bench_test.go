@@ -209,18 +209,24 @@ func interleave(b *testing.B, rounds int, things ...func() error) []samples {
 	return result
 }
 
+// makeVeths makes pairs of veths, from a1 and b1 on, that go with the benchmark.
+func makeVeths(b *testing.B, pairs int) {
+	b.Helper()
+	batch := func(line string) {
+		netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo %s; done | ip -batch -", pairs, line))
+	}
+	batch("link add a$i up type veth peer b$i")
+	b.Cleanup(func() { batch("link del a$i") })
+}
+
 // BenchmarkGet compares a GET through the API with what reads the same node
 // otherwise: nmstatectl, and the bare library. Nothing changes meanwhile, so the
 // agent need not read; right after a change it has to.
 func BenchmarkGet(b *testing.B) {
 	for _, interfaces := range []int{3, 50, 500} {
 		b.Run(fmt.Sprintf("interfaces=%d", interfaces), func(b *testing.B) {
-			pairs := interfaces / 2
-			netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link add a$i up type veth peer b$i; done | ip -batch -", pairs))
-			b.Cleanup(func() {
-				netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link del a$i; done | ip -batch -", pairs))
-				netns.Run(b, "ip", "addr", "flush", "dev", "lo", "to", "198.18.0.0/16")
-			})
+			makeVeths(b, interfaces/2)
+			b.Cleanup(func() { netns.Run(b, "ip", "addr", "flush", "dev", "lo", "to", "198.18.0.0/16") })
 			s := newSite(b)
 			s.agent(b)
 			times := interleave(b, max(enough, 2000/interfaces),

@@ -30,10 +30,7 @@ import (
 // when somebody does.
 func BenchmarkFlapping(b *testing.B) {
 	const pairs, long = 250, 20 * time.Second
-	netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link add a$i up type veth peer b$i; done | ip -batch -", pairs))
-	b.Cleanup(func() {
-		netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link del a$i; done | ip -batch -", pairs))
-	})
+	makeVeths(b, pairs)
 	s := newSite(b)
 	agent := s.agent(b)
 	flap := func() {

@@ -30,10 +30,7 @@ import (
 // the environment has BENCH_WHOLE, else after a tenth. Each change is read and sent.
 func BenchmarkAgentMemory(b *testing.B) {
 	const pairs, hour, most = 250, 3600, 30
-	netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link add a$i up type veth peer b$i; done | ip -batch -", pairs))
-	b.Cleanup(func() {
-		netns.Run(b, "sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo link del a$i; done | ip -batch -", pairs))
-	})
+	makeVeths(b, pairs)
 	changes := hour / 10
 	if os.Getenv(whole) != "" {
 		changes = hour
