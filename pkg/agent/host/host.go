@@ -304,16 +304,6 @@ func (h *Host) read() (read bool, err error) {
 	return !proved, h.publish()
 }
 
-// retrieve has libnmstate read the network. hold is as of Answers.
-func (h *Host) retrieve(with backend, hold bool) (state []byte, err error) {
-	if state, _, err = h.answers.RetrieveNetState(with.flags(), hold); err != nil || hold || with.name == v1alpha1.BackendKernel {
-		return state, err
-	}
-	applied, err := h.answers.Applied()
-	h.witness.Applied(applied)
-	return state, err
-}
-
 // look puts what libnmstate returned, or why it did not, into the view. The caller holds the lock.
 func (h *Host) look(raw []byte, err error) error {
 	if err == nil && (h.view.state == nil || !bytes.Equal(raw, h.raw)) {

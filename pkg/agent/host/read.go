@@ -173,6 +173,16 @@ func (h *Host) proved(with backend) (unchanged, answersHold bool) {
 	return false, answersHold
 }
 
+// retrieve has libnmstate read the network. hold is as of Answers.
+func (h *Host) retrieve(with backend, hold bool) (state []byte, err error) {
+	if state, _, err = h.answers.RetrieveNetState(with.flags(), hold); err != nil || hold || with.name == v1alpha1.BackendKernel {
+		return state, err
+	}
+	applied, err := h.answers.Applied()
+	h.witness.Applied(applied)
+	return state, err
+}
+
 // changing returns the change that is being applied, or was applied and the network was not read since; nil if there is none.
 func (h *Host) changing() *underWay {
 	if change := h.applying(); change != nil {
