@@ -40,8 +40,8 @@ const (
 	// server remembers is the state's size times the changes of the last 90 s.
 	sendBurst    = 4
 	sendInterval = time.Second
-	// A network that changes all the time costs a tenth of a core: there is no other read by itself for so many times the processor
-	// time that the last one took. To send what was read, and to hear of changes, takes half as much again.
+	// A network that changes all the time costs less than a tenth of a core: there is no other read by itself for so many times the
+	// processor time that the last one took. To hear of changes, and to send what was read, takes half as much again.
 	readRest = 16
 )
 
@@ -49,9 +49,8 @@ const (
 // kernel need not report that it is back.
 var rereads = wait.Backoff{Duration: time.Second, Factor: 2, Steps: 10, Cap: 30 * time.Second}
 
-// listen puts something into events whenever the kernel reports a change, until
-// ctx ends and reports is closed. What changed does not matter: all is read
-// anyway.
+// listen sends something to events whenever the kernel reports a change, until ctx ends and reports is closed. What changed does not
+// matter: all is read anyway. While nobody takes what it sends, reports gather on the socket, and cost nothing.
 func listen(ctx context.Context, reports *rtnetlink.Events, events chan<- struct{}) error {
 	for {
 		err := reports.Wait()
@@ -61,7 +60,11 @@ func listen(ctx context.Context, reports *rtnetlink.Events, events chan<- struct
 		if err != nil {
 			return fmt.Errorf("receiving the kernel's network events: %w", err)
 		}
-		put(events)
+		select {
+		case events <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		select {
 		case <-time.After(breath):
 		case <-ctx.Done():
@@ -78,7 +81,7 @@ func put(into chan<- struct{}) {
 }
 
 // follow reads the network after events, and again if it could not be read, until ctx ends.
-func (h *Host) follow(ctx context.Context) error {
+func (h *Host) follow(ctx context.Context, reports *rtnetlink.Events) error {
 	limit := rate.NewLimiter(rate.Every(sendInterval), sendBurst)
 	pauses := rereads
 	for {
@@ -107,10 +110,8 @@ func (h *Host) follow(ctx context.Context) error {
 				return err
 			}
 		}
-		// What is read from here on covers all events until here.
-		select {
-		case <-h.events:
-		default:
+		if err := h.covered(ctx, reports); err != nil {
+			return err
 		}
 		before := processorTime()
 		if err := h.round(ctx); err != nil {
@@ -118,6 +119,18 @@ func (h *Host) follow(ctx context.Context) error {
 		}
 		limit.SetLimit(paceAfter(processorTime() - before))
 	}
+}
+
+// covered takes the events until now: the read that follows covers them.
+func (h *Host) covered(ctx context.Context, reports *rtnetlink.Events) error {
+	select {
+	case <-h.events:
+	default:
+	}
+	if err := reports.Drop(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("receiving the kernel's network events: %w", err)
+	}
+	return nil
 }
 
 // paceAfter returns how often the network is read by itself while it changes all the time, when a read took so much of the processor.

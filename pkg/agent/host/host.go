@@ -72,7 +72,7 @@ type Host struct {
 	store  *store
 	feed   *agent.Feed
 	rounds *agent.Rounds
-	// events has something in it when the kernel has reported a change of the network, reports when NetworkManager has.
+	// events gets something when the kernel has reported a change of the network, reports has something in it when NetworkManager has.
 	events   chan struct{}
 	reports  chan struct{}
 	detector detector
@@ -142,7 +142,7 @@ func New(config Config) (*Host, error) {
 		dryRuns:    semaphore.NewWeighted(maxDryRuns),
 		dryRunWait: dryRunWait,
 		showLimit:  showLimit,
-		events:     make(chan struct{}, 1),
+		events:     make(chan struct{}),
 		reports:    make(chan struct{}, 1),
 		leftovers:  make(chan struct{}, 1),
 		published:  make(chan struct{}, 1),
@@ -215,7 +215,7 @@ func (h *Host) Run(ctx context.Context) error {
 		if err := h.round(ctx); err != nil {
 			return err
 		}
-		return h.follow(ctx)
+		return h.follow(ctx, reports)
 	})
 	err = group.Wait()
 	h.drain()

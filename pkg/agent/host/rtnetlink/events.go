@@ -30,9 +30,8 @@ const most = 1000
 
 // Events are the kernel's reports of changes, for those to whom it matters only that there are some.
 type Events struct {
-	file   *os.File
-	conn   syscall.RawConn
-	buffer []byte
+	file *os.File
+	conn syscall.RawConn
 }
 
 // Follow subscribes to the reports of rtnetlink(7) groups. The library's socket leaves 64 kB of garbage behind for each report,
@@ -53,27 +52,39 @@ func Follow(groups ...uint) (*Events, error) {
 		file.Close()
 		return nil, fmt.Errorf("taking the socket of the kernel's network events: %w", err)
 	}
-	return &Events{file: file, conn: conn, buffer: make([]byte, os.Getpagesize())}, nil
+	return &Events{file: file, conn: conn}, nil
 }
 
 // Wait returns when something was reported since the last call, or reports were lost. It is an error after Close.
 func (e *Events) Wait() error {
 	var failed error
 	err := e.conn.Read(func(fd uintptr) bool {
-		for taken := range most {
-			_, _, failed = unix.Recvfrom(int(fd), e.buffer, unix.MSG_DONTWAIT)
-			switch {
-			case errors.Is(failed, unix.EAGAIN):
-				failed = nil
-				return taken > 0
-			case failed != nil && !errors.Is(failed, unix.ENOBUFS) && !errors.Is(failed, unix.EINTR):
-				return true
-			}
-		}
-		failed = nil
-		return true
+		var taken int
+		taken, failed = e.take(int(fd))
+		return taken > 0 || failed != nil
 	})
 	return errors.Join(err, failed)
+}
+
+// Drop takes what was reported until now, so that Wait returns for later reports alone.
+func (e *Events) Drop() error {
+	var failed error
+	err := e.conn.Control(func(fd uintptr) { _, failed = e.take(int(fd)) })
+	return errors.Join(err, failed)
+}
+
+// take takes the reports that are there, and says how many there were. Reports that were lost count as one.
+func (e *Events) take(fd int) (int, error) {
+	for taken := range most {
+		_, _, err := unix.Recvfrom(fd, nil, unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			return taken, nil
+		case err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR):
+			return taken, err
+		}
+	}
+	return most, nil
 }
 
 // Close ends a Wait that is under way.

@@ -18,6 +18,7 @@ package rtnetlink
 
 import (
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -57,5 +58,29 @@ func TestEvents(t *testing.T) {
 		if err != nil {
 			break
 		}
+	}
+}
+
+// TestDrop: what was reported before is forgotten, what comes later is waited for.
+func TestDrop(t *testing.T) {
+	events, err := Follow(unix.RTNLGRP_IPV4_IFADDR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Close()
+	netns.Run(t, "ip", "addr", "add", "198.18.0.1/32", "dev", "lo")
+	if err := events.Drop(); err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan error)
+	go func() { waited <- events.Wait() }()
+	select {
+	case err := <-waited:
+		t.Fatalf("a report that was dropped was waited for: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	netns.Run(t, "ip", "addr", "del", "198.18.0.1/32", "dev", "lo")
+	if err := <-waited; err != nil {
+		t.Fatal(err)
 	}
 }
