@@ -95,6 +95,10 @@ vm-up: build demo-kubectl vm-image nmstatectl ## Run two nodes as virtual machin
 vm-check: vm-up ## Check the virtual machines themselves: commands, reboot, power cut.
 	@hack/vm/check.sh
 
+.PHONY: vm-member-check
+vm-member-check: cluster-sync vm-image ## Check that a virtual machine joins the cluster, boots again in it, and leaves it.
+	@hack/vm/member-check.sh
+
 .PHONY: vm-down
 vm-down: ## Take the virtual machines away, without a trace.
 	@hack/vm/down.sh
@@ -152,7 +156,7 @@ test: test-builds verify test-unit test-integration test-e2e test-skew test-rele
 ifneq ($(HAS_VM),)
 	$(MAKE) test-vm-sample $(TEST_VM_SET) && result=0 || result=$$?; $(MAKE) vm-down $(TEST_VM_SET) && exit $$result
 endif
-	$(MAKE) test-cluster $(TEST_CLUSTER) && result=0 || result=$$?; $(MAKE) cluster-down $(TEST_CLUSTER) && exit $$result
+	$(MAKE) test-cluster $(if $(HAS_VM),vm-member-check) $(TEST_CLUSTER) && result=0 || result=$$?; $(MAKE) cluster-down $(TEST_CLUSTER) && exit $$result
 
 .PHONY: test-unit
 test-unit: libnmstate node-packages ## Run the tests of the packages, with the race detector.

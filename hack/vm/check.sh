@@ -24,6 +24,10 @@ head -c 200000 /dev/urandom >"$scratch/sent"
 cmp "$scratch/sent" "$scratch/received"
 ok "input goes in, and long output comes out, to the last byte"
 
+"$here/node.sh" exec -i "$name" wc -c <"$scratch/sent" >"$scratch/size"
+[[ $(<"$scratch/size") == 200000 && $(timeout "$(patiently 60)" "$here/node.sh" exec "$name" echo next) == next ]]
+ok "a console that took long input serves the next caller"
+
 # As many callers as there are consoles, killed with all that they wait for; each console serves the next one.
 callers=()
 for _ in {1..4}; do

@@ -114,16 +114,23 @@ free_console() {
 
 # run runs a command in the node, with standard input if it is told to: guest/serve-commands.sh answers.
 run() {
-	local console lock pipe tag answer status out err given=
+	local console lock pipe tag request answer status out err given=
 	alive "$dir/pid" || { echo "vm: $name does not run" >&2; return 255; }
 	[[ $input == no ]] || given=$(base64 -w0)
 	free_console
 	tag=$(</proc/sys/kernel/random/uuid)
+	request=$(base64 -w0 <<<"${*@Q}"):$given
 	# Whatever ends this script ends the pipe, and with that socat: nobody else may have the pipe open, nor the lock.
 	coproc channel { exec socat - "$(terminal "commands$console")"; }
-	printf '\n%s %s %s\n' "$tag" "$(base64 -w0 <<<"${*@Q}")" "$given" >&"${channel[1]}"
 	pipe=${channel[1]}
-	answer=$(exec {pipe}>&- {lock}>&- && exec grep -a -m 1 "^answer $tag " <&"${channel[0]}") || { echo "vm: $name has ended meanwhile" >&2; return 255; }
+	# A terminal holds 4 kB that nobody has read, and that of User-mode Linux may say nothing more when it was full.
+	while ((${#request} > 2000)); do
+		printf '\n%s more %s\n' "$tag" "${request:0:2000}" >&"$pipe"
+		await_answer || return 255
+		request=${request:2000}
+	done
+	printf '\n%s end %s\n' "$tag" "$request" >&"$pipe"
+	await_answer || return 255
 	# shellcheck disable=SC2154
 	kill "$channel_PID" 2>/dev/null || true
 	exec {lock}>&-
@@ -131,6 +138,11 @@ run() {
 	base64 -d <<<"${out#:}"
 	base64 -d <<<"${err#:}" >&2
 	return "$status"
+}
+
+# await_answer puts what the node answers into answer.
+await_answer() {
+	answer=$(exec {pipe}>&- {lock}>&- && exec grep -a -m 1 "^answer $tag " <&"${channel[0]}") || { echo "vm: $name has ended meanwhile" >&2; return 255; }
 }
 
 shut_down() {
