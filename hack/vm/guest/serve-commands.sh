@@ -9,7 +9,7 @@ exec <>"$console" >&0 2>/dev/null
 stty raw -echo
 place=/run/${console##*/}
 mkdir -p "$place"
-job= request= caller=
+job='' request='' caller=''
 
 answer() {
 	local status
