@@ -96,7 +96,7 @@ vm-check: vm-up ## Check the virtual machines themselves: commands, reboot, powe
 	@hack/vm/check.sh
 
 .PHONY: vm-member-check
-vm-member-check: cluster-sync vm-image ## Check that a virtual machine joins the cluster, boots again in it, and leaves it.
+vm-member-check: cluster-sync build vm-image nmstatectl ## Check that a virtual machine joins the cluster, boots again in it, and leaves it.
 	@hack/vm/member-check.sh
 
 .PHONY: vm-down
