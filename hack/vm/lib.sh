@@ -21,6 +21,9 @@ programs=$NODES_DIR/programs.sqfs # the project's own programs and the keys of t
 VM_PATIENCE=${VM_PATIENCE:-1}
 read -ra nodes <<<"${VM_NODES:-vm01 vm02}"
 
+# cluster runs kubectl on the API server of these nodes.
+cluster() { "$bin/kubectl" --kubeconfig "$kubeconfig" "$@"; }
+
 lock() { lock_folder "$VM_DIR" vm; }
 
 # number NODE is the number in its name, from which its addresses follow.

@@ -9,7 +9,6 @@ export VM_CLUSTER=yes VM_NODES=vm01
 source "$here/lib.sh"
 trap 'echo "vm: the check failed at line $LINENO: $BASH_COMMAND" >&2' ERR
 trap '"$here/down.sh"' EXIT
-cluster() { "$bin/kubectl" --kubeconfig "$kubeconfig" "$@"; }
 
 "$here/up.sh" >/dev/null
 echo "ok: it has joined"

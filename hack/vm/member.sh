@@ -15,7 +15,6 @@ keys=$VM_DIR/members/$name
 namespace=nmstate-system
 account=nmstate-node-agent
 
-cluster() { "$bin/kubectl" --kubeconfig "$kubeconfig" "$@"; }
 ours() { cluster --namespace "$namespace" "$@"; }
 
 objects() {

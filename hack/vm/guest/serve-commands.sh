@@ -38,5 +38,4 @@ while true; do
 	[[ -z $job ]] || wait "$job" # two answers at a time would be one in the other
 	answer "$tag" "$request" &
 	job=$!
-	request=
 done

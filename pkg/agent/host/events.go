@@ -41,7 +41,7 @@ const (
 	sendBurst    = 4
 	sendInterval = time.Second
 	// A network that changes all the time costs less than a tenth of a core: there is no other read by itself for so many times the
-	// processor time that the last one took. To hear of changes, and to send what was read, takes half as much again.
+	// processor time that the last one took. To hear of changes, and to send what was read, takes a tenth of that.
 	readRest = 16
 )
 

@@ -66,7 +66,7 @@ func (e *Events) Wait() error {
 	return errors.Join(err, failed)
 }
 
-// Drop takes what was reported until now, so that Wait returns for later reports alone.
+// Drop takes the reports that are there, as many as Wait takes at once, so that Wait returns for later ones.
 func (e *Events) Drop() error {
 	var failed error
 	err := e.conn.Control(func(fd uintptr) { _, failed = e.take(int(fd)) })
