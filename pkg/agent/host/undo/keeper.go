@@ -265,22 +265,8 @@ func (k *Keeper) Keep() error {
 		return err
 	}
 	var errs []error
-	for title, was := range k.before.addresses {
-		link := now.links[was.link]
-		remade := now.indexes[was.link] != k.before.indexes[was.link] || now.controllers[was.link] != k.before.controllers[was.link]
-		if k.off[title] || remade || !link.Up {
-			continue
-		}
-		l, err := netlink.LinkByName(was.link)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("keeping the addresses of %s: %w", was.link, err))
-			continue
-		}
-		errs = append(errs, k.clear(title, l, now.addresses[title]))
-		// With another MAC address the kernel makes another link-local address.
-		for _, one := range k.missing(title, now.addresses[title], link.MAC == k.before.links[was.link].MAC) {
-			errs = append(errs, was.put(l, one))
-		}
+	for title := range k.before.addresses {
+		errs = append(errs, k.keepAddresses(title, now))
 	}
 	for _, one := range owed(k.before, now, k.before.routes, now.routes) {
 		if one.owner == daemons || isLoopbackNet(one.Route, one.link) {
@@ -294,6 +280,33 @@ func (k *Keeper) Keep() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// keepAddresses does so with the addresses of one title. A link that has gone since it was looked at has none, as it would have if it had
+// gone before: pods end at any time.
+func (k *Keeper) keepAddresses(title string, now *snapshot) error {
+	was := k.before.addresses[title]
+	link := now.links[was.link]
+	remade := now.indexes[was.link] != k.before.indexes[was.link] || now.controllers[was.link] != k.before.controllers[was.link]
+	if k.off[title] || remade || !link.Up {
+		return nil
+	}
+	l, err := netlink.LinkByName(was.link)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("keeping the addresses of %s: %w", was.link, err)
+	}
+	errs := []error{k.clear(title, l, now.addresses[title])}
+	// With another MAC address the kernel makes another link-local address.
+	for _, one := range k.missing(title, now.addresses[title], link.MAC == k.before.links[was.link].MAC) {
+		errs = append(errs, was.put(l, one))
+	}
+	if err = errors.Join(errs...); errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
 }
 
 // clear removes the addresses that routers have announced since the link was noted, where the keeper sets the addresses and the state

@@ -46,3 +46,31 @@ func TestIPv6IsSwitchedOffAsItComes(t *testing.T) {
 		t.Errorf("a1 is %s", shown)
 	}
 }
+
+// TestNothingIsKeptOfALinkThatGoes, as a pod's does, between the look at the network and what follows from the look.
+func TestNothingIsKeptOfALinkThatGoes(t *testing.T) {
+	t.Cleanup(func() { clean(t) })
+	pair(t, "1")
+	netns.Run(t, "ip", "addr", "add", "198.18.9.1/24", "dev", "a1")
+	before, err := takeSnapshot(everything(), []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keeper, _, err := NewKeeper(&Before{was: before}, []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	netns.Run(t, "ip", "addr", "flush", "dev", "a1")
+	now, err := before.lookAgain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	netns.Run(t, "ip", "link", "del", "a1")
+	const title = "IPv4 of a1"
+	if len(before.addresses[title].list) == 0 || !now.links["a1"].Up {
+		t.Fatalf("a1 had %v and was %+v", before.addresses[title].list, now.links["a1"])
+	}
+	if err := keeper.keepAddresses(title, now); err != nil {
+		t.Error(err)
+	}
+}
