@@ -24,6 +24,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -40,8 +41,9 @@ const (
 	mptcpSysctl  = "/proc/sys/net/mptcp/enabled"
 	// linkDetails are RTEXT_FILTER_VF and RTEXT_FILTER_SKIP_STATS of include/uapi/linux/rtnetlink.h.
 	linkDetails = 1<<0 | 1<<3
-	// sriovFiles are what libnmstate reads of a physical function.
-	sriovFiles = "/sys/class/net/*/device/sriov_*"
+	// netClass is the folder of the kernel's links, and sriovFiles are what libnmstate reads of one that is a physical function.
+	netClass   = "/sys/class/net"
+	sriovFiles = "device/sriov_*"
 )
 
 // ethtoolGets are the requests of ethtool(8)'s netlink interface whose answers
@@ -111,7 +113,7 @@ func (k *kernel) observe(context.Context) ([]byte, error) {
 		k.events++
 	}
 	if k.counted != k.events {
-		k.sriov, _ = filepath.Glob(sriovFiles) // the pattern is good
+		k.sriov = physicalFunctions(netClass)
 		k.counted = k.events
 	}
 	facts := sha256.New()
@@ -119,6 +121,21 @@ func (k *kernel) observe(context.Context) ([]byte, error) {
 		return nil, err
 	}
 	return fmt.Appendf(nil, "%d %x", k.events, facts.Sum(nil)), nil
+}
+
+// physicalFunctions returns the files that tell of virtual functions. Links without a device, of which a node may have hundreds, cost
+// little: sysfs has them in a folder of their own.
+func physicalFunctions(class string) (files []string) {
+	links, _ := os.ReadDir(class) // without sysfs, libnmstate shows none either
+	for _, link := range links {
+		path := filepath.Join(class, link.Name())
+		if target, err := os.Readlink(path); err != nil || strings.Contains(target, "/devices/virtual/") {
+			continue
+		}
+		its, _ := filepath.Glob(filepath.Join(path, sriovFiles)) // the pattern is good
+		files = append(files, its...)
+	}
+	return files
 }
 
 // drain takes all events off the socket, and tells whether there were none.

@@ -20,6 +20,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,5 +167,38 @@ func TestWitnessOverflow(t *testing.T) {
 	}
 	if w.unchanged() {
 		t.Error("lost events went unnoticed")
+	}
+}
+
+// TestPhysicalFunctions: those of links that have a device, by the kernel's folders.
+func TestPhysicalFunctions(t *testing.T) {
+	root := t.TempDir()
+	class := filepath.Join(root, "class", "net")
+	link := func(name, device string, files ...string) {
+		folder := filepath.Join(root, "devices", device, "net", name)
+		if err := errors.Join(os.MkdirAll(folder, 0o755), os.MkdirAll(class, 0o755), os.Symlink("../../devices/"+device+"/net/"+name, filepath.Join(class, name))); err != nil {
+			t.Fatal(err)
+		}
+		if device == "virtual" {
+			return
+		}
+		for _, file := range files {
+			if err := os.WriteFile(filepath.Join(root, "devices", device, file), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Symlink("../..", filepath.Join(folder, "device")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link("lo", "virtual")
+	link("eth0", "pci0000:00/0000:00:03.0", "sriov_numvfs", "sriov_totalvfs", "vendor")
+	link("eth1", "pci0000:00/0000:00:04.0", "vendor")
+	want := []string{filepath.Join(class, "eth0/device/sriov_numvfs"), filepath.Join(class, "eth0/device/sriov_totalvfs")}
+	if got := physicalFunctions(class); !slices.Equal(got, want) {
+		t.Errorf("got %v, not %v", got, want)
+	}
+	if got := physicalFunctions(filepath.Join(root, "none")); got != nil {
+		t.Errorf("without sysfs: %v", got)
 	}
 }
