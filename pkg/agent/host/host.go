@@ -17,7 +17,6 @@ limitations under the License.
 package host
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -120,8 +119,9 @@ type Host struct {
 	readAt metav1.Time
 	// unpublished tells that view may differ from the object that was published last.
 	unpublished bool
-	// raw is what libnmstate returned last; view.state was made of it.
-	raw []byte
+	// raw is what libnmstate returned last; reader made view.state of it.
+	raw    string
+	reader reader
 	// compared are the two states that view.difference was computed from.
 	compared struct {
 		desired *v1alpha1.State
@@ -144,6 +144,7 @@ func New(config Config) (*Host, error) {
 		showLimit:  showLimit,
 		events:     make(chan struct{}),
 		reports:    make(chan struct{}, 1),
+		reader:     reader{keepVeths: config.KeepUnmanagedVeths},
 		leftovers:  make(chan struct{}, 1),
 		published:  make(chan struct{}, 1),
 	}
@@ -284,7 +285,7 @@ func (h *Host) read() (read bool, err error) {
 	readAt := now()
 	with := h.detector.detect()
 	proved, answersHold := h.proved(with)
-	var raw []byte
+	var raw string
 	var readErr error
 	if !proved {
 		raw, readErr = h.retrieve(with, answersHold)
@@ -305,10 +306,10 @@ func (h *Host) read() (read bool, err error) {
 }
 
 // look puts what libnmstate returned, or why it did not, into the view. The caller holds the lock.
-func (h *Host) look(raw []byte, err error) error {
-	if err == nil && (h.view.state == nil || !bytes.Equal(raw, h.raw)) {
+func (h *Host) look(raw string, err error) error {
+	if err == nil && (h.view.state == nil || raw != h.raw) {
 		var next *state
-		if next, err = parseState(raw, h.config.KeepUnmanagedVeths); err == nil {
+		if next, err = h.reader.read(raw); err == nil {
 			h.raw = raw
 			if !next.equal(h.view.state) {
 				h.view.state = next

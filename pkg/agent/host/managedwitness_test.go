@@ -154,7 +154,7 @@ func endOfReads(t *testing.T, h *Host) {
 	for range 5 {
 		// Marked, what was read last shows whether it is still the one.
 		h.mu.Lock()
-		h.raw = append(slices.Clone(h.raw), ' ')
+		h.raw += " "
 		marked := len(h.raw)
 		h.mu.Unlock()
 		<-time.After(2 * time.Second) // what is to be seen is that nothing happens meanwhile
@@ -230,7 +230,7 @@ func fresh(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := parseState(raw, false)
+	read, err := parseState(string(raw), false)
 	if err != nil {
 		t.Fatal(err)
 	}

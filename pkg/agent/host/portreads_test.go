@@ -133,8 +133,8 @@ func TestPortsTellTypesAsNmstateDoes(t *testing.T) {
 
 // TestPodsVethsAreNoPorts: those that NetworkManager leaves alone, and those that nothing is known of yet.
 func TestPodsVethsAreNoPorts(t *testing.T) {
-	raw := []byte(`{"interfaces":[{"name":"eth0","type":"veth","state":"up"},{"name":"pod1","type":"veth","state":"ignore"},
-		{"name":"br0","type":"linux-bridge","state":"ignore"}]}`)
+	raw := `{"interfaces":[{"name":"eth0","type":"veth","state":"up"},{"name":"pod1","type":"veth","state":"ignore"},
+		{"name":"br0","type":"linux-bridge","state":"ignore"}]}`
 	links := []rtnetlink.Port{{Name: "eth0", Kind: "veth"}, {Name: "pod1", Kind: "veth"}, {Name: "new", Kind: "veth"}, {Name: "br0", Kind: "bridge"}}
 	for name, test := range map[string]struct {
 		backend v1alpha1.Backend

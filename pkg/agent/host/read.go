@@ -20,7 +20,6 @@ import (
 	"bytes"
 	"context"
 
-	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/witness"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 )
@@ -34,107 +33,6 @@ type state struct {
 	count v1alpha1.InterfaceCount
 	// veths are the names of the veths that are shown.
 	veths map[string]bool
-}
-
-// noise are fields that change by themselves while nothing changes: a bridge's
-// timers, and how long an address is preferred.
-var noise = map[string]bool{
-	"gc-timer": true, "hello-timer": true, "tcn-timer": true, "topology-change-timer": true,
-	"preferred-life-time": true,
-}
-
-// parseState makes a state of what libnmstate returned. Veths that
-// NetworkManager leaves alone are pods' and not shown unless keepVeths is set.
-func parseState(raw []byte, keepVeths bool) (*state, error) {
-	root, err := tree.Decode(raw)
-	if err != nil {
-		return nil, err
-	}
-	dropNoise(root)
-	full, err := tree.Encode(root)
-	if err != nil {
-		return nil, err
-	}
-	s := &state{full: full, shown: v1alpha1.NewState(full), veths: map[string]bool{}}
-	hidden := map[any]bool{}
-	for _, item := range tree.List(root, "interfaces") {
-		iface, _ := item.(map[string]any)
-		if !keepVeths && iface["type"] == "veth" && iface["state"] == "ignore" {
-			hidden[iface["name"]] = true
-			continue
-		}
-		if name, ok := iface["name"].(string); ok && iface["type"] == "veth" {
-			s.veths[name] = true
-		}
-		s.count.Total++
-		if iface["state"] == "up" {
-			s.count.Up++
-		}
-	}
-	if len(hidden) == 0 {
-		return s, nil
-	}
-	hide(root, hidden)
-	shown, err := tree.Encode(root)
-	s.shown = v1alpha1.NewState(shown)
-	return s, err
-}
-
-func dropNoise(node any) {
-	switch node := node.(type) {
-	case map[string]any:
-		if _, isAddress := node["ip"]; isAddress {
-			steady(node)
-		}
-		if node["type"] == "ip-tunnel" {
-			// The kernel has the tunnel's local IP address in the place of a MAC address, and nmstate shows it as one. No backend takes it back.
-			delete(node, "mac-address")
-			delete(node, "permanent-mac-address")
-		}
-		for key, child := range node {
-			if noise[key] {
-				delete(node, key)
-				continue
-			}
-			dropNoise(child)
-		}
-	case []any:
-		for _, child := range node {
-			dropNoise(child)
-		}
-	}
-}
-
-// steady leaves of an address what stays as long as the address does.
-func steady(address map[string]any) {
-	if tree.IsDynamic(address) {
-		address[tree.Lifetime] = tree.Dynamic
-	} else {
-		delete(address, tree.Lifetime)
-	}
-	if !tree.IsForeign(address) {
-		delete(address, tree.Protocol)
-	}
-}
-
-// hide takes interfaces, and the routes over them, out of a state.
-func hide(root map[string]any, names map[any]bool) {
-	keep := func(items []any, key string) []any {
-		kept := []any{}
-		for _, item := range items {
-			if fields, ok := item.(map[string]any); !ok || !names[fields[key]] {
-				kept = append(kept, item)
-			}
-		}
-		return kept
-	}
-	root["interfaces"] = keep(tree.List(root, "interfaces"), "name")
-	routes, _ := root["routes"].(map[string]any)
-	for _, kind := range []string{"running", "config"} {
-		if items := tree.List(routes, kind); items != nil {
-			routes[kind] = keep(items, "next-hop-interface")
-		}
-	}
 }
 
 // equal tells whether two states are the same.
@@ -174,13 +72,14 @@ func (h *Host) proved(with backend) (unchanged, answersHold bool) {
 }
 
 // retrieve has libnmstate read the network. hold is as of Answers.
-func (h *Host) retrieve(with backend, hold bool) (state []byte, err error) {
-	if state, _, err = h.answers.RetrieveNetState(with.flags(), hold); err != nil || hold || with.name == v1alpha1.BackendKernel {
-		return state, err
+func (h *Host) retrieve(with backend, hold bool) (state string, err error) {
+	raw, _, err := h.answers.RetrieveNetState(with.flags(), hold)
+	if err != nil || hold || with.name == v1alpha1.BackendKernel {
+		return string(raw), err
 	}
 	applied, err := h.answers.Applied()
 	h.witness.Applied(applied)
-	return state, err
+	return string(raw), err
 }
 
 // changing returns the change that is being applied, or was applied and the network was not read since; nil if there is none.

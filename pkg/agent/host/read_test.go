@@ -33,7 +33,7 @@ func TestWhatIsShownOfAddresses(t *testing.T) {
 			wrap := func(address string) string {
 				return `{"interfaces":[{"ipv4":{"address":[` + address + `]},"name":"eth1","state":"up"}]}`
 			}
-			s, err := parseState([]byte(wrap(c.read)), false)
+			s, err := parseState(wrap(c.read), false)
 			if err != nil {
 				t.Fatal(err)
 			}

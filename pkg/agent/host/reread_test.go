@@ -108,7 +108,7 @@ func TestHasSeen(t *testing.T) {
 	} {
 		h := &Host{}
 		if test.state != "" {
-			read, err := parseState([]byte(test.state), true)
+			read, err := parseState(test.state, true)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -82,7 +82,7 @@ func toValidate(desired, current []byte) ([]byte, error) {
 
 // holds tells whether all of a desired state holds in the current one.
 func holds(desired, current []byte) (bool, error) {
-	now, err := parseState(current, true)
+	now, err := parseState(string(current), true)
 	if err != nil {
 		return false, err
 	}

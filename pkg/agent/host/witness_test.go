@@ -61,7 +61,7 @@ func TestBarrierDoesNotReadInVain(t *testing.T) {
 	rest(t, h)
 	// Marked, what was read last shows whether it is still the one.
 	h.mu.Lock()
-	h.raw = append(h.raw, ' ')
+	h.raw += " "
 	marked := len(h.raw)
 	h.mu.Unlock()
 	for _, step := range []struct {
