@@ -55,18 +55,24 @@ const (
 // objectKind is the kind of the objects on the stream.
 const objectKind = "NodeNetworkState"
 
-// EncodeObject returns an object as it travels on the stream. It is not escaped for
-// HTML, which would make six bytes of one.
+// EncodeObject returns an object as it travels on the stream.
 func EncodeObject(obj *v1alpha1.NodeNetworkState) ([]byte, error) {
 	typed := *obj
 	typed.SetGroupVersionKind(v1alpha1.SchemeGroupVersion.WithKind(objectKind))
+	pieces, err := v1alpha1.Pieces(&typed, encode)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the object of node %q: %w", obj.Name, err)
+	}
+	return bytes.Join(pieces, nil), nil
+}
+
+// encode encodes an object. It is not escaped for HTML, which would make six bytes of one.
+func encode(obj *v1alpha1.NodeNetworkState) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(&typed); err != nil {
-		return nil, fmt.Errorf("encoding the object of node %q: %w", obj.Name, err)
-	}
-	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
+	err := encoder.Encode(obj)
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
 }
 
 // HashObject returns the hash that tells one encoded object from another.

@@ -86,6 +86,19 @@ func Of(text []byte) Weight {
 	return weight
 }
 
+// HasSpace tells whether a JSON text has white space outside of its strings.
+func HasSpace(text []byte) bool {
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i = endOfString(text, i)
+		case ' ', '\t', '\r', '\n':
+			return true
+		}
+	}
+	return false
+}
+
 // endOfNumber returns where the number that starts at start ends.
 func endOfNumber(text []byte, start int) int {
 	end := start + 1

@@ -34,3 +34,13 @@ func TestOf(t *testing.T) {
 		}
 	}
 }
+
+func TestHasSpace(t *testing.T) {
+	for text, want := range map[string]bool{
+		``: false, `{"a b":"\\\" "}`: false, `{"a":1}`: false, `{"a": 1}`: true, "[\n]": true, "[1,\t2]": true, "{}\r": true, `"\"" `: true, `"a `: false,
+	} {
+		if got := HasSpace([]byte(text)); got != want {
+			t.Errorf("%s: %t", text, got)
+		}
+	}
+}

@@ -191,28 +191,8 @@ func (e *Encodings) networkOf(object *v1alpha1.NodeNetworkState) network {
 	return parseNetwork(state)
 }
 
-// leastShared is the size in bytes from which on a state is shared by its object and its encoding.
-const leastShared = 512
-
 // encodeItem returns the JSON text of an object that is an item of a list, as upstream's serializer
-// writes it. The pieces of the text that are states of the object are those of the object, so that
-// the memory holds them once.
+// writes it, in pieces.
 func encodeItem(object *v1alpha1.NodeNetworkState) ([][]byte, error) {
-	var text bytes.Buffer
-	if err := json.NewEncoder(&text).Encode(object); err != nil {
-		return nil, err
-	}
-	rest := bytes.TrimSuffix(text.Bytes(), []byte("\n"))
-	var pieces [][]byte
-	for _, state := range []*v1alpha1.State{object.Spec.DesiredState, object.Status.CurrentState, object.Status.Difference} {
-		if state == nil || len(state.Raw) < leastShared {
-			continue
-		}
-		// It is not found if encoding has changed it, because it was not compact.
-		if at := bytes.Index(rest, state.Raw); at >= 0 {
-			pieces = append(pieces, bytes.Clone(rest[:at]), state.Raw)
-			rest = rest[at+len(state.Raw):]
-		}
-	}
-	return append(pieces, bytes.Clone(rest)), nil
+	return v1alpha1.Pieces(object, func(object *v1alpha1.NodeNetworkState) ([]byte, error) { return json.Marshal(object) })
 }

@@ -47,7 +47,7 @@ import (
 func long(name string) string {
 	return fmt.Sprintf(`{"interfaces":[{"name":"%s","type":"dummy","state":"up","ipv4":{"enabled":true,"address":[{"ip":"192.0.2.1","prefix-length":24}]}}],`+
 		`"routes":{"running":[{"destination":"0.0.0.0/0","next-hop-interface":"%s","next-hop-address":"192.0.2.254","table-id":254}]},"hostname":{"running":"%s"}}`,
-		name, name, strings.Repeat("h", leastShared))
+		name, name, strings.Repeat("h", 512))
 }
 
 // corpus are objects that are encoded in different ways.
