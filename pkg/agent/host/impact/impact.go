@@ -90,7 +90,7 @@ func newChange(in Input) (*change, error) {
 	c.wanted, c.differs = c.byCurrentName(c.desired), c.byCurrentName(c.difference)
 	c.controllers = map[string]string{}
 	for name, iface := range c.there {
-		for _, port := range portsOf(iface) {
+		for _, port := range tree.PortsOf(iface) {
 			c.controllers[port] = name
 		}
 	}

@@ -24,41 +24,6 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/tree"
 )
 
-// portsOf returns the names of the ports that a bridge, bond, VRF or HSR interface is
-// given, also those in a bond of Open vSwitch.
-func portsOf(iface map[string]any) []string {
-	var names []string
-	for _, section := range []string{"bridge", "link-aggregation", "vrf", "hsr"} {
-		fields := tree.Object(iface[section])
-		for _, port := range tree.List(fields, "port") {
-			names = append(names, portNames(port)...)
-		}
-		for _, key := range []string{"port1", "port2"} {
-			if name := tree.StringAt(fields, key); name != "" {
-				names = append(names, name)
-			}
-		}
-	}
-	return names
-}
-
-// portNames returns the names in one entry of a list of ports.
-func portNames(port any) []string {
-	fields := tree.Object(port)
-	if fields == nil {
-		return []string{tree.Text(port)}
-	}
-	bond := tree.List(tree.Object(fields["link-aggregation"]), "port")
-	if len(bond) == 0 {
-		return []string{tree.StringAt(fields, "name")}
-	}
-	var names []string
-	for _, one := range bond {
-		names = append(names, portNames(one)...)
-	}
-	return names
-}
-
 // givesPorts tells whether a desired interface has a list of ports.
 func givesPorts(iface map[string]any) bool {
 	return slices.ContainsFunc([]string{"bridge", "link-aggregation", "vrf"}, func(section string) bool {
@@ -77,7 +42,7 @@ func (c *change) newController(name string) (controller string, changes bool) {
 		if other == c.controllers[name] || !isUp(c.differs[other]) {
 			continue
 		}
-		for _, port := range portsOf(c.wanted[other]) {
+		for _, port := range tree.PortsOf(c.wanted[other]) {
 			if c.portName(port) == name {
 				return other, true
 			}
@@ -104,7 +69,7 @@ func (c *change) leaves(name string) bool {
 	case !givesPorts(differs) || tree.Object(wanted["bridge"])["allow-extra-ports"] == true:
 		return false
 	}
-	return !slices.ContainsFunc(portsOf(wanted), func(port string) bool { return c.portName(port) == name })
+	return !slices.ContainsFunc(tree.PortsOf(wanted), func(port string) bool { return c.portName(port) == name })
 }
 
 // isUp tells whether a desired interface is to be up.

@@ -101,10 +101,8 @@ func (c *change) carriers(name string) []string {
 	for i := 0; i < len(found); i++ {
 		iface := c.there[found[i]]
 		var below []string
-		for _, section := range iface {
-			if base := tree.StringAt(tree.Object(section), "base-iface"); base != "" {
-				below = append(below, base)
-			}
+		if base := tree.BaseOf(iface); base != "" {
+			below = append(below, base)
 		}
 		if c.controllers[found[i]] != "" && i == 0 {
 			below = append(below, c.controllers[name])

@@ -165,11 +165,11 @@ func (l *leaving) putPortsBack(key, name string, fields map[string]any) {
 			continue
 		}
 		is := tree.List(tree.Object(l.current(name, key)[section]), "port")
-		wanted := listedPorts(tree.Object(brought[section]))
+		wanted := tree.ListedPorts(tree.Object(brought[section]))
 		var ports []any
 		for _, port := range slices.Concat(was, is) {
 			// What others have made its ports since stays.
-			isOne := listedPorts(map[string]any{"port": []any{port}})
+			isOne := tree.ListedPorts(map[string]any{"port": []any{port}})
 			before := slices.Equal(isOne, commonPorts(isOne, was))
 			if !before && slices.ContainsFunc(isOne, func(one string) bool { return slices.Contains(wanted, one) }) {
 				continue
@@ -214,7 +214,7 @@ func hasAddress(list []any, one any) bool {
 
 // commonPorts returns those of some ports that a list has.
 func commonPorts(names []string, list []any) []string {
-	has := listedPorts(map[string]any{"port": list})
+	has := tree.ListedPorts(map[string]any{"port": list})
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !slices.Contains(has, name) })
 }
 
@@ -235,7 +235,7 @@ func (l *leaving) takes(controller, port string) bool {
 		if !l.willBe(controller, key) {
 			continue
 		}
-		if p == nil || !p.whole && (len(portsOf(p.fields)) == 0 || slices.Contains(portsOf(p.fields), port)) {
+		if p == nil || !p.whole && (len(tree.PortsOf(p.fields)) == 0 || slices.Contains(tree.PortsOf(p.fields), port)) {
 			return true
 		}
 	}

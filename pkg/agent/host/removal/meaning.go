@@ -208,7 +208,7 @@ func (p *part) becomesPort() {
 func (m *meaning) imply(n *network, fields map[string]any, names func(string) string) {
 	switch tree.StringAt(fields, "state") {
 	case "up":
-		for _, port := range portsOf(fields) {
+		for _, port := range tree.PortsOf(fields) {
 			p := m.part(names(port), nil)
 			p.becomesPort()
 			if fields["type"] == "ovs-bridge" && n.Find(p.name, "ovs-interface") == nil {
@@ -234,7 +234,7 @@ func (m *meaning) goesWith(n *network, name string, kind any) {
 		if other == name || tree.InUserspace(is["type"]) {
 			continue
 		}
-		ends := baseOf(is) == name || tree.Object(is["veth"])["peer"] == name
+		ends := tree.BaseOf(is) == name || tree.Object(is["veth"])["peer"] == name
 		switch _, isMeant := m.interfaces[other]; {
 		case is["controller"] == name:
 			p := m.part(other, nil)
@@ -248,47 +248,6 @@ func (m *meaning) goesWith(n *network, name string, kind any) {
 			m.goesWith(n, other, is["type"])
 		}
 	}
-}
-
-// baseOf returns the interface that another one stands on, "" if there is none.
-func baseOf(fields map[string]any) string {
-	for _, section := range fields {
-		if base := tree.StringAt(tree.Object(section), "base-iface"); base != "" {
-			return base
-		}
-	}
-	return ""
-}
-
-// portsOf returns the ports that an entry gives its interface.
-func portsOf(fields map[string]any) []string {
-	var ports []string
-	for name, value := range fields {
-		section := tree.Object(value)
-		if name == "hsr" {
-			ports = append(ports, tree.StringAt(section, "port1"), tree.StringAt(section, "port2"))
-		}
-		ports = append(ports, listedPorts(section)...)
-	}
-	return slices.DeleteFunc(ports, func(port string) bool { return port == "" })
-}
-
-// listedPorts returns the ports that a section lists. Open vSwitch's bridges have bonds among them, with ports of their own.
-func listedPorts(section map[string]any) []string {
-	var ports []string
-	for _, item := range tree.List(section, "port") {
-		if name, isText := item.(string); isText {
-			ports = append(ports, name)
-			continue
-		}
-		fields := tree.Object(item)
-		if inner := tree.Object(fields["link-aggregation"]); inner != nil {
-			ports = append(ports, listedPorts(inner)...)
-		} else {
-			ports = append(ports, tree.StringAt(fields, "name"))
-		}
-	}
-	return ports
 }
 
 // shownOnly are the fields that nmstate shows and does not set, or that say which interface is meant.

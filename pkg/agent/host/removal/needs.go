@@ -61,9 +61,9 @@ func (l *leaving) entriesThatNeed(key string) []string {
 		if p.entry == "" || p.whole || p.name == name {
 			continue
 		}
-		ports := slices.ContainsFunc(portsOf(p.fields), func(port string) bool { return l.kernelName(port) == name })
+		ports := slices.ContainsFunc(tree.PortsOf(p.fields), func(port string) bool { return l.kernelName(port) == name })
 		peer := tree.StringAt(tree.Object(p.fields["veth"]), "peer")
-		if ports || l.kernelName(baseOf(p.fields)) == name || l.kernelName(tree.StringAt(p.fields, "controller")) == name || l.kernelName(peer) == name {
+		if ports || l.kernelName(tree.BaseOf(p.fields)) == name || l.kernelName(tree.StringAt(p.fields, "controller")) == name || l.kernelName(peer) == name {
 			who = append(who, "interface "+p.entry)
 		}
 	}
@@ -104,7 +104,7 @@ func (l *leaving) othersThatNeed(key string) []string {
 		}
 		isPort := is["controller"] == p.name && l.was.Interfaces[other] == nil
 		isEnd := tree.Object(is["veth"])["peer"] == p.name && l.prev.interfaces[other] == nil
-		if isPort || isEnd || !tree.InUserspace(is["type"]) && baseOf(is) == p.name {
+		if isPort || isEnd || !tree.InUserspace(is["type"]) && tree.BaseOf(is) == p.name {
 			who = append(who, "interface "+name)
 		}
 	}
