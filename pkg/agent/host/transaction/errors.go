@@ -56,8 +56,11 @@ func Translate(err error, states ...[]byte) error {
 
 // remedy says of a message what it leaves out, "" for most.
 func remedy(message string) string {
-	if strings.Contains(message, "Could not find source connection") {
+	switch {
+	case strings.Contains(message, "Could not find source connection"):
 		return ": NetworkManager starts IPsec over the connection that has the default route, and this node has none; add a default route first"
+	case strings.Contains(message, "strictly unmanaged"):
+		return ": NetworkManager's configuration on this node keeps it from the device (unmanaged-devices, or NM_UNMANAGED of udev); change the configuration first"
 	}
 	return ""
 }

@@ -109,7 +109,7 @@ func (m networkManager) apply(ctx context.Context, w *worker, p *plan, desired [
 	case err != nil && (undo.IsAway(readErr) || readErr == nil && now.Owner != p.Before.Manager.Owner):
 		return noCheckpoint, failure(v1alpha1.ReasonCheckpointLost, "NetworkManager has ended while the change was applied: %s", p.translate(err))
 	case isRefused && reply.Checkpoint == "":
-		return noCheckpoint, err
+		return noCheckpoint, withUnnamed(refused, desired, p.Current)
 	case err != nil || readErr != nil || reply.Checkpoint == "":
 		return reply.Checkpoint, err
 	}
