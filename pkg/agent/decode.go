@@ -68,10 +68,11 @@ type received struct {
 	Status receivedStatus `json:"status"`
 }
 
-// receivedSpec is a spec, two of whose fields stay text at first.
+// receivedSpec is a spec, three of whose fields stay text at first.
 type receivedSpec struct {
 	v1alpha1.NodeNetworkStateSpec `json:",inline"`
 
+	DesiredState json.RawMessage `json:"desiredState"`
 	Probes       json.RawMessage `json:"probes"`
 	Confirmation json.RawMessage `json:"confirmation"`
 }
@@ -90,15 +91,17 @@ func (r *receivedSpec) decode(path string) (*v1alpha1.NodeNetworkStateSpec, erro
 	}
 	return &spec, errors.Join(
 		decodePart(path+".confirmation", r.Confirmation, maxText, &spec.Confirmation),
-		checkState(path+".desiredState", spec.DesiredState),
+		decodeState(path+".desiredState", r.DesiredState, &spec.DesiredState),
 	)
 }
 
-// receivedStatus is a status, three of whose fields stay text at first. json prefers
+// receivedStatus is a status, five of whose fields stay text at first. json prefers
 // them to the embedded ones.
 type receivedStatus struct {
 	v1alpha1.NodeNetworkStateStatus `json:",inline"`
 
+	CurrentState             json.RawMessage `json:"currentState"`
+	Difference               json.RawMessage `json:"difference"`
 	Conditions               json.RawMessage `json:"conditions"`
 	LastApply                json.RawMessage `json:"lastApply"`
 	LastSuccessfulUpdateTime json.RawMessage `json:"lastSuccessfulUpdateTime"`
@@ -149,8 +152,8 @@ func (r *received) object() (*v1alpha1.NodeNetworkState, error) {
 		decodePart("metadata.annotations", r.Metadata.Annotations, maxAnnotationsText, &obj.Annotations),
 		decodePart("status.lastSuccessfulUpdateTime", r.Status.LastSuccessfulUpdateTime, maxText, &obj.Status.LastSuccessfulUpdateTime),
 		validation.ValidateAnnotationsSize(obj.Annotations),
-		checkState("status.currentState", obj.Status.CurrentState),
-		checkState("status.difference", obj.Status.Difference),
+		decodeState("status.currentState", r.Status.CurrentState, &obj.Status.CurrentState),
+		decodeState("status.difference", r.Status.Difference, &obj.Status.Difference),
 	)
 	if err == nil {
 		err = checkEntries(obj)
@@ -275,14 +278,19 @@ func decodeList[T any](name string, text json.RawMessage, limit, most int) ([]T,
 	return list, nil
 }
 
-// checkState makes sure that a state is a JSON object that whoever reads it can afford to decode.
-func checkState(name string, state *v1alpha1.State) error {
-	if state != nil && !bytes.HasPrefix(state.Raw, []byte("{")) {
+// decodeState makes sure that a state, nil for none, is a JSON object that whoever reads it can afford to decode. It stays text.
+func decodeState(name string, text json.RawMessage, into **v1alpha1.State) error {
+	if len(text) == 0 || bytes.Equal(text, []byte("null")) {
+		return nil
+	}
+	if text[0] != '{' {
 		return fmt.Errorf("%s is no JSON object", name)
 	}
+	state := v1alpha1.NewState(text)
 	if err := state.CheckComplexity(); err != nil {
 		return fmt.Errorf("%s %w", name, err)
 	}
+	*into = state
 	return nil
 }
 

@@ -50,10 +50,12 @@ type receivedHistory struct {
 	Entries json.RawMessage `json:"entries"`
 }
 
-// receivedEntry is an entry whose probes, and whose spec, stay text at first.
+// receivedEntry is an entry whose states, probes and spec stay text at first.
 type receivedEntry struct {
 	v1alpha1.HistoryEntry `json:",inline"`
 
+	Difference   json.RawMessage `json:"difference"`
+	Revert       json.RawMessage `json:"revert"`
 	Probes       json.RawMessage `json:"probes"`
 	PreviousSpec json.RawMessage `json:"previousSpec"`
 }
@@ -91,7 +93,8 @@ func (r *receivedEntry) entry() (*v1alpha1.HistoryEntry, error) {
 	if entry.PreviousSpec, err = r.previousSpec(); err != nil {
 		return nil, err
 	}
-	if err = errors.Join(checkLastApply(&entry.LastApply), checkState("difference", entry.Difference), checkState("revert", entry.Revert)); err != nil {
+	if err = errors.Join(checkLastApply(&entry.LastApply), decodeState("difference", r.Difference, &entry.Difference),
+		decodeState("revert", r.Revert, &entry.Revert)); err != nil {
 		return nil, err
 	}
 	shortenLastApply(&entry.LastApply)
