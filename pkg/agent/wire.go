@@ -46,10 +46,11 @@ const (
 	// ReadBuffer is the size in bytes of the buffer that each end reads a connection into: none. crypto/tls has the rest of a
 	// record in a buffer of its own.
 	ReadBuffer = 0
-	// WriteBuffer is how many bytes an agent writes to its connection at once. A write is a TLS record, and the other end
+	// WriteBuffer is how many bytes an agent writes to its connection at once, at most. A write is a TLS record, and the other end
 	// keeps, for as long as the connection lasts, a buffer of up to four times the size of the largest record that came: records
-	// come faster than they are taken out.
-	WriteBuffer = 1 << 10
+	// come faster than they are taken out. So the records of most agents have SmallRecord bytes.
+	WriteBuffer = 4 << 10
+	SmallRecord = 1 << 10
 )
 
 // objectKind is the kind of the objects on the stream.

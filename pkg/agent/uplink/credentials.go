@@ -42,11 +42,11 @@ func clientTLS(config Config) (credentials.TransportCredentials, error) {
 	if !roots.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("no certificate in the API server's CA file %s", config.CAFile)
 	}
-	return credentials.NewTLS(&tls.Config{
+	return records{credentials.NewTLS(&tls.Config{
 		MinVersion: tls.VersionTLS13,
 		RootCAs:    roots,
 		ServerName: config.ServerName,
-	}), nil
+	})}, nil
 }
 
 // Files are credentials that are kept in files and read for each stream.
