@@ -73,7 +73,7 @@ func compareManagedGets(b *testing.B, interfaces int) {
 		return errors.Join(writeProfile(1, n), exec.Command("dbus-send", "--system", "--print-reply", "--dest=org.freedesktop.NetworkManager",
 			"/org/freedesktop/NetworkManager/Settings", "org.freedesktop.NetworkManager.Settings.LoadConnections", "array:string:"+profilePath(1)).Run())
 	}
-	times := interleave(b, max(5, 300/interfaces),
+	times := interleave(b, max(10, 300/interfaces),
 		func() error { return exec.Command(nmstatectl, "show").Run() },
 		func() error { return exec.Command(nmstatectl, "show", "--kernel").Run() },
 		func() error { _, _, err := nmstate.RetrieveNetState(0); return err },
