@@ -28,6 +28,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/rtnetlink"
@@ -112,15 +113,30 @@ func (k *kernel) observe(context.Context) ([]byte, error) {
 	if !k.drain() {
 		k.events++
 	}
+	// Each looks elsewhere, and waits for the kernel most of the time.
+	var facts [3][]byte
+	var looks errgroup.Group
+	for i, look := range []func(io.Writer) error{k.askRoutes, k.askGeneric, k.readFiles} {
+		looks.Go(func() error {
+			digest := sha256.New()
+			err := look(digest)
+			facts[i] = digest.Sum(nil)
+			return err
+		})
+	}
+	if err := looks.Wait(); err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "%d %x %x %x", k.events, facts[0], facts[1], facts[2]), nil
+}
+
+// readFiles writes what the kernel shows in files.
+func (k *kernel) readFiles(facts io.Writer) error {
 	if k.counted != k.events {
 		k.sriov = physicalFunctions(netClass)
 		k.counted = k.events
 	}
-	facts := sha256.New()
-	if err := errors.Join(contents(facts, k.sriov), contents(facts, []string{mptcpSysctl}), k.ask(facts)); err != nil {
-		return nil, err
-	}
-	return fmt.Appendf(nil, "%d %x", k.events, facts.Sum(nil)), nil
+	return errors.Join(contents(facts, k.sriov), contents(facts, []string{mptcpSysctl}))
 }
 
 // physicalFunctions returns the files that tell of virtual functions. Links without a device, of which a node may have hundreds, cost
@@ -153,14 +169,14 @@ func (k *kernel) drain() bool {
 	}
 }
 
-// ask writes into facts the kernel's answers to the questions whose answers may
-// change without an event: ethtool's and MPTCP's; links that are down; and IPv6
-// addresses, since one that skips duplicate address detection is there before it
-// is reported.
-func (k *kernel) ask(facts io.Writer) error {
-	if err := errors.Join(k.downLinks(facts), k.inet6Addresses(facts)); err != nil {
-		return err
-	}
+// askRoutes writes the kernel's answers of rtnetlink's that may change without an event: links that are down; and IPv6
+// addresses, since one that skips duplicate address detection is there before it is reported.
+func (k *kernel) askRoutes(facts io.Writer) error {
+	return errors.Join(k.downLinks(facts), k.inet6Addresses(facts))
+}
+
+// askGeneric writes the answers of generic netlink's families that may change without an event: ethtool's and MPTCP's.
+func (k *kernel) askGeneric(facts io.Writer) error {
 	if family, ok := k.families[unix.ETHTOOL_GENL_NAME]; ok {
 		for _, get := range ethtoolGets {
 			if err := k.dump(facts, family, get, ethtoolHeader()); err != nil {
