@@ -105,11 +105,15 @@ func (m networkManager) apply(ctx context.Context, w *worker, p *plan, desired [
 	reply, err := w.do(workerRequest{Op: opApply, Flags: m.flags() | nmstate.NoCommit, State: desired, RollbackAfter: rollbackAfter})
 	now, readErr := m.read(ctx)
 	var refused *nmstate.Error
-	switch isRefused := errors.As(err, &refused); {
+	isRefused := errors.As(err, &refused)
+	if isRefused {
+		err = withUnnamed(refused, desired, p.Current)
+	}
+	switch {
 	case err != nil && (undo.IsAway(readErr) || readErr == nil && now.Owner != p.Before.Manager.Owner):
 		return noCheckpoint, failure(v1alpha1.ReasonCheckpointLost, "NetworkManager has ended while the change was applied: %s", p.translate(err))
 	case isRefused && reply.Checkpoint == "":
-		return noCheckpoint, withUnnamed(refused, desired, p.Current)
+		return noCheckpoint, err
 	case err != nil || readErr != nil || reply.Checkpoint == "":
 		return reply.Checkpoint, err
 	}

@@ -34,7 +34,7 @@ func withUnnamed(failed *nmstate.Error, desired, current []byte) *nmstate.Error 
 		return failed
 	}
 	explained := *failed
-	explained.Msg += fmt.Sprintf("; the state uses links that NetworkManager does not manage, and does not name them: %s; name them in the state, with state: up",
+	explained.Msg = strings.TrimSuffix(failed.Msg, ".") + fmt.Sprintf("; the state uses links that NetworkManager does not manage, and does not name them: %s; name them in the state, with state: up",
 		strings.Join(links, ", "))
 	return &explained
 }
