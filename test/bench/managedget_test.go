@@ -91,8 +91,7 @@ func compareManagedGets(b *testing.B, interfaces int) {
 		most = .05
 	}
 	target(ratio(unchanged, show) <= most, "GET p50 with NetworkManager at %d interfaces is %.3f of nmstatectl show (at most %v)", interfaces, ratio(unchanged, show), most)
-	limit := time.Duration(1.05*float64(library.at(.5))) + 5*time.Millisecond
-	target(afterProfile.at(.5) <= limit, "right after a change of a profile it is %v (at most 1.05 of the library call + 5 ms, %v)", afterProfile.at(.5), limit)
+	targetAfter("a change of a profile", afterProfile, library)
 	target(ratio(afterProfile, kernel) <= 3, "that is %.2f of nmstatectl show --kernel (at most 3)", ratio(afterProfile, kernel))
 }
 
