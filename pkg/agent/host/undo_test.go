@@ -232,11 +232,13 @@ func otherNamespace(t *testing.T) string {
 }
 
 // TestAPodThatEndsDuringAnApplyIsNotMissed: its veth, a port of the bridge that
-// is changed, cannot be made again and need not be.
+// is changed, cannot be made again and need not be. A bridge has the lowest
+// MAC address of its ports, and here loses it with the pod.
 func TestAPodThatEndsDuringAnApplyIsNotMissed(t *testing.T) {
 	h := newHost(t, t.TempDir())
 	pair(t, "1")
 	pair(t, "-pod")
+	netns.Run(t, "ip", "link", "set", "a-pod", "address", "02:00:00:00:00:01")
 	netns.Run(t, "ip", "link", "set", "b-pod", "netns", otherNamespace(t))
 	netns.Run(t, "ip", "link", "add", "br9", "up", "type", "bridge")
 	for _, port := range []string{"a1", "a-pod"} {

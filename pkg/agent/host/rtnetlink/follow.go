@@ -30,22 +30,30 @@ const (
 	stolenMAC = "2" // NET_ADDR_STOLEN
 )
 
-// FindFollowers sets Follows of links. Only sysfs tells the origin of a MAC address. If it cannot be read, the
-// link counts as one that follows no other.
+// FindFollowers sets Follows of links.
 func FindFollowers(links []Link) {
 	for i, l := range links {
 		switch l.Kind {
 		case "macvlan", "macvtap":
 			// The only one over its base has the base's address.
 			links[i].Follows = Number(l.Data[nl.IFLA_MACVLAN_MODE]) == nl.MACVLAN_MODE_PASSTHRU
-		case "bond", "bridge", "vlan":
-			origin, err := os.ReadFile(filepath.Join("/sys/class/net", l.Name, "addr_assign_type"))
-			links[i].Follows = err == nil && l.follows(strings.TrimSpace(string(origin)))
+		default:
+			links[i].Follows = Follows(l.Name, l.Kind)
 		}
 	}
 }
 
-// follows tells whether a link follows others by the origin of its address. A bridge or bond has a random one until it gets ports.
-func (l Link) follows(origin string) bool {
-	return origin == stolenMAC || origin == randomMAC && (l.Kind == "bridge" || l.Kind == "bond")
+// Follows tells whether the MAC address of a bond, a bridge or a VLAN is that of a port or of the link below, and changes with it. Only
+// sysfs tells the origin of a MAC address. If it cannot be read, the link counts as one that follows no other.
+func Follows(name, kind string) bool {
+	if !FollowsPorts(kind) && kind != "vlan" {
+		return false
+	}
+	text, err := os.ReadFile(filepath.Join("/sys/class/net", name, "addr_assign_type"))
+	origin := strings.TrimSpace(string(text))
+	// A bridge or bond has a random one until it gets ports.
+	return err == nil && (origin == stolenMAC || origin == randomMAC && FollowsPorts(kind))
 }
+
+// FollowsPorts tells whether a link of this kind gets its MAC address from its ports unless somebody sets one.
+func FollowsPorts(kind string) bool { return kind == "bridge" || kind == "bond" }

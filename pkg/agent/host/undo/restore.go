@@ -190,7 +190,7 @@ func (s *snapshot) mendLinks(_ context.Context, now *snapshot, _ Apply) error {
 		if !there || is.same(was) {
 			continue
 		}
-		if s.getsMAC(name, now) {
+		if is.isGivenMAC(was) || s.getsMAC(name, now) {
 			is.MAC = was.MAC
 		}
 		if err := errors.Join(mendLink(name, is, was), mendDetail(name, was.Detail)); err != nil {

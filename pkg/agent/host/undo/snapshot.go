@@ -69,6 +69,10 @@ type link struct {
 	Master string `json:"master,omitempty"`
 	// Aliases are the alternative names, sorted.
 	Aliases string `json:"aliases,omitempty"`
+	// Follows tells that the MAC address is that of another link, see rtnetlink.Link. Guests are the ports that it may be of and that
+	// nobody puts back, those of pods and those outside of the scope, with their MAC addresses.
+	Follows bool   `json:"follows,omitempty"`
+	Guests  string `json:"guests,omitempty"`
 	// Detail is what is peculiar to the link's kind; nil where it is not noted.
 	Detail *detail `json:"detail,omitempty"`
 }
@@ -80,8 +84,18 @@ func (l link) over() []string { return []string{l.Name} }
 // ended meanwhile.
 func (l link) same(other link) bool {
 	alike := l.Detail.same(other.Detail)
-	l.Detail, other.Detail, other.Owner = nil, nil, l.Owner
+	if l.isGivenMAC(other) {
+		other.MAC = l.MAC
+	}
+	l.Detail, other.Detail = nil, nil
+	other.Owner, other.Follows, other.Guests = l.Owner, l.Follows, l.Guests
 	return alike && l == other
+}
+
+// isGivenMAC tells whether the MAC address of a link is the kernel's to choose, so that none is owed: that of a link below, which is
+// compared itself, or that of a port, of which some have come or gone that nobody puts back.
+func (l link) isGivenMAC(was link) bool {
+	return l.Follows && was.Follows && (!rtnetlink.FollowsPorts(l.Kind) || l.Guests != was.Guests)
 }
 
 // route is one route and the links that it and its next hops go over, by name: a
@@ -137,13 +151,14 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 		noted := link{
 			Name: a.Name, Kind: l.Type(), Up: a.Flags&unix.IFF_UP != 0, MTU: a.MTU,
 			MAC: a.HardwareAddr.String(), Master: names[a.MasterIndex],
-			Aliases: strings.Join(slices.Sorted(slices.Values(a.AltNames)), " "),
+			Aliases: strings.Join(slices.Sorted(slices.Values(a.AltNames)), " "), Follows: rtnetlink.Follows(a.Name, l.Type()),
 		}
 		if l.Type() == "veth" && a.NetNsID >= 0 && !in.all && !in.meant[a.Name] {
 			noted.Owner = pods
 		}
 		s.links[a.Name], s.indexes[a.Name], s.controllers[a.Name] = noted, a.Index, a.MasterIndex
 	}
+	s.noteGuests(links)
 	if err := errors.Join(s.noteDetails(), s.noteAddresses(links), s.noteRoutes(names), s.noteRules(), s.noteFiles()); err != nil {
 		return nil, err
 	}
@@ -152,6 +167,23 @@ func takeSnapshot(in scope, full []byte) (*snapshot, error) {
 		return s, err
 	}
 	return s, nil
+}
+
+// noteGuests notes the guests of the links that follow their ports.
+func (s *snapshot) noteGuests(links []netlink.Link) {
+	guests := map[int][]string{}
+	for _, l := range links {
+		if a := l.Attrs(); !s.scope.has(a.Name) || s.links[a.Name].Owner == pods {
+			guests[a.MasterIndex] = append(guests[a.MasterIndex], a.Name+" "+a.HardwareAddr.String())
+		}
+	}
+	for name, noted := range s.links {
+		if list := guests[s.indexes[name]]; noted.Follows && rtnetlink.FollowsPorts(noted.Kind) && len(list) > 0 {
+			slices.Sort(list)
+			noted.Guests = strings.Join(list, ", ")
+			s.links[name] = noted
+		}
+	}
 }
 
 // takeWatchedSnapshot is takeSnapshot, with a watch over what happens to the links

@@ -19,6 +19,7 @@ package undo
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +47,55 @@ func TestASwappedOrderIsADifference(t *testing.T) {
 	}
 	if found := taken["198.18.4.1/24"].differences(taken["198.18.4.2/24"]); len(found) != 1 || !strings.Contains(found[0], "order") {
 		t.Errorf("differences: %q", found)
+	}
+}
+
+// TestTheAddressOfABridgeWhosePodsComeAndGoIsNotOwed: it is the lowest of its ports' addresses, as long as nobody sets another.
+func TestTheAddressOfABridgeWhosePodsComeAndGoIsNotOwed(t *testing.T) {
+	for name, one := range map[string]struct {
+		meanwhile [][]string
+		want      []string
+	}{
+		"a pod ends":   {[][]string{{"link", "del", "a2"}}, nil},
+		"a pod begins": {[][]string{{"link", "set", "a3", "master", "br1"}}, nil},
+		"a port gets another address": {
+			[][]string{{"link", "set", "a1", "address", "02:00:00:00:00:00"}}, []string{"link a1 is different", "link br1 is different"},
+		},
+		"the bridge gets one as a pod ends": {
+			[][]string{{"link", "del", "a2"}, {"link", "set", "br1", "address", "02:00:00:00:00:09"}}, []string{"link br1 is different"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Cleanup(func() { clean(t) })
+			netns.Run(t, "ip", "link", "add", "br1", "type", "bridge")
+			for i, n := range []string{"3", "2", "1"} {
+				pair(t, n)
+				netns.Run(t, "ip", "link", "set", "a"+n, "address", fmt.Sprintf("02:00:00:00:00:0%d", i+1))
+			}
+			netns.Run(t, "ip", "link", "set", "a1", "master", "br1")
+			netns.Run(t, "ip", "link", "set", "a2", "master", "br1")
+			before, err := takeSnapshot(scope{links: map[string]bool{"br1": true, "a1": true}}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, command := range one.meanwhile {
+				netns.Run(t, "ip", command...)
+			}
+			now, err := takeSnapshot(before.scope, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := before.differences(now); !slices.Equal(found, one.want) {
+				t.Errorf("differences: %q, not %q", found, one.want)
+			}
+			before.restore(t.Context(), nil)
+			if now, err = takeSnapshot(before.scope, nil); err != nil {
+				t.Fatal(err)
+			}
+			if found := before.differences(now); len(found) > 0 {
+				t.Errorf("left: %q", found)
+			}
+		})
 	}
 }
 
