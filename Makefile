@@ -7,6 +7,9 @@ KUBERNETES_VERSION := v1.37.2
 OUTPUT := $(CURDIR)/_output
 BIN := $(OUTPUT)/bin
 export PKG_CONFIG_PATH := $(OUTPUT)/libnmstate:$(OUTPUT)/libnmstate-quick:$(PKG_CONFIG_PATH)
+GIVEN_CPPFLAGS := $(filter-out -DLIBNMSTATE=%,$(CGO_CPPFLAGS))
+# Go does not notice when libnmstate changes, and would link what it has linked before.
+export CGO_CPPFLAGS = $(strip $(GIVEN_CPPFLAGS) $(patsubst %,-DLIBNMSTATE=%,$(firstword $(shell cat $(OUTPUT)/libnmstate{,-quick}/stamp 2>/dev/null))))
 # The same for all that is built, with cgo or without, so that packages are compiled once. Tracing in gRPC would pull in
 # templates, and with them the linker keeps every method: 8 MB.
 export GOFLAGS := $(strip $(GOFLAGS) -tags=grpcnotrace,netgo,osusergo)
