@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-use std::{ffi::CString, time::SystemTime};
+use std::{ffi::CString, thread, time::SystemTime};
 
 use libc::{c_char, c_int};
 use nmstate::{NetworkState, NmAnswers, NmstateError};
@@ -45,17 +45,8 @@ pub extern "C" fn nmstate_net_state_retrieve_with(
         }
     };
     let now = SystemTime::now();
-    let mut net_state = NetworkState::new();
-    net_state.set_kernel_only(flags & NMSTATE_FLAG_KERNEL_ONLY > 0);
-    let result = net_state.retrieve_with(&mut kept).and_then(|s| {
-        // The state itself may have secrets: it is no part of the message.
-        serde_json::to_string(s).map_err(|e| {
-            NmstateError::new(
-                nmstate::ErrorKind::Bug,
-                format!("Failed to convert the state to JSON: {e}"),
-            )
-        })
-    });
+    let kernel_only = flags & NMSTATE_FLAG_KERNEL_ONLY > 0;
+    let result = on_a_thread(|| retrieve(kernel_only, &mut kept));
     unsafe {
         *log = CString::new(logger.drain(now)).unwrap().into_raw();
     }
@@ -74,6 +65,43 @@ pub extern "C" fn nmstate_net_state_retrieve_with(
             NMSTATE_FAIL
         },
     }
+}
+
+fn retrieve(
+    kernel_only: bool,
+    kept: &mut Option<NmAnswers>,
+) -> Result<String, NmstateError> {
+    let mut net_state = NetworkState::new();
+    net_state.set_kernel_only(kernel_only);
+    let read = net_state.retrieve_with(kept)?;
+    // The state itself may have secrets: it is no part of the message.
+    serde_json::to_string(read)
+        .map_err(|e| bug(format!("Failed to convert the state to JSON: {e}")))
+}
+
+/// Reads on a thread that ends with the read. Each thread that allocates keeps
+/// some 240 kB of small pieces for its next allocations (tcache of malloc(3)),
+/// and each piece keeps the page that it is on. The caller's threads are many,
+/// and last.
+fn on_a_thread<F>(read: F) -> Result<String, NmstateError>
+where
+    F: FnOnce() -> Result<String, NmstateError> + Send,
+{
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .stack_size(STACK)
+            .spawn_scoped(scope, read)
+            .map_err(|e| bug(format!("Failed to start a thread: {e}")))?
+            .join()
+            .unwrap_or_else(|_| Err(bug("A read has panicked".to_string())))
+    })
+}
+
+/// What Linux gives a program's first thread, in bytes.
+const STACK: usize = 8 << 20;
+
+fn bug(msg: String) -> NmstateError {
+    NmstateError::new(nmstate::ErrorKind::Bug, msg)
 }
 
 /// See nmstate_answers.h.

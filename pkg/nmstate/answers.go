@@ -55,14 +55,15 @@ type Answers struct {
 //	                                    struct nmstate_answers **answers,
 //	                                    char **state, char **log,
 //	                                    char **err_kind, char **err_msg);
-func (a *Answers) RetrieveNetState(flags Flags, hold bool) (state []byte, log string, err error) {
+func (a *Answers) RetrieveNetState(flags Flags, hold bool) (state, log string, err error) {
 	call := begin("nmstate_net_state_retrieve_with")
 	defer call.end()
 	if !hold {
 		a.free()
 	}
 	status := C.nmstate_net_state_retrieve_with(C.uint32_t(flags), &a.kept, &call.out, &call.log, &call.kind, &call.msg)
-	return call.result(status)
+	log, err = call.failure(status)
+	return C.GoString(call.out), log, err
 }
 
 // Applied returns the devices that had a profile applied, by D-Bus object path, and which version of it they had when NetworkManager

@@ -19,6 +19,7 @@ package nmstate
 /*
 #cgo pkg-config: nmstate
 #include <stdlib.h>
+#include <string.h>
 #include <nmstate.h>
 
 #ifdef __GLIBC__
@@ -115,8 +116,7 @@ func ApplyNetState(flags Flags, state []byte, rollback time.Duration) (log strin
 	}
 	status := C.nmstate_net_state_apply(C.uint32_t(flags), in, C.uint32_t(rollback/time.Second),
 		&call.log, &call.kind, &call.msg)
-	_, log, err = call.result(status)
-	return log, err
+	return call.failure(status)
 }
 
 // CommitCheckpoint keeps the changes made since checkpoint; "" means the last
@@ -134,8 +134,7 @@ func CommitCheckpoint(checkpoint string) (log string, err error) {
 		return "", err
 	}
 	status := C.nmstate_checkpoint_commit(in, &call.log, &call.kind, &call.msg)
-	_, log, err = call.result(status)
-	return log, err
+	return call.failure(status)
 }
 
 // RollbackCheckpoint undoes the changes made since checkpoint; "" means the last
@@ -153,8 +152,7 @@ func RollbackCheckpoint(checkpoint string) (log string, err error) {
 		return "", err
 	}
 	status := C.nmstate_checkpoint_rollback(in, &call.log, &call.kind, &call.msg)
-	_, log, err = call.result(status)
-	return log, err
+	return call.failure(status)
 }
 
 // GenerateConfigurations returns the configuration files for the state, as a map
@@ -290,7 +288,7 @@ func Validate(stateOrPolicy, current []byte) error {
 			return err
 		}
 	}
-	_, _, err = call.result(C.nmstate_validate(in, inCurrent, &call.kind, &call.msg))
+	_, err = call.failure(C.nmstate_validate(in, inCurrent, &call.kind, &call.msg))
 	return err
 }
 
@@ -342,7 +340,7 @@ func (c *cCall) state(value []byte) (*C.char, error) {
 	status := C.nmstate_net_state_format(in, &formatted, &c.kind, &c.msg)
 	C.nmstate_cstring_free(formatted)
 	if status != C.NMSTATE_PASS {
-		_, _, err := c.result(status)
+		_, err := c.failure(status)
 		return nil, err
 	}
 	return in, nil
@@ -361,12 +359,16 @@ func (c *cCall) text(what, value string) (*C.char, error) {
 
 // result copies the library's output strings and makes an Error of a failure.
 func (c *cCall) result(status C.int) (out []byte, log string, err error) {
-	log = C.GoString(c.log)
-	if status != C.NMSTATE_PASS {
-		return nil, log, &Error{Op: c.op, Kind: ErrorKind(C.GoString(c.kind)), Msg: C.GoString(c.msg), Log: log}
+	if log, err = c.failure(status); err != nil || c.out == nil {
+		return nil, log, err
 	}
-	if c.out == nil {
-		return nil, log, nil
+	return C.GoBytes(unsafe.Pointer(c.out), C.int(C.strlen(c.out))), log, nil
+}
+
+// failure returns the library's log, and an Error if the call has failed.
+func (c *cCall) failure(status C.int) (log string, err error) {
+	if log = C.GoString(c.log); status == C.NMSTATE_PASS {
+		return log, nil
 	}
-	return []byte(C.GoString(c.out)), log, nil
+	return log, &Error{Op: c.op, Kind: ErrorKind(C.GoString(c.kind)), Msg: C.GoString(c.msg), Log: log}
 }

@@ -119,8 +119,7 @@ type Host struct {
 	readAt metav1.Time
 	// unpublished tells that view may differ from the object that was published last.
 	unpublished bool
-	// raw is what libnmstate returned last; reader made view.state of it.
-	raw    string
+	// reader has made view.state.
 	reader reader
 	// compared are the two states that view.difference was computed from.
 	compared struct {
@@ -307,14 +306,11 @@ func (h *Host) read() (read bool, err error) {
 
 // look puts what libnmstate returned, or why it did not, into the view. The caller holds the lock.
 func (h *Host) look(raw string, err error) error {
-	if err == nil && (h.view.state == nil || raw != h.raw) {
+	if err == nil {
 		var next *state
-		if next, err = h.reader.read(raw); err == nil {
-			h.raw = raw
-			if !next.equal(h.view.state) {
-				h.view.state = next
-				h.lldp.Recheck()
-			}
+		if next, err = h.reader.read(raw); err == nil && next != h.view.state {
+			h.view.state = next
+			h.lldp.Recheck()
 		}
 	}
 	h.view.readError = ""

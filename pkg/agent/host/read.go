@@ -17,7 +17,6 @@ limitations under the License.
 package host
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/witness"
@@ -33,11 +32,6 @@ type state struct {
 	count v1alpha1.InterfaceCount
 	// veths are the names of the veths that are shown.
 	veths map[string]bool
-}
-
-// equal tells whether two states are the same.
-func (s *state) equal(other *state) bool {
-	return s != nil && other != nil && bytes.Equal(s.full, other.full)
 }
 
 // proved tells whether the network was read, and is proved to be as it was then. If not, the caller must read it now: without
@@ -73,13 +67,13 @@ func (h *Host) proved(with backend) (unchanged, answersHold bool) {
 
 // retrieve has libnmstate read the network. hold is as of Answers.
 func (h *Host) retrieve(with backend, hold bool) (state string, err error) {
-	raw, _, err := h.answers.RetrieveNetState(with.flags(), hold)
+	state, _, err = h.answers.RetrieveNetState(with.flags(), hold)
 	if err != nil || hold || with.name == v1alpha1.BackendKernel {
-		return string(raw), err
+		return state, err
 	}
 	applied, err := h.answers.Applied()
 	h.witness.Applied(applied)
-	return string(raw), err
+	return state, err
 }
 
 // changing returns the change that is being applied, or was applied and the network was not read since; nil if there is none.

@@ -17,6 +17,8 @@ limitations under the License.
 package host
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"slices"
 
@@ -31,8 +33,18 @@ import (
 type reader struct {
 	// keepVeths shows the veths that NetworkManager leaves alone, too. They are pods'.
 	keepVeths bool
-	// known are the interfaces of the last state, by the texts that libnmstate returned.
-	known map[string]*readInterface
+	// last is the last state, and known are its interfaces, by the hashes of the texts that libnmstate returned.
+	last  *state
+	known map[textHash]*readInterface
+	// scratch is room for the text that is hashed.
+	scratch []byte
+}
+
+type textHash [sha256.Size]byte
+
+func (r *reader) hash(text string) textHash {
+	r.scratch = append(r.scratch[:0], text...)
+	return sha256.Sum256(r.scratch)
 }
 
 // readInterface is an interface of a state.
@@ -50,21 +62,36 @@ func parseState(raw string, keepVeths bool) (*state, error) {
 	return (&reader{keepVeths: keepVeths}).read(raw)
 }
 
-// read makes a state of what libnmstate returned.
+// read makes a state of what libnmstate returned: the last one, if it is the same but for noise.
 func (r *reader) read(raw string) (*state, error) {
 	interfaces, rest, err := r.split(raw)
 	if err != nil {
 		return nil, err
 	}
-	full, err := encodeState(interfaces, rest)
+	full, texts, err := encodeState(interfaces, rest)
 	if err != nil {
 		return nil, err
 	}
+	if r.last != nil && bytes.Equal(full, r.last.full) {
+		return r.last, nil
+	}
+	for i, iface := range interfaces {
+		iface.text = texts[i] // there is one copy of it
+	}
+	s, err := makeState(full, interfaces, rest, r.keepVeths)
+	if err == nil {
+		r.last = s
+	}
+	return s, err
+}
+
+// makeState makes a state of its text and of its parts.
+func makeState(full []byte, interfaces []*readInterface, rest map[string]any, keepVeths bool) (*state, error) {
 	s := &state{full: full, shown: v1alpha1.NewState(full), veths: map[string]bool{}}
 	shown := make([]*readInterface, 0, len(interfaces))
 	hidden := map[string]bool{}
 	for _, iface := range interfaces {
-		if !r.keepVeths && iface.isPods() {
+		if !keepVeths && iface.isPods() {
 			hidden[iface.name] = true
 			continue
 		}
@@ -75,7 +102,7 @@ func (r *reader) read(raw string) (*state, error) {
 		return s, nil
 	}
 	hideRoutes(rest, hidden)
-	text, err := encodeState(shown, rest)
+	text, _, err := encodeState(shown, rest)
 	s.shown = v1alpha1.NewState(text)
 	return s, err
 }
@@ -104,14 +131,15 @@ func (r *reader) split(raw string) (interfaces []*readInterface, rest map[string
 		rest, err = decodeQuiet(raw)
 		return nil, rest, err
 	}
-	known := make(map[string]*readInterface, len(r.known))
+	known := make(map[textHash]*readInterface, len(r.known))
 	interfaces = []*readInterface{}
 	list.ForEach(func(_, item gjson.Result) bool {
-		iface, ok := r.known[item.Raw]
+		text := r.hash(item.Raw)
+		iface, ok := r.known[text]
 		if !ok {
 			iface, err = readOne(item.Raw)
 		}
-		known[item.Raw] = iface
+		known[text] = iface
 		interfaces = append(interfaces, iface)
 		return err == nil
 	})
@@ -142,27 +170,28 @@ func decodeQuiet(raw string) (map[string]any, error) {
 	return fields, err
 }
 
-// encodeState puts a state together again. The texts of the interfaces are parts of it then: there is one copy of them.
-func encodeState(interfaces []*readInterface, rest map[string]any) ([]byte, error) {
+// encodeState puts a state together again. It also returns the interfaces' texts as parts of it.
+func encodeState(interfaces []*readInterface, rest map[string]any) (text []byte, texts [][]byte, err error) {
 	frame, err := tree.Encode(rest)
 	if err != nil || len(interfaces) == 0 {
-		return frame, err
+		return frame, nil, err
 	}
 	size := len(frame) + len(interfaces)
 	for _, iface := range interfaces {
 		size += len(iface.text)
 	}
 	begin := gjson.GetBytes(frame, interfacesKey).Index + len("[")
-	text := append(make([]byte, 0, size), frame[:begin]...)
+	text = append(make([]byte, 0, size), frame[:begin]...)
+	texts = make([][]byte, len(interfaces))
 	for i, iface := range interfaces {
 		if i > 0 {
 			text = append(text, ',')
 		}
 		at := len(text)
 		text = append(text, iface.text...)
-		iface.text = text[at:len(text):len(text)]
+		texts[i] = text[at:len(text):len(text)]
 	}
-	return append(text, frame[begin:]...), nil
+	return append(text, frame[begin:]...), texts, nil
 }
 
 // hideRoutes takes the routes over interfaces out of a state.

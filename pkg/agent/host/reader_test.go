@@ -36,6 +36,9 @@ func TestReaderKeepsNothingStale(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if same, err := r.read(strings.ReplaceAll(raw, `"gc-timer":0`, `"gc-timer":1`)); err != nil || same != got {
+				t.Fatalf("of the same %s, but for noise, came another state: %v", raw, err)
+			}
 			fresh, err := parseState(raw, keepVeths)
 			if err != nil {
 				t.Fatal(err)

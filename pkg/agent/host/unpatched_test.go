@@ -80,7 +80,7 @@ func TestManagedReadIsWhatItIsWithoutPatches(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if patched := stateOf(t, raw); !bytes.Equal(patched, unpatched) {
+			if patched := stateOf(t, []byte(raw)); !bytes.Equal(patched, unpatched) {
 				t.Errorf("after %s, with answers kept: %t: %s", command, hold, inLines(unpatched, patched))
 			}
 		}
