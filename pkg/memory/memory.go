@@ -35,6 +35,8 @@ const (
 	busyCollections = 3
 	// leastGain is what share of the bytes in use must have been allocated since the last collection to be worth another one, 1 of so many.
 	leastGain = 100
+	// leastFree is what share of the bytes in use must be free and not given back to be worth that, 1 of so many.
+	leastFree = 10
 )
 
 // Trim keeps garbage from gathering while the program has little to do, until ctx ends: it has garbage collected, and gives all memory
@@ -68,14 +70,20 @@ func trim(ctx context.Context, interval time.Duration) error {
 }
 
 // heap is what the runtime tells of the memory that it allocates from: how often it has collected garbage, the bytes that were in
-// use after the last collection, and those of all objects now.
-type heap struct{ collections, live, objects uint64 }
+// use after the last collection, those of all objects now, and those that are free and that the system does not have back.
+type heap struct{ collections, live, objects, free uint64 }
 
 func readHeap() heap {
-	samples := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	samples := []metrics.Sample{
+		{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
+	}
 	metrics.Read(samples)
-	return heap{collections: samples[0].Value.Uint64(), live: samples[1].Value.Uint64(), objects: samples[2].Value.Uint64()}
+	value := func(i int) uint64 { return samples[i].Value.Uint64() }
+	return heap{collections: value(0), live: value(1), objects: value(2), free: value(3)}
 }
 
-// worthTrimming tells whether enough was allocated since the last collection.
-func (h heap) worthTrimming() bool { return h.objects > h.live+h.live/leastGain }
+// worthTrimming tells whether enough was allocated since the last collection, or enough is free.
+func (h heap) worthTrimming() bool {
+	return h.objects > h.live+h.live/leastGain || h.free > h.live/leastFree
+}

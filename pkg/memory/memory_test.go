@@ -33,6 +33,8 @@ func TestWorthTrimming(t *testing.T) {
 		{heap{live: 100 << 20, objects: 100<<20 + 1}, false},
 		{heap{live: 100 << 20, objects: 103 << 20}, true},
 		{heap{live: 100 << 20, objects: 90 << 20}, false}, // it is being swept
+		{heap{live: 100 << 20, objects: 100 << 20, free: 10 << 20}, false},
+		{heap{live: 100 << 20, objects: 100 << 20, free: 11 << 20}, true}, // what was busy has just collected its garbage
 	} {
 		if got := test.heap.worthTrimming(); got != test.want {
 			t.Errorf("%+v is worth it: %v", test.heap, got)
