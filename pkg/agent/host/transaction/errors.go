@@ -54,12 +54,15 @@ func Translate(err error, states ...[]byte) error {
 	return &agent.Error{Kind: agent.Failed, Reason: reason, Message: secret.Scrub(err.Error(), states...)}
 }
 
+// strictlyUnmanaged is what NetworkManager says of a device that its configuration keeps from it.
+const strictlyUnmanaged = "strictly unmanaged"
+
 // remedy says of a message what it leaves out, "" for most.
 func remedy(message string) string {
 	switch {
 	case strings.Contains(message, "Could not find source connection"):
 		return ": NetworkManager starts IPsec over the connection that has the default route, and this node has none; add a default route first"
-	case strings.Contains(message, "strictly unmanaged"):
+	case strings.Contains(message, strictlyUnmanaged):
 		return ": NetworkManager's configuration on this node keeps it from the device (unmanaged-devices, or NM_UNMANAGED of udev); change the configuration first"
 	}
 	return ""

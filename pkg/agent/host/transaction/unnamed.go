@@ -26,9 +26,17 @@ import (
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
-// withUnnamed says of an error of NetworkManager's what its words leave out: NetworkManager makes no port of a link that it does not manage,
-// and no VLAN over one that is down. It manages the links that a state names.
+// unexplained are the words of errors that a link which NetworkManager does not manage leads to: no port is made of it, and no VLAN over it
+// while it is down.
+var unexplained = []string{"No suitable device found", "Failed to find desired interface"}
+
+// withUnnamed says of such an error which links it may be of: those that the state uses and does not name. NetworkManager manages the links that a
+// state names, but for those that its configuration keeps from it, of which remedy tells.
 func withUnnamed(failed *nmstate.Error, desired, current []byte) *nmstate.Error {
+	isIn := func(words string) bool { return strings.Contains(failed.Msg, words) }
+	if !slices.ContainsFunc(unexplained, isIn) || isIn(strictlyUnmanaged) {
+		return failed
+	}
 	links := unnamed(desired, current)
 	if len(links) == 0 {
 		return failed
@@ -39,13 +47,10 @@ func withUnnamed(failed *nmstate.Error, desired, current []byte) *nmstate.Error 
 	return &explained
 }
 
-// unnamed returns the links that a state uses as a base or as a port and does not name, and that NetworkManager does not manage.
+// unnamed returns the links that a state uses as a base or as a port and does not name, and that NetworkManager does not manage. A change waits
+// for what it returns, so it calls no library, which may be busy with a read.
 func unnamed(desired, current []byte) []string {
-	formatted, err := nmstate.FormatNetState(desired)
-	if err != nil {
-		return nil
-	}
-	state, err := tree.Decode(formatted)
+	state, err := tree.Decode(desired)
 	if err != nil {
 		return nil
 	}
@@ -56,6 +61,9 @@ func unnamed(desired, current []byte) []string {
 	named, there, links := tree.InterfacesByName(state), tree.NewIndex(is), map[string]bool{}
 	for _, item := range tree.List(state, "interfaces") {
 		iface := tree.Object(item)
+		if iface["state"] == "absent" {
+			continue
+		}
 		for _, name := range append(tree.PortsOf(iface), tree.BaseOf(iface)) {
 			if named[name] == nil && there.Find(name, nil)["state"] == "ignore" {
 				links[name] = true

@@ -36,12 +36,27 @@ func TestUnnamedLinksAreTold(t *testing.T) {
 		"a bond's ports":       {`{"name":"bond7","type":"bond","state":"up","link-aggregation":{"mode":"active-backup","port":["low1"]}}`, "them: low1;"},
 		"no other interface":   {`{"name":"low0","type":"veth","state":"up"}`, ""},
 		"nothing in the state": {``, ""},
+		"taken away":           {strings.ReplaceAll(vlan, `"up"`, `"absent"`), ""},
 	} {
 		failed := &nmstate.Error{Kind: nmstate.Bug, Msg: "No suitable device found."}
 		got := withUnnamed(failed, []byte(`{"interfaces":[`+test.interfaces+`]}`), []byte(current)).Msg
 		told := strings.TrimPrefix(got, "No suitable device found")
 		if told == got || (told == ".") != (test.want == "") || !strings.Contains(told, test.want) {
 			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// TestOtherErrorsAreLeftAsTheyAre: what has nothing to do with unnamed links, and what has an advice of its own.
+func TestOtherErrorsAreLeftAsTheyAre(t *testing.T) {
+	const state = `{"interfaces":[{"name":"low0.7","type":"vlan","state":"up","vlan":{"base-iface":"low0","id":7}}]}`
+	const current = `{"interfaces":[{"name":"low0","type":"veth","state":"ignore"}]}`
+	for _, message := range []string{
+		"Verification failure: eth1.interface.mtu desire '9000', current '1500'",
+		"No suitable device found for this connection (device low0 not available because device is strictly unmanaged).",
+	} {
+		if got := withUnnamed(&nmstate.Error{Msg: message}, []byte(state), []byte(current)).Msg; got != message {
+			t.Errorf("of %s came %s", message, got)
 		}
 	}
 }

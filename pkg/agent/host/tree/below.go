@@ -28,7 +28,7 @@ func BaseOf(iface map[string]any) string {
 	return ""
 }
 
-// PortsOf returns the names of the ports that an interface is given, of a state in nmstate's own notation.
+// PortsOf returns the names of the ports that an interface is given.
 func PortsOf(iface map[string]any) []string {
 	var ports []string
 	for name, value := range iface {
@@ -45,7 +45,7 @@ func PortsOf(iface map[string]any) []string {
 // ports of their own.
 func ListedPorts(section map[string]any) []string {
 	var ports []string
-	for _, item := range List(section, "port") {
+	for _, item := range slices.Concat(List(section, "port"), List(section, "ports"), List(section, "slaves")) { // nmstate takes each for the first
 		if name, isText := item.(string); isText {
 			ports = append(ports, name)
 			continue
