@@ -99,7 +99,31 @@ func ParseFacts(output string) (Facts, error) {
 			parseErr = fmt.Errorf("there are no facts %q in %d bytes", name, len(output))
 		}
 	}
+	if facts["connections"] != nil {
+		facts["route"] = withoutEarlyRoutes(facts["route"])
+	}
 	return facts, parseErr
+}
+
+// Until NetworkManager takes an interface over, the kernel listens to routers by itself, here as a node boots. What it has made of an
+// advertisement stays beside NetworkManager's routes until a profile is applied again: a default route and one for the subnet, with the
+// kernel's own metrics (IP6_RT_PRIO_USER and IP6_RT_PRIO_ADDRCONF of include/net/ip6_route.h).
+var (
+	earlyDefault = regexp.MustCompile(`"dev":"([^"]*)","dst":"default",.*"metric":1024,.*"protocol":"ra"`)
+	earlySubnet  = regexp.MustCompile(`"dev":"([^"]*)","dst":"[23][^"]*::/64",.*"metric":256,.*"protocol":"kernel"`)
+)
+
+func withoutEarlyRoutes(routes []string) []string {
+	early := map[string]bool{}
+	for _, line := range routes {
+		if found := earlyDefault.FindStringSubmatch(line); found != nil {
+			early[found[1]] = true
+		}
+	}
+	return slices.DeleteFunc(routes, func(line string) bool {
+		subnet := earlySubnet.FindStringSubmatch(line)
+		return earlyDefault.MatchString(line) || subnet != nil && early[subnet[1]]
+	})
 }
 
 var sysctlLine = regexp.MustCompile(`^/proc/sys/net/(ipv[46]/(?:conf|neigh))/([^/]+)/([^:]+):(.*)$`)

@@ -112,6 +112,32 @@ func TestDifference(t *testing.T) {
 	}
 }
 
+// TestRoutesOfEarlyRouters: what the kernel has heard before NetworkManager took the interface over may go at any time.
+func TestRoutesOfEarlyRouters(t *testing.T) {
+	const (
+		router = `{"dst":"default","gateway":"fe80::1","dev":"eth1","protocol":"ra","metric":1024}`
+		subnet = `{"dst":"2001:db8:202::/64","dev":"eth1","protocol":"kernel","metric":256}`
+		own    = `{"dst":"default","gateway":"fe80::1","dev":"eth1","protocol":"ra","metric":101}`
+	)
+	with := func(routes string) string {
+		return strings.Replace(printed, `[{"dst":"198`, `[`+routes+`,{"dst":"198`, 1)
+	}
+	alone := func(output string) string { output, _, _ = strings.Cut(output, "=== connections"); return output }
+	for _, test := range []struct {
+		name, before, now string
+		want              int
+	}{
+		{"both", printed, with(router + "," + subnet), 0},
+		{"a subnet without a router", printed, with(subnet), 1},
+		{"NetworkManager's", printed, with(own), 1},
+		{"no NetworkManager", alone(printed), alone(with(router + "," + subnet)), 2},
+	} {
+		if got := parse(t, test.now).Difference(parse(t, test.before), true); len(got) != test.want {
+			t.Errorf("%s: %q", test.name, got)
+		}
+	}
+}
+
 // TestLeft: a link that goes with its case is not looked for any more. It must not stay, nor go with another backend.
 func TestLeft(t *testing.T) {
 	before := parse(t, printed)
