@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -27,7 +28,7 @@ import (
 )
 
 // BenchmarkAgentMemory measures the memory of the agent of a node with 500 interfaces, after as many changes as an hour has seconds if
-// the environment has BENCH_WHOLE, else after a tenth. Each change is read and sent.
+// the environment has BENCH_WHOLE, else after a tenth. Each change is read and sent. It measures right after them, and when the agent has come to rest.
 func BenchmarkAgentMemory(b *testing.B) {
 	const pairs, hour, most = 250, 3600, 30
 	makeVeths(b, pairs)
@@ -44,8 +45,10 @@ func BenchmarkAgentMemory(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	resident := residentMB(b, agent)
-	fmt.Printf("agent of %d interfaces: %d MB resident; after %d changes %d MB, of which %d MB are pages of the program, and meanwhile at most %d MB\n",
-		2*pairs, begin, changes, resident, memoryMB(b, agent, "RssFile:"), memoryMB(b, agent, "VmHWM:"))
-	target(resident <= most, "an agent with %d interfaces has %d MB resident after %d changes (at most %d)", 2*pairs, resident, changes, most)
+	resident, peak := residentMB(b, agent), memoryMB(b, agent, "VmHWM:")
+	<-time.After(40 * time.Second) // nothing tells that it has given back what is free, twice as often as memory.Trim looks
+	rest := residentMB(b, agent)
+	fmt.Printf("agent of %d interfaces: %d MB resident; right after %d changes %d MB, and meanwhile at most %d MB; at rest again %d MB, of which %d MB are pages of the program\n",
+		2*pairs, begin, changes, resident, peak, rest, memoryMB(b, agent, "RssFile:"))
+	target(rest <= most, "an agent with %d interfaces has %d MB resident at rest after %d changes (at most %d)", 2*pairs, rest, changes, most)
 }
