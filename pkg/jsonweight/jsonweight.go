@@ -86,6 +86,23 @@ func Of(text []byte) Weight {
 	return weight
 }
 
+// Depth returns how deep a JSON text is nested. It is Of's, for a fraction of the time.
+func Depth(text []byte) int {
+	depth, open := 0, 0
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i = endOfString(text, i)
+		case '{', '[':
+			open++
+			depth = max(depth, open)
+		case '}', ']':
+			open--
+		}
+	}
+	return depth
+}
+
 // HasSpace tells whether a JSON text has white space outside of its strings.
 func HasSpace(text []byte) bool {
 	for i := 0; i < len(text); i++ {

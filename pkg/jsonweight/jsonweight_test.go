@@ -32,6 +32,9 @@ func TestOf(t *testing.T) {
 		if got := Of([]byte(text)); got != want {
 			t.Errorf("%s: %+v, not %+v", text, got, want)
 		}
+		if got := Depth([]byte(text)); got != want.Depth {
+			t.Errorf("%s: depth %d, not %d", text, got, want.Depth)
+		}
 	}
 }
 

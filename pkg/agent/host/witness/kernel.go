@@ -24,7 +24,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -42,8 +42,10 @@ const (
 	mptcpSysctl  = "/proc/sys/net/mptcp/enabled"
 	// linkDetails are RTEXT_FILTER_VF and RTEXT_FILTER_SKIP_STATS of include/uapi/linux/rtnetlink.h.
 	linkDetails = 1<<0 | 1<<3
-	// netClass is the folder of the kernel's links, and sriovFiles are what libnmstate reads of one that is a physical function.
+	// netClass is the folder of the kernel's links, and netVirtual that of those without a device. sriovFiles are what libnmstate reads of
+	// one that is a physical function.
 	netClass   = "/sys/class/net"
+	netVirtual = "/sys/devices/virtual/net"
 	sriovFiles = "device/sriov_*"
 )
 
@@ -133,7 +135,7 @@ func (k *kernel) observe(context.Context) ([]byte, error) {
 // readFiles writes what the kernel shows in files.
 func (k *kernel) readFiles(facts io.Writer) error {
 	if k.counted != k.events {
-		k.sriov = physicalFunctions(netClass)
+		k.sriov = physicalFunctions(netClass, netVirtual)
 		k.counted = k.events
 	}
 	return errors.Join(contents(facts, k.sriov), contents(facts, []string{mptcpSysctl}))
@@ -141,17 +143,30 @@ func (k *kernel) readFiles(facts io.Writer) error {
 
 // physicalFunctions returns the files that tell of virtual functions. Links without a device, of which a node may have hundreds, cost
 // little: sysfs has them in a folder of their own.
-func physicalFunctions(class string) (files []string) {
-	links, _ := os.ReadDir(class) // without sysfs, libnmstate shows none either
-	for _, link := range links {
-		path := filepath.Join(class, link.Name())
-		if target, err := os.Readlink(path); err != nil || strings.Contains(target, "/devices/virtual/") {
-			continue
+func physicalFunctions(class, virtual string) (files []string) {
+	without := map[string]bool{}
+	for _, link := range entries(virtual) {
+		without[link] = true
+	}
+	for _, link := range entries(class) {
+		if !without[link] {
+			its, _ := filepath.Glob(filepath.Join(class, link, sriovFiles)) // the pattern is good
+			files = append(files, its...)
 		}
-		its, _ := filepath.Glob(filepath.Join(path, sriovFiles)) // the pattern is good
-		files = append(files, its...)
 	}
 	return files
+}
+
+// entries returns the names in a folder, in order. Without sysfs there are none, and libnmstate shows none either.
+func entries(folder string) []string {
+	opened, err := os.Open(folder)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = opened.Close() }()
+	names, _ := opened.Readdirnames(-1)
+	slices.Sort(names)
+	return names
 }
 
 // drain takes all events off the socket, and tells whether there were none.

@@ -195,10 +195,10 @@ func TestPhysicalFunctions(t *testing.T) {
 	link("eth0", "pci0000:00/0000:00:03.0", "sriov_numvfs", "sriov_totalvfs", "vendor")
 	link("eth1", "pci0000:00/0000:00:04.0", "vendor")
 	want := []string{filepath.Join(class, "eth0/device/sriov_numvfs"), filepath.Join(class, "eth0/device/sriov_totalvfs")}
-	if got := physicalFunctions(class); !slices.Equal(got, want) {
+	if got := physicalFunctions(class, filepath.Join(root, "devices", "virtual", "net")); !slices.Equal(got, want) {
 		t.Errorf("got %v, not %v", got, want)
 	}
-	if got := physicalFunctions(filepath.Join(root, "none")); got != nil {
+	if got := physicalFunctions(filepath.Join(root, "none"), filepath.Join(root, "none")); got != nil {
 		t.Errorf("without sysfs: %v", got)
 	}
 }

@@ -89,7 +89,7 @@ func ValidateManagedFields(fields []metav1.ManagedFieldsEntry, path *field.Path)
 		return field.ErrorList{err}
 	}
 	for i, entry := range fields {
-		if entry.FieldsV1 != nil && jsonweight.Of(entry.FieldsV1.GetRawBytes()).Depth > maxManagedDepth {
+		if entry.FieldsV1 != nil && jsonweight.Depth(entry.FieldsV1.GetRawBytes()) > maxManagedDepth {
 			return field.ErrorList{field.Invalid(path.Index(i).Child("fieldsV1"), field.OmitValueType{},
 				fmt.Sprintf("must not be nested deeper than %d levels: %s", maxManagedDepth, forgetManagers))}
 		}

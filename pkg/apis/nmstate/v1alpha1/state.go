@@ -72,7 +72,7 @@ func (s *State) UnmarshalJSON(data []byte) error {
 		// Upstream's field manager would log what it is instead, and it may be a secret.
 		return errors.New("a state must be an object in nmstate's format, such as {\"interfaces\": []}")
 	}
-	if jsonweight.Of(data).Depth > maxDecodedDepth {
+	if jsonweight.Depth(data) > maxDecodedDepth {
 		return fmt.Errorf("a state must not be nested deeper than %d levels", MaxDepth)
 	}
 	s.Raw = bytes.Clone(data) // What was there before belongs to the copies, too.
