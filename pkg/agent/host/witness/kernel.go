@@ -24,7 +24,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -145,28 +144,18 @@ func (k *kernel) readFiles(facts io.Writer) error {
 // little: sysfs has them in a folder of their own.
 func physicalFunctions(class, virtual string) (files []string) {
 	without := map[string]bool{}
-	for _, link := range entries(virtual) {
-		without[link] = true
+	links, _ := os.ReadDir(virtual)
+	for _, link := range links {
+		without[link.Name()] = true
 	}
-	for _, link := range entries(class) {
-		if !without[link] {
-			its, _ := filepath.Glob(filepath.Join(class, link, sriovFiles)) // the pattern is good
+	links, _ = os.ReadDir(class) // without sysfs, libnmstate shows none either
+	for _, link := range links {
+		if !without[link.Name()] {
+			its, _ := filepath.Glob(filepath.Join(class, link.Name(), sriovFiles)) // the pattern is good
 			files = append(files, its...)
 		}
 	}
 	return files
-}
-
-// entries returns the names in a folder, in order. Without sysfs there are none, and libnmstate shows none either.
-func entries(folder string) []string {
-	opened, err := os.Open(folder)
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = opened.Close() }()
-	names, _ := opened.Readdirnames(-1)
-	slices.Sort(names)
-	return names
 }
 
 // drain takes all events off the socket, and tells whether there were none.
