@@ -39,8 +39,6 @@ const (
 	mptcpFamily  = "mptcp_pm"
 	mptcpGetAddr = 3
 	mptcpSysctl  = "/proc/sys/net/mptcp/enabled"
-	// linkDetails are RTEXT_FILTER_VF and RTEXT_FILTER_SKIP_STATS of include/uapi/linux/rtnetlink.h.
-	linkDetails = 1<<0 | 1<<3
 	// netClass is the folder of the kernel's links, and netVirtual that of those without a device. sriovFiles are what libnmstate reads of
 	// one that is a physical function.
 	netClass   = "/sys/class/net"
@@ -66,6 +64,8 @@ type kernel struct {
 	events uint64
 	// questions are the sockets that the kernel is asked on, by protocol.
 	questions map[int]*question
+	// down are the links that are down.
+	down downLinks
 	// families are the generic netlink families that this kernel has.
 	families map[string]uint16
 	// sriov are the files of the physical functions as of counted events; they come and go with links.
@@ -163,12 +163,18 @@ func physicalFunctions(class, virtual string) (files []string) {
 func (k *kernel) drain() bool {
 	buffer := make([]byte, os.Getpagesize())
 	for quiet := true; ; quiet = false {
-		_, _, err := unix.Recvfrom(k.socket.GetFd(), buffer, unix.MSG_DONTWAIT)
-		if errors.Is(err, unix.EAGAIN) {
+		n, _, err := unix.Recvfrom(k.socket.GetFd(), buffer, unix.MSG_DONTWAIT)
+		switch {
+		case err == nil:
+			k.down.note(buffer[:n])
+		case errors.Is(err, unix.EAGAIN):
 			return quiet
-		}
-		if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
-			return false
+		case errors.Is(err, unix.EINTR):
+		default:
+			k.down.forget()
+			if !errors.Is(err, unix.ENOBUFS) {
+				return false
+			}
 		}
 	}
 }
@@ -176,7 +182,7 @@ func (k *kernel) drain() bool {
 // askRoutes writes the kernel's answers of rtnetlink's that may change without an event: links that are down; and IPv6
 // addresses, since one that skips duplicate address detection is there before it is reported.
 func (k *kernel) askRoutes(facts io.Writer) error {
-	return errors.Join(k.downLinks(facts), k.inet6Addresses(facts))
+	return errors.Join(k.down.write(k.questions[unix.NETLINK_ROUTE], facts), k.inet6Addresses(facts))
 }
 
 // askGeneric writes the answers of generic netlink's families that may change without an event: ethtool's and MPTCP's.
@@ -219,19 +225,6 @@ func (k *kernel) dump(facts io.Writer, family uint16, command uint8, attribute *
 		request.AddData(attribute)
 	}
 	return k.questions[unix.NETLINK_GENERIC].dump(request, func(item []byte) { _, _ = facts.Write(item) })
-}
-
-// downLinks writes the links that are not up: when an option of one is changed,
-// as a bridge's, the kernel reports nothing (netdev_state_change() in net/core/dev.c).
-func (k *kernel) downLinks(facts io.Writer) error {
-	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
-	request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	request.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(linkDetails)))
-	return k.questions[unix.NETLINK_ROUTE].dump(request, func(link []byte) {
-		if nl.DeserializeIfInfomsg(link).Flags&unix.IFF_UP == 0 {
-			_, _ = facts.Write(link)
-		}
-	})
 }
 
 // inet6Addresses writes the IPv6 addresses, without their lifetimes.

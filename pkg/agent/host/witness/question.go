@@ -50,7 +50,7 @@ func newQuestion(protocol int) (*question, error) {
 
 func (q *question) close() { unix.Close(q.fd) }
 
-// dump sends a request for a list (NLM_F_DUMP), and calls each with every item,
+// dump sends a request for a list (NLM_F_DUMP), or for one item (NLM_F_ACK), and calls each with every item,
 // which is good until it returns. An error means that the list is not whole.
 func (q *question) dump(request *nl.NetlinkRequest, each func(item []byte)) error {
 	q.seq++
