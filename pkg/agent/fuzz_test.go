@@ -34,6 +34,10 @@ func FuzzDecodeObject(f *testing.F) {
 	f.Add(text)
 	for _, text := range []string{
 		`{"kind":"NodeNetworkState"}`,
+		kind + `"status":{"currentState":{"a":0},"currentState":{"b":0}},"Status":{"currentstate":{"c":0}}}`,
+		kind + `"status":{"currentState":{"a":0},"currentState":null},"stat\u0075s":null}`,
+		kind + `"a":"\"status\":{\"currentState\":{}}","status":{"currentState":{"a":00}}}`,
+		kind + `"status":[{"currentState":{"a":"\u12"}}],"status":{"currentState":{"a":"\x"}}}`,
 		kind + `"metadata":{"annotations":null,"managedFields":[null,{"time":null,"fieldsV1":{}}]}}`,
 		kind + `"metadata":{"managedFields":[{}],"managedFields":[]},"spec":null,"status":{"status":{},"lastApply":null}}`,
 		kind + `"status":{"conditions":[{}],"Conditions":[{"message":"\ud800"}],"lastApply":{"finishTime":"2026-01-02T03:04:05Z"}}}`,
@@ -47,6 +51,10 @@ func FuzzDecodeObject(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		obj, err := DecodeObject(text, "node01")
+		whole, wholeErr := decodeObject(text, nil, "node01")
+		if (err == nil) != (wholeErr == nil) || err == nil && !equality.Semantic.DeepEqual(obj, whole) {
+			t.Errorf("%s: %+v, %v; as a whole %+v, %v", text, obj, err, whole, wholeErr)
+		}
 		if err != nil {
 			return
 		}
