@@ -105,6 +105,11 @@ func Depth(text []byte) int {
 
 // HasSpace tells whether a JSON text has white space outside of its strings.
 func HasSpace(text []byte) bool {
+	const spaces = " \t\r\n"
+	isIn := func(space rune) bool { return bytes.IndexByte(text, byte(space)) >= 0 }
+	if !strings.ContainsFunc(spaces, isIn) { // nor in a string: this is soon told
+		return false
+	}
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
 		case '"':

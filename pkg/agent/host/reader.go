@@ -19,7 +19,6 @@ package host
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
 	"slices"
 
 	"github.com/tidwall/gjson"
@@ -121,11 +120,9 @@ func (s *state) note(iface *readInterface) {
 // interfacesKey is the field of a state that lists its interfaces.
 const interfacesKey = "interfaces"
 
-// split returns the interfaces of a state, and the rest of the state, both without noise. The rest has an empty list in their place.
+// split returns the interfaces of a state, and the rest of the state, both without noise. The rest has an empty list in their place. All is
+// decoded, now or when it was seen first: that shows what is no JSON.
 func (r *reader) split(raw string) (interfaces []*readInterface, rest map[string]any, err error) {
-	if !gjson.Valid(raw) {
-		return nil, nil, errors.New("what libnmstate returned is no JSON")
-	}
 	list := gjson.Get(raw, interfacesKey)
 	if !list.IsArray() {
 		rest, err = decodeQuiet(raw)
