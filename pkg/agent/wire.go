@@ -49,7 +49,7 @@ const (
 	// WriteBuffer is how many bytes an agent writes to its connection at once, at most. A write is a TLS record, and the other end
 	// keeps, for as long as the connection lasts, a buffer of up to four times the size of the largest record that came: records
 	// come faster than they are taken out. So the records of most agents have SmallRecord bytes.
-	WriteBuffer = 4 << 10
+	WriteBuffer = 16 << 10
 	SmallRecord = 1 << 10
 )
 

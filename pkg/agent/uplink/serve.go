@@ -100,9 +100,8 @@ func (s *served) deliver(obj *v1alpha1.NodeNetworkState) {
 	s.mu.Lock()
 	s.last = obj
 	s.mu.Unlock()
-	hash := agent.HashObject(text)
-	if bytes.Equal(hash, s.known) {
-		s.send(&agentpb.AgentMessage{Base: base, Message: &agentpb.AgentMessage_Unchanged{Unchanged: hash}})
+	if s.known != nil && bytes.Equal(agent.HashObject(text), s.known) {
+		s.send(&agentpb.AgentMessage{Base: base, Message: &agentpb.AgentMessage_Unchanged{Unchanged: s.known}})
 	} else {
 		s.send(&agentpb.AgentMessage{Base: base, Message: &agentpb.AgentMessage_Object{Object: text}})
 	}

@@ -271,6 +271,7 @@ func (u *Uplink) dial(ends *ends) (*grpc.ClientConn, error) {
 			Time: u.config.KeepaliveTime, Timeout: u.config.KeepaliveTimeout, PermitWithoutStream: true,
 		}),
 		grpc.WithDefaultCallOptions(
+			grpc.ForceCodecV2(newCodec()),
 			grpc.MaxCallRecvMsgSize(agent.MaxMessageSize),
 			grpc.MaxCallSendMsgSize(agent.MaxMessageSize),
 		),
