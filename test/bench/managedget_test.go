@@ -46,18 +46,39 @@ func BenchmarkManagedGet(b *testing.B) {
 		return
 	}
 	netns.Run(b, "ip", "netns", "add", "far")
+	compareManagedGets(b, "NetworkManager", manage)
+}
+
+// BenchmarkSwitchedGet is BenchmarkManagedGet with an Open vSwitch that forwards by itself, without the kernel's part. Every second interface
+// is a port of its bridge, as pods' are, and has no profile.
+func BenchmarkSwitchedGet(b *testing.B) {
+	if os.Getenv(onNode) == "" {
+		runOnNode(b, "^BenchmarkSwitchedGet$")
+		return
+	}
+	netns.Run(b, "ip", "netns", "add", "far")
+	netns.Run(b, "sh", "-ec", startSwitch)
+	compareManagedGets(b, "NetworkManager and Open vSwitch", func(b *testing.B, first, last int) {
+		plug(b, (first+1)/2, last/2)
+		manage(b, (first+2)/2, (last+1)/2)
+	})
+}
+
+// compareManagedGets compares GETs with nmstatectl and with the library, with more and more interfaces. grow makes those with these numbers.
+func compareManagedGets(b *testing.B, with string, grow func(b *testing.B, first, last int)) {
+	b.Helper()
 	made := 0
 	for _, interfaces := range []int{3, 50, 500} {
 		b.Run(fmt.Sprintf("interfaces=%d", interfaces), func(b *testing.B) {
-			manage(b, made+1, interfaces)
+			grow(b, made+1, interfaces)
 			made = interfaces
-			compareManagedGets(b, interfaces)
+			compareManagedGet(b, with, interfaces)
 		})
 	}
 }
 
-// compareManagedGets compares GETs with nmstatectl and with the library.
-func compareManagedGets(b *testing.B, interfaces int) {
+// compareManagedGet compares GETs with nmstatectl and with the library.
+func compareManagedGet(b *testing.B, with string, interfaces int) {
 	b.Helper()
 	s := newSite(b)
 	s.agentWith(b, "networkmanager")
@@ -79,20 +100,53 @@ func compareManagedGets(b *testing.B, interfaces int) {
 		func() error { _, _, err := nmstate.RetrieveNetState(0); return err },
 		get, get, outside, get, get, profile, get) // the GET in between ends what the agent reads by itself after the change before
 	show, kernel, library, unchanged, afterOutside, afterProfile := times[0], times[1], times[2], times[4], times[6], times[9]
-	fmt.Printf("GET, NetworkManager, %d interfaces, %d samples: p50 %v; nmstatectl show %v, ratio %.3f; nmstatectl show --kernel %v; library %v, ratio %.2f\n",
-		interfaces, len(show), unchanged.at(.5), show.at(.5), ratio(unchanged, show), kernel.at(.5), library.at(.5), ratio(unchanged, library))
-	fmt.Printf("GET right after a change, NetworkManager, %d interfaces: of the kernel's p50 %v, of a profile's %v; nmstatectl show --kernel ratio %.2f and %.2f\n",
-		interfaces, afterOutside.at(.5), afterProfile.at(.5), ratio(afterOutside, kernel), ratio(afterProfile, kernel))
-	compare(b, fmt.Sprintf("GET, NetworkManager, %d interfaces", interfaces), part{"the API", unchanged}, part{"nmstatectl show", show}, part{"the library", library})
-	compare(b, fmt.Sprintf("GET right after a change of a profile, NetworkManager, %d interfaces", interfaces),
+	fmt.Printf("GET, %s, %d interfaces, %d samples: p50 %v; nmstatectl show %v, ratio %.3f; nmstatectl show --kernel %v; library %v, ratio %.2f\n",
+		with, interfaces, len(show), unchanged.at(.5), show.at(.5), ratio(unchanged, show), kernel.at(.5), library.at(.5), ratio(unchanged, library))
+	fmt.Printf("GET right after a change, %s, %d interfaces: of the kernel's p50 %v, of a profile's %v; nmstatectl show --kernel ratio %.2f and %.2f\n",
+		with, interfaces, afterOutside.at(.5), afterProfile.at(.5), ratio(afterOutside, kernel), ratio(afterProfile, kernel))
+	compare(b, fmt.Sprintf("GET, %s, %d interfaces", with, interfaces), part{"the API", unchanged}, part{"nmstatectl show", show}, part{"the library", library})
+	compare(b, fmt.Sprintf("GET right after a change of a profile, %s, %d interfaces", with, interfaces),
 		part{"the API", afterProfile}, part{"nmstatectl show --kernel", kernel}, part{"the library", library})
 	most := .1
 	if interfaces == 500 {
 		most = .05
 	}
-	target(ratio(unchanged, show) <= most, "GET p50 with NetworkManager at %d interfaces is %.3f of nmstatectl show (at most %v)", interfaces, ratio(unchanged, show), most)
+	target(ratio(unchanged, show) <= most, "GET p50 with %s at %d interfaces is %.3f of nmstatectl show (at most %v)", with, interfaces, ratio(unchanged, show), most)
 	targetAfter("a change of a profile", afterProfile, library)
 	target(ratio(afterProfile, kernel) <= 3, "that is %.2f of nmstatectl show --kernel (at most 3)", ratio(afterProfile, kernel))
+}
+
+// startSwitch starts Open vSwitch, with a bridge for which it needs nothing of the kernel but taps.
+const startSwitch = `mkdir -p /run/openvswitch
+	ovsdb-tool create /run/openvswitch/conf.db
+	ovsdb-server --remote=punix:/run/openvswitch/db.sock --pidfile --detach --no-chdir --log-file=/dev/null /run/openvswitch/conf.db
+	ovs-vsctl --no-wait init
+	/usr/lib/openvswitch-switch/ovs-vswitchd --pidfile --detach --no-chdir --log-file=/dev/null
+	ovs-vsctl add-br switch -- set bridge switch datapath_type=netdev`
+
+// plug makes links, to a network of their own, and plugs them into the bridge.
+func plug(b *testing.B, first, last int) {
+	b.Helper()
+	links, ends := &strings.Builder{}, &strings.Builder{}
+	var ports []string
+	for n := first; n <= last; n++ {
+		fmt.Fprintf(links, "link add o%[1]d up type veth peer name p%[1]d netns far\n", n)
+		fmt.Fprintf(ends, "link set p%d up\n", n)
+		ports = append(ports, "--", "add-port", "switch", fmt.Sprint("o", n))
+	}
+	batch(b, links.String())
+	batch(b, ends.String(), "-n", "far")
+	netns.Run(b, "ovs-vsctl", ports...)
+}
+
+// batch has ip carry out lines.
+func batch(b *testing.B, lines string, args ...string) {
+	b.Helper()
+	cmd := exec.Command("ip", append(args, "-batch", "-")...)
+	cmd.Stdin = strings.NewReader(lines)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+	}
 }
 
 // manage makes links, to a network of their own, each with a profile, and waits until NetworkManager has activated these.
@@ -107,15 +161,8 @@ func manage(b *testing.B, first, last int) {
 		fmt.Fprintf(ends, "link set e%d up\n", n)
 	}
 	netns.Run(b, "nmcli", "connection", "reload")
-	batch := func(lines string, args ...string) {
-		cmd := exec.Command("ip", append(args, "-batch", "-")...)
-		cmd.Stdin = strings.NewReader(lines)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			b.Fatalf("%v: %v\n%s", cmd.Args, err, out)
-		}
-	}
-	batch(links.String())
-	batch(ends.String(), "-n", "far")
+	batch(b, links.String())
+	batch(b, ends.String(), "-n", "far")
 	err := wait.PollUntilContextTimeout(b.Context(), time.Second, 15*time.Minute, true, func(ctx context.Context) (bool, error) {
 		devices, err := exec.CommandContext(ctx, "nmcli", "-t", "-f", "DEVICE,STATE", "device").Output()
 		return strings.Count(string(devices), ":connected\n") >= last, err
