@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-use std::{ffi::CString, thread, time::SystemTime};
+use std::{
+    ffi::CString,
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
+    time::SystemTime,
+};
 
 use libc::{c_char, c_int};
 use nmstate::{NetworkState, NmAnswers, NmstateError};
@@ -26,7 +31,8 @@ pub extern "C" fn nmstate_net_state_retrieve_with(
     assert!(!err_kind.is_null());
     assert!(!err_msg.is_null());
 
-    let mut kept = unsafe {
+    nmstate_net_state_settle();
+    let kept = unsafe {
         *log = std::ptr::null_mut();
         *state = std::ptr::null_mut();
         *err_kind = std::ptr::null_mut();
@@ -46,7 +52,7 @@ pub extern "C" fn nmstate_net_state_retrieve_with(
     };
     let now = SystemTime::now();
     let kernel_only = flags & NMSTATE_FLAG_KERNEL_ONLY > 0;
-    let result = on_a_thread(|| retrieve(kernel_only, &mut kept));
+    let (result, kept) = on_a_thread(kernel_only, kept);
     unsafe {
         *log = CString::new(logger.drain(now)).unwrap().into_raw();
     }
@@ -68,11 +74,9 @@ pub extern "C" fn nmstate_net_state_retrieve_with(
 }
 
 fn retrieve(
-    kernel_only: bool,
+    net_state: &mut NetworkState,
     kept: &mut Option<NmAnswers>,
 ) -> Result<String, NmstateError> {
-    let mut net_state = NetworkState::new();
-    net_state.set_kernel_only(kernel_only);
     let read = net_state.retrieve_with(kept)?;
     // The state itself may have secrets: it is no part of the message.
     serde_json::to_string(read)
@@ -82,19 +86,51 @@ fn retrieve(
 /// Reads on a thread that ends with the read. Each thread that allocates keeps
 /// some 240 kB of small pieces for its next allocations (tcache of malloc(3)),
 /// and each piece keeps the page that it is on. The caller's threads are many,
-/// and last.
-fn on_a_thread<F>(read: F) -> Result<String, NmstateError>
-where
-    F: FnOnce() -> Result<String, NmstateError> + Send,
-{
-    thread::scope(|scope| {
-        thread::Builder::new()
-            .stack_size(STACK)
-            .spawn_scoped(scope, read)
-            .map_err(|e| bug(format!("Failed to start a thread: {e}")))?
-            .join()
-            .unwrap_or_else(|_| Err(bug("A read has panicked".to_string())))
+/// and last. Nobody waits until the state is taken apart, piece by piece, and
+/// the memory is given back: another thread sees to that.
+fn on_a_thread(
+    kernel_only: bool,
+    mut kept: Option<NmAnswers>,
+) -> (Result<String, NmstateError>, Option<NmAnswers>) {
+    let (tell, told) = mpsc::channel();
+    let read = move || {
+        let mut net_state = NetworkState::new();
+        net_state.set_kernel_only(kernel_only);
+        let result = retrieve(&mut net_state, &mut kept);
+        let _ = tell.send((result, kept));
+    };
+    let started = thread::Builder::new().spawn(move || {
+        if let Ok(reads) = thread::Builder::new().stack_size(STACK).spawn(read)
+        {
+            let _ = reads.join();
+            unsafe { libc::malloc_trim(0) };
+        }
+    });
+    match started {
+        Ok(thread) => *last_read() = Some(thread),
+        Err(e) => {
+            return (Err(bug(format!("Failed to start a thread: {e}"))), None);
+        }
+    }
+    told.recv().unwrap_or_else(|_| {
+        (Err(bug("A read has panicked, or could not start".to_string())), None)
     })
+}
+
+/// The thread that ends after the last read, and may not have ended yet.
+static LAST_READ: Mutex<Option<thread::JoinHandle<()>>> = Mutex::new(None);
+
+fn last_read() -> MutexGuard<'static, Option<thread::JoinHandle<()>>> {
+    LAST_READ.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// See nmstate_answers.h.
+#[unsafe(no_mangle)]
+pub extern "C" fn nmstate_net_state_settle() {
+    let thread = last_read().take();
+    if let Some(thread) = thread {
+        let _ = thread.join();
+    }
 }
 
 /// What Linux gives a program's first thread, in bytes.

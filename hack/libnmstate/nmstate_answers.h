@@ -31,6 +31,13 @@ int nmstate_net_state_retrieve_with(uint32_t flags,
 				    char **err_kind, char **err_msg);
 
 /**
+ * nmstate_net_state_settle - Waits until all is given back that the last nmstate_net_state_retrieve_with has used
+ *
+ * That function returns as soon as it has the state. The rest is freed, and given back to the system, meanwhile.
+ */
+void nmstate_net_state_settle(void);
+
+/**
  * nmstate_answers_applied - Tells which profiles devices of NetworkManager had applied
  *
  * Return: a JSON object of the devices that have one: by D-Bus object path, the version

@@ -32,6 +32,7 @@ static int nmstate_net_state_retrieve_with(uint32_t flags, struct nmstate_answer
 {
 	return nmstate_net_state_retrieve(flags, state, log, err_kind, err_msg);
 }
+static void nmstate_net_state_settle(void) {}
 static char *nmstate_answers_applied(const struct nmstate_answers *answers) { return NULL; }
 static void nmstate_answers_free(struct nmstate_answers *answers) {}
 #endif
@@ -57,6 +58,7 @@ type Answers struct {
 //	                                    char **err_kind, char **err_msg);
 func (a *Answers) RetrieveNetState(flags Flags, hold bool) (state, log string, err error) {
 	call := begin("nmstate_net_state_retrieve_with")
+	call.givesBack = CanKeepAnswers()
 	defer call.end()
 	if !hold {
 		a.free()
@@ -84,6 +86,11 @@ func (a *Answers) Applied() (versions map[string]uint64, err error) {
 
 // CanKeepAnswers tells whether the library that this program was built with keeps answers. Then it has our patches.
 func CanKeepAnswers() bool { return C.HAS_ANSWERS != 0 }
+
+// settle waits until all is given back that the last call of Answers.RetrieveNetState has used.
+//
+//	void nmstate_net_state_settle(void);
+func settle() { C.nmstate_net_state_settle() }
 
 // Close frees them.
 //

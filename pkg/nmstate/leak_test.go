@@ -197,6 +197,7 @@ func growth(t *testing.T, call func()) (bytes, calls int) {
 // heap is how much of C's heap is in use, as the kernel sees it: Go's is elsewhere.
 func heap(t *testing.T) int {
 	t.Helper()
+	settle()
 	maps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		t.Fatal(err)

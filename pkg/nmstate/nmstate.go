@@ -298,6 +298,8 @@ type cCall struct {
 	op                  string
 	in                  []*C.char
 	out, log, kind, msg *C.char
+	// givesBack tells that the library itself gives back what the call has used.
+	givesBack bool
 }
 
 func begin(op string) *cCall {
@@ -314,7 +316,9 @@ func (c *cCall) end() {
 	for _, out := range []*C.char{c.out, c.log, c.kind, c.msg} {
 		C.nmstate_cstring_free(out)
 	}
-	C.give_back()
+	if !c.givesBack {
+		C.give_back()
+	}
 	oneCall.Unlock()
 }
 

@@ -253,7 +253,7 @@ func BenchmarkGet(b *testing.B) {
 func compareAfterChanges(b *testing.B, s *site, interfaces int) {
 	b.Helper()
 	get := func() error { _, err := s.nns.Get(b.Context(), "node", metav1.GetOptions{}); return err }
-	times := interleave(b, enough/5,
+	times := interleave(b, enough/2,
 		func() error { return exec.Command(nmstatectl, "show", "--kernel").Run() },
 		func() error { _, _, err := nmstate.RetrieveNetState(nmstate.KernelOnly); return err },
 		func() error {
