@@ -78,6 +78,7 @@ func hostile() map[string]string {
 		"times in lastApply":          repeated(`"status":{"lastApply":{`, `"finishTime":`+moment+`,`, `}}}`),
 		"lastSuccessfulUpdateTime":    repeated(`"status":{`, `"lastSuccessfulUpdateTime":`+moment+`,`, `}}`),
 		"deep nesting":                kind + `"status":{"currentState":{"a":` + strings.Repeat("[", hostileSize),
+		"deep nesting, with its end":  kind + `"status":{"currentState":{"a":` + strings.Repeat("[", hostileSize/2) + strings.Repeat("]", hostileSize/2) + `}}}`,
 		"nesting in what is not ours": repeated(`"metadata":{"more":[`, `[[[[[[[[]]]]]]]],`, `]}}`),
 		"lists in currentState":       repeated(`"status":{"currentState":{"interfaces":[`, `[],`, `]}}}`),
 		"lists in difference":         repeated(`"status":{"difference":{"interfaces":[`, `[],`, `]}}}`),
