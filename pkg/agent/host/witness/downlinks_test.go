@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"testing"
 
@@ -34,16 +35,18 @@ func TestDownLinks(t *testing.T) {
 	batch := func(line string) []string {
 		return []string{"sh", "-c", fmt.Sprintf("for i in $(seq %d); do echo %s; done | ip -batch -", many, line)}
 	}
+	other := fmt.Sprint("witness-test-", os.Getpid())
+	netns.Run(t, "ip", "netns", "add", other)
 	t.Cleanup(func() {
-		netns.Run(t, "sh", "-c", "ip netns del other; ip link del dbr; for i in d0 d1 d2; do ip link del $i; done 2>/dev/null; true")
+		netns.Run(t, "sh", "-c", "ip netns del "+other+"; ip link del dbr; ip link del d0 2>/dev/null; true")
 	})
 	k, err := newKernel()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer k.close()
+	sameDownLinks(t, k, "the beginning")
 	for _, change := range [][]string{
-		{"true"},
 		{"ip", "link", "add", "d0", "type", "veth", "peer", "name", "e0"},
 		{"ip", "link", "set", "d0", "up"},
 		{"ip", "link", "add", "dbr", "type", "bridge"},
@@ -53,9 +56,8 @@ func TestDownLinks(t *testing.T) {
 		{"ip", "link", "set", "dbr", "up"},
 		{"ip", "link", "set", "dbr", "down"},
 		{"ip", "addr", "add", "198.18.3.1/32", "dev", "d0"},
-		{"ip", "netns", "add", "other"},
-		{"ip", "link", "set", "e0", "netns", "other"},
-		{"ip", "-n", "other", "link", "set", "e0", "netns", "1"},
+		{"ip", "link", "set", "e0", "netns", other},
+		{"ip", "-n", other, "link", "set", "e0", "netns", fmt.Sprint(os.Getpid())},
 		{"ip", "link", "del", "d0"},
 		batch("link add m$i type veth peer n$i"),
 		{"ip", "link", "set", "m1", "up"},
@@ -63,6 +65,10 @@ func TestDownLinks(t *testing.T) {
 		batch("link del m$i"),
 	} {
 		netns.Run(t, change[0], change[1:]...)
+		k.drain()
+		if k.down == nil && change[0] == "ip" { // there is room for the reports of one change
+			t.Errorf("after %v the links were forgotten", change)
+		}
 		sameDownLinks(t, k, fmt.Sprint(change))
 	}
 }
@@ -70,7 +76,6 @@ func TestDownLinks(t *testing.T) {
 // sameDownLinks compares what a witness that follows the links tells with what one tells that has just begun.
 func sameDownLinks(t *testing.T, k *kernel, after string) {
 	t.Helper()
-	k.drain()
 	var anew downLinks
 	var facts, want bytes.Buffer
 	if err := k.down.write(k.questions[unix.NETLINK_ROUTE], &facts); err != nil {

@@ -163,8 +163,10 @@ func physicalFunctions(class, virtual string) (files []string) {
 func (k *kernel) drain() bool {
 	buffer := make([]byte, os.Getpagesize())
 	for quiet := true; ; quiet = false {
-		n, _, err := unix.Recvfrom(k.socket.GetFd(), buffer, unix.MSG_DONTWAIT)
+		n, from, err := unix.Recvfrom(k.socket.GetFd(), buffer, unix.MSG_DONTWAIT)
 		switch {
+		case err == nil && !isKernel(from):
+			k.down.forget()
 		case err == nil:
 			k.down.note(buffer[:n])
 		case errors.Is(err, unix.EAGAIN):

@@ -96,11 +96,17 @@ func (q *question) receive() ([]syscall.NetlinkMessage, error) {
 		if n > len(q.buffer) {
 			return nil, fmt.Errorf("the kernel's message has %d bytes, more than %d", n, len(q.buffer))
 		}
-		if sender, ok := from.(*unix.SockaddrNetlink); !ok || sender.Pid != nl.PidKernel {
+		if !isKernel(from) {
 			continue
 		}
 		return syscall.ParseNetlinkMessage(q.buffer[:n])
 	}
+}
+
+// isKernel tells whether a message came from the kernel: others may send some, too.
+func isKernel(from unix.Sockaddr) bool {
+	sender, ok := from.(*unix.SockaddrNetlink)
+	return ok && sender.Pid == nl.PidKernel
 }
 
 // errorOf returns the error that the last message of a list tells of, see netlink(7).
