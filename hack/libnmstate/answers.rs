@@ -97,13 +97,16 @@ fn on_a_thread(
         let mut net_state = NetworkState::new();
         net_state.set_kernel_only(kernel_only);
         let result = retrieve(&mut net_state, &mut kept);
+        let is_large = result.as_ref().is_ok_and(|text| text.len() > LARGE);
         let _ = tell.send((result, kept));
+        is_large
     };
     let started = thread::Builder::new().spawn(move || {
         if let Ok(reads) = thread::Builder::new().stack_size(STACK).spawn(read)
         {
-            let _ = reads.join();
-            unsafe { libc::malloc_trim(0) };
+            if reads.join().unwrap_or(true) {
+                unsafe { libc::malloc_trim(0) };
+            }
         }
     });
     match started {
@@ -132,6 +135,10 @@ pub extern "C" fn nmstate_net_state_settle() {
         let _ = thread.join();
     }
 }
+
+/// The size in bytes of a state from which on a read has used 4 MB or more. To
+/// have less than that again costs more than it is worth.
+const LARGE: usize = 128 << 10;
 
 /// What Linux gives a program's first thread, in bytes.
 const STACK: usize = 8 << 20;

@@ -298,7 +298,7 @@ type cCall struct {
 	op                  string
 	in                  []*C.char
 	out, log, kind, msg *C.char
-	// givesBack tells that the library itself gives back what the call has used.
+	// givesBack tells that the library itself gives back what the call has used, after the call.
 	givesBack bool
 }
 
@@ -308,7 +308,7 @@ func begin(op string) *cCall {
 }
 
 // end frees all strings and lets the next call begin. Most of the time there is no call, so
-// what this one has used goes back to the system if it is much.
+// what this one has used goes back to the system if it is much, and unless the library sees to that.
 func (c *cCall) end() {
 	for _, in := range c.in {
 		C.free(unsafe.Pointer(in))

@@ -120,8 +120,8 @@ func (s *state) note(iface *readInterface) {
 // interfacesKey is the field of a state that lists its interfaces.
 const interfacesKey = "interfaces"
 
-// split returns the interfaces of a state, and the rest of the state, both without noise. The rest has an empty list in their place. All is
-// decoded, now or when it was seen first: that shows what is no JSON.
+// split returns the interfaces of a state, and the rest of the state, both without noise. The rest has an empty list in their place. Each
+// interface is decoded, now or when it was seen first, and so is the rest. What is between them is not looked at: libnmstate writes it.
 func (r *reader) split(raw string) (interfaces []*readInterface, rest map[string]any, err error) {
 	list := gjson.Get(raw, interfacesKey)
 	if !list.IsArray() {

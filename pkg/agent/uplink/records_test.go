@@ -51,7 +51,7 @@ func TestRecordsFitTheMessages(t *testing.T) {
 			sent = append(sent, p...)
 		}
 	}
-	for range 2 * longWrites { // messages of 5 kB
+	for range 2 * longWrites { // messages of 17 kB
 		write(agent.WriteBuffer, 1)
 		write(1000, 1)
 	}
