@@ -18,12 +18,9 @@ package agent
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -32,7 +29,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
-	"github.com/nmstate/kubernetes-nmstate/pkg/jsonweight"
 )
 
 // Limits of what is taken from the stream: an entry in memory can be a hundred times as
@@ -125,23 +121,6 @@ func DecodeObject(text []byte, node string) (*v1alpha1.NodeNetworkState, error) 
 	}
 	return decodeObject(text, nil, node)
 }
-
-// cutCurrentState returns the text of an object with standIn in the place of its current state, and the state; nil if there is none. A state
-// is nearly all of an object, and encoding/json reads each byte three times, and slowly.
-func cutCurrentState(text []byte) (rest, state []byte) {
-	found := gjson.GetBytes(text, "status.currentState")
-	if found.Index == 0 || !found.IsObject() || jsonweight.Depth(text) > deepest {
-		return text, nil
-	}
-	end := found.Index + len(found.Raw)
-	return slices.Concat(text[:found.Index], standIn, text[end:]), bytes.Clone(text[found.Index:end])
-}
-
-// deepest is how deep a text may be nested to be weighed: a state at its deepest, and what stands around it. encoding/json tells of deeper ones.
-const deepest = v1alpha1.MaxDepth + 10
-
-// standIn is a JSON text that no object has.
-var standIn = strconv.AppendQuote(nil, rand.Text())
 
 // decodeObject decodes an object. state is the current state if it was cut out.
 func decodeObject(text, state []byte, node string) (*v1alpha1.NodeNetworkState, error) {
