@@ -263,7 +263,7 @@ BENCH_RESULTS := $(CURDIR)/_output/bench
 
 .PHONY: bench
 bench: export BENCH_OUTPUT := $(BENCH_RESULTS)/bench.json
-bench: build demo-kubectl nmstatectl ## Measure against what a user would use instead; print ratios.
+bench: build demo-kubectl nmstatectl node-packages ## Measure against what a user would use instead; print ratios.
 	@mkdir -p $(BENCH_RESULTS) && rm -f $(BENCH_OUTPUT)
 	$(GO_TEST) -count=1 -timeout 60m -run '^$$' -bench . ./test/bench/... ./pkg/registry/nodenetworkstate
 

@@ -45,7 +45,6 @@ func BenchmarkManagedGet(b *testing.B) {
 		runOnNode(b, "^BenchmarkManagedGet$")
 		return
 	}
-	netns.Run(b, "ip", "netns", "add", "far")
 	compareManagedGets(b, "NetworkManager", manage)
 }
 
@@ -56,7 +55,6 @@ func BenchmarkSwitchedGet(b *testing.B) {
 		runOnNode(b, "^BenchmarkSwitchedGet$")
 		return
 	}
-	netns.Run(b, "ip", "netns", "add", "far")
 	netns.Run(b, "sh", "-ec", startSwitch)
 	compareManagedGets(b, "NetworkManager and Open vSwitch", func(b *testing.B, first, last int) {
 		plug(b, (first+1)/2, last/2)
@@ -67,6 +65,7 @@ func BenchmarkSwitchedGet(b *testing.B) {
 // compareManagedGets compares GETs with nmstatectl and with the library, with more and more interfaces. grow makes those with these numbers.
 func compareManagedGets(b *testing.B, with string, grow func(b *testing.B, first, last int)) {
 	b.Helper()
+	netns.Run(b, "ip", "netns", "add", "far")
 	made := 0
 	for _, interfaces := range []int{3, 50, 500} {
 		b.Run(fmt.Sprintf("interfaces=%d", interfaces), func(b *testing.B) {
