@@ -80,7 +80,7 @@ func TestE2E(t *testing.T) {
 	BeforeSuite(func(ctx SpecContext) { Expect(s.start(ctx)).To(Succeed()) }, NodeTimeout(5*time.Minute))
 	AfterSuite(func(ctx SpecContext) { Expect(s.stop(ctx)).To(Succeed()) }, NodeTimeout(2*time.Minute))
 	Describe("NodeNetworkStates", Label(*form), s.specs)
-	ReportAfterSuite("by label", func(report Report) { fmt.Println(byLabel(report) + undoings(report)) })
+	ReportAfterSuite("by label", func(report Report) { fmt.Println(byLabel(report) + undoings(report) + failures(report)) })
 	RunSpecs(t, "NodeNetworkStates, "+*form)
 }
 
@@ -224,4 +224,17 @@ func byLabel(report Report) string {
 	}
 	slices.Sort(lines)
 	return "\nspecs by label:\n" + strings.Join(append(lines, left...), "\n")
+}
+
+// failures says again what failed and why, in short: much is printed after it.
+func failures(report Report) string {
+	const most = 1000
+	var lines []string
+	for _, spec := range report.SpecReports {
+		if spec.Failed() {
+			why := spec.FailureMessage()
+			lines = append(lines, fmt.Sprintf("\nfailed at %s: %s\n%s", spec.FailureLocation().String(), spec.FullText(), why[:min(most, len(why))]))
+		}
+	}
+	return strings.Join(lines, "\n")
 }
