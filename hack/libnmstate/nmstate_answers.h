@@ -2,6 +2,7 @@
 #ifndef NMSTATE_ANSWERS_H
 #define NMSTATE_ANSWERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /**
@@ -18,6 +19,8 @@ struct nmstate_answers;
  * The state is JSON. It has all that is read from the kernel, Open vSwitch and files anew.
  *
  * @flags: 0 or NMSTATE_FLAG_KERNEL_ONLY
+ * @ask_first: NetworkManager is asked before the kernel is read, which goes on while NetworkManager answers. If
+ *	false, NetworkManager is asked after the kernel was read, as nmstate_net_state_retrieve does.
  * @answers: points to what a call has left there, if NetworkManager would answer the same now; that
  *	is for the caller to know. Else to NULL: then NetworkManager is asked. Set to what
  *	it has answered, on failure to NULL.
@@ -25,7 +28,7 @@ struct nmstate_answers;
  *
  * Return: NMSTATE_PASS or NMSTATE_FAIL
  */
-int nmstate_net_state_retrieve_with(uint32_t flags,
+int nmstate_net_state_retrieve_with(uint32_t flags, bool ask_first,
 				    struct nmstate_answers **answers,
 				    char **state, char **log,
 				    char **err_kind, char **err_msg);

@@ -18,6 +18,7 @@ package nmstate
 
 /*
 #cgo pkg-config: nmstate
+#include <stdbool.h>
 #include <nmstate.h>
 
 // Only the library that hack/libnmstate builds keeps answers; its nmstate.pc says so.
@@ -27,7 +28,7 @@ package nmstate
 #else
 #define HAS_ANSWERS 0
 struct nmstate_answers;
-static int nmstate_net_state_retrieve_with(uint32_t flags, struct nmstate_answers **answers,
+static int nmstate_net_state_retrieve_with(uint32_t flags, bool ask_first, struct nmstate_answers **answers,
 					   char **state, char **log, char **err_kind, char **err_msg)
 {
 	return nmstate_net_state_retrieve(flags, state, log, err_kind, err_msg);
@@ -47,23 +48,35 @@ type Answers struct {
 	kept *C.struct_nmstate_answers
 }
 
-// RetrieveNetState is RetrieveNetState, as JSON. If hold tells that NetworkManager would answer as it has answered the last
-// call, it is not asked; all the rest is read anew. flags are 0 or KernelOnly.
+// Asking says whether NetworkManager is asked in a read, and when.
+type Asking int
+
+const (
+	// AskLast is what libnmstate does by itself: it asks when it has read the kernel. What is answered is newer than what was read.
+	AskLast Asking = iota
+	// AskFirst asks before it reads the kernel, which it reads while NetworkManager answers: it takes a fifth of the time less with hundreds of interfaces. What is
+	// answered may be older than what was read.
+	AskFirst
+	// Hold does not ask: NetworkManager would answer as it has answered the last call.
+	Hold
+)
+
+// RetrieveNetState is RetrieveNetState, as JSON. All but what NetworkManager answers is read anew. flags are 0 or KernelOnly.
 //
-// A system's libnmstate keeps no answers, see hack/libnmstate: with it, NetworkManager is asked each time.
+// A system's libnmstate keeps no answers, see hack/libnmstate: with it, NetworkManager is asked each time, last.
 //
-//	int nmstate_net_state_retrieve_with(uint32_t flags,
+//	int nmstate_net_state_retrieve_with(uint32_t flags, bool ask_first,
 //	                                    struct nmstate_answers **answers,
 //	                                    char **state, char **log,
 //	                                    char **err_kind, char **err_msg);
-func (a *Answers) RetrieveNetState(flags Flags, hold bool) (state, log string, err error) {
+func (a *Answers) RetrieveNetState(flags Flags, ask Asking) (state, log string, err error) {
 	call := begin("nmstate_net_state_retrieve_with")
 	call.givesBack = CanKeepAnswers()
 	defer call.end()
-	if !hold {
+	if ask != Hold {
 		a.free()
 	}
-	status := C.nmstate_net_state_retrieve_with(C.uint32_t(flags), &a.kept, &call.out, &call.log, &call.kind, &call.msg)
+	status := C.nmstate_net_state_retrieve_with(C.uint32_t(flags), C.bool(ask == AskFirst), &a.kept, &call.out, &call.log, &call.kind, &call.msg)
 	log, err = call.failure(status)
 	return C.GoString(call.out), log, err
 }

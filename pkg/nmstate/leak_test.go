@@ -64,8 +64,9 @@ func calls(t *testing.T) map[string]func() error {
 	all := map[string]func() error{
 		"RetrieveNetState":             func() error { return result(RetrieveNetState(KernelOnly)) },
 		"RetrieveNetState/fails":       func() error { return result(RetrieveNetState(0)) },
-		"Answers":                      func() error { return texts(answers.RetrieveNetState(KernelOnly, false)) },
-		"Answers/fails":                func() error { return texts(answers.RetrieveNetState(0, true)) },
+		"Answers":                      func() error { return texts(answers.RetrieveNetState(KernelOnly, AskFirst)) },
+		"Answers/fails":                func() error { return texts(answers.RetrieveNetState(0, Hold)) },
+		"Answers/asks first/fails":     func() error { return texts(answers.RetrieveNetState(0, AskFirst)) },
 		"ApplyNetState":                func() error { return onlyLog(ApplyNetState(KernelOnly, state, 0)) },
 		"ApplyNetState/fails":          func() error { return onlyLog(ApplyNetState(KernelOnly, bad, 0)) },
 		"ApplyNetState/refused/fails":  func() error { return onlyLog(ApplyNetState(KernelOnly, refused, 0)) },
@@ -147,7 +148,7 @@ func TestAReadLeavesItsThreadNothing(t *testing.T) {
 	const threads, most = 16, 512 << 10
 	var answers Answers
 	ask := func() {
-		if _, _, err := answers.RetrieveNetState(KernelOnly, false); err != nil {
+		if _, _, err := answers.RetrieveNetState(KernelOnly, AskLast); err != nil {
 			t.Error(err)
 		}
 	}

@@ -283,11 +283,11 @@ func (h *Host) read() (read bool, err error) {
 	h.mu.Unlock()
 	readAt := now()
 	with := h.detector.detect()
-	proved, answersHold := h.proved(with)
+	proved, ask := h.proved(with)
 	var raw string
 	var readErr error
 	if !proved {
-		raw, readErr = h.retrieve(with, answersHold)
+		raw, readErr = h.retrieve(with, ask)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

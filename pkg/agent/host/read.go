@@ -21,6 +21,7 @@ import (
 
 	"github.com/nmstate/kubernetes-nmstate/pkg/agent/host/witness"
 	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
+	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 )
 
 // state is the node's network as it was read.
@@ -34,10 +35,10 @@ type state struct {
 	veths map[string]bool
 }
 
-// proved tells whether the network was read, and is proved to be as it was then. If not, the caller must read it now: without
-// NetworkManager's part if answersHold, what NetworkManager has told for the last read. While a change is being made with
-// NetworkManager, its own reports prove nothing for long; see hasSeen, which needs answers that are no older than what the kernel shows.
-func (h *Host) proved(with backend) (unchanged, answersHold bool) {
+// proved tells whether the network was read, and is proved to be as it was then. If not, the caller must read it now, and ask
+// NetworkManager as it says. While a change is being made with NetworkManager, its own reports prove nothing for long; see
+// hasSeen, which needs answers that are no older than what the kernel shows.
+func (h *Host) proved(with backend) (unchanged bool, ask nmstate.Asking) {
 	change := h.changing()
 	sources := witness.WithoutManager
 	if with.name != v1alpha1.BackendKernel {
@@ -58,17 +59,24 @@ func (h *Host) proved(with backend) (unchanged, answersHold bool) {
 		change.read = true
 	}
 	if unchanged {
-		return true, true
+		return true, nmstate.Hold
 	}
-	answersHold = wasRead && change == nil && h.witness.Proves(now, []witness.Source{witness.Manager})
+	switch {
+	case change != nil:
+		ask = nmstate.AskLast
+	case wasRead && h.witness.Proves(now, []witness.Source{witness.Manager}):
+		ask = nmstate.Hold
+	default:
+		ask = nmstate.AskFirst
+	}
 	h.witness.Begin(now)
-	return false, answersHold
+	return false, ask
 }
 
-// retrieve has libnmstate read the network. hold is as of Answers.
-func (h *Host) retrieve(with backend, hold bool) (state string, err error) {
-	state, _, err = h.answers.RetrieveNetState(with.flags(), hold)
-	if err != nil || hold || with.name == v1alpha1.BackendKernel {
+// retrieve has libnmstate read the network.
+func (h *Host) retrieve(with backend, ask nmstate.Asking) (state string, err error) {
+	state, _, err = h.answers.RetrieveNetState(with.flags(), ask)
+	if err != nil || ask == nmstate.Hold || with.name == v1alpha1.BackendKernel {
 		return state, err
 	}
 	applied, err := h.answers.Applied()

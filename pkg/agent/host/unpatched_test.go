@@ -75,13 +75,13 @@ func TestManagedReadIsWhatItIsWithoutPatches(t *testing.T) {
 		netns.Run(t, "sh", "-c", command)
 		unpatched := readAtRest(t, command)
 		var answers nmstate.Answers
-		for _, hold := range []bool{false, true} {
-			raw, _, err := answers.RetrieveNetState(0, hold)
+		for _, ask := range []nmstate.Asking{nmstate.AskLast, nmstate.AskFirst, nmstate.Hold} {
+			raw, _, err := answers.RetrieveNetState(0, ask)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if patched := stateOf(t, []byte(raw)); !bytes.Equal(patched, unpatched) {
-				t.Errorf("after %s, with answers kept: %t: %s", command, hold, inLines(unpatched, patched))
+				t.Errorf("after %s, asking %d: %s", command, ask, inLines(unpatched, patched))
 			}
 		}
 		answers.Close()
