@@ -19,7 +19,7 @@ use crate::{
 #[unsafe(no_mangle)]
 pub extern "C" fn nmstate_net_state_retrieve_with(
     flags: u32,
-    ask_first: bool,
+    ask_meanwhile: bool,
     answers: *mut *mut NmAnswers,
     state: *mut *mut c_char,
     log: *mut *mut c_char,
@@ -53,7 +53,7 @@ pub extern "C" fn nmstate_net_state_retrieve_with(
     };
     let now = SystemTime::now();
     let kernel_only = flags & NMSTATE_FLAG_KERNEL_ONLY > 0;
-    let (result, kept) = on_a_thread(kernel_only, ask_first, kept);
+    let (result, kept) = on_a_thread(kernel_only, ask_meanwhile, kept);
     unsafe {
         *log = CString::new(logger.drain(now)).unwrap().into_raw();
     }
@@ -77,9 +77,9 @@ pub extern "C" fn nmstate_net_state_retrieve_with(
 fn retrieve(
     net_state: &mut NetworkState,
     kept: &mut Option<NmAnswers>,
-    ask_first: bool,
+    ask_meanwhile: bool,
 ) -> Result<String, NmstateError> {
-    let read = net_state.retrieve_with(kept, ask_first)?;
+    let read = net_state.retrieve_with(kept, ask_meanwhile)?;
     // The state itself may have secrets: it is no part of the message.
     serde_json::to_string(read)
         .map_err(|e| bug(format!("Failed to convert the state to JSON: {e}")))
@@ -92,14 +92,14 @@ fn retrieve(
 /// the memory is given back: another thread sees to that.
 fn on_a_thread(
     kernel_only: bool,
-    ask_first: bool,
+    ask_meanwhile: bool,
     mut kept: Option<NmAnswers>,
 ) -> (Result<String, NmstateError>, Option<NmAnswers>) {
     let (tell, told) = mpsc::channel();
     let read = move || {
         let mut net_state = NetworkState::new();
         net_state.set_kernel_only(kernel_only);
-        let result = retrieve(&mut net_state, &mut kept, ask_first);
+        let result = retrieve(&mut net_state, &mut kept, ask_meanwhile);
         let is_large = result.as_ref().is_ok_and(|text| text.len() > LARGE);
         let _ = tell.send((result, kept));
         is_large

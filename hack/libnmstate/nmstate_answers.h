@@ -19,8 +19,8 @@ struct nmstate_answers;
  * The state is JSON. It has all that is read from the kernel, Open vSwitch and files anew.
  *
  * @flags: 0 or NMSTATE_FLAG_KERNEL_ONLY
- * @ask_first: NetworkManager is asked before the kernel is read, which goes on while NetworkManager answers. If
- *	false, NetworkManager is asked after the kernel was read, as nmstate_net_state_retrieve does.
+ * @ask_meanwhile: NetworkManager is asked while the kernel is read: its answers may be older than what was read. If
+ *	false, it is asked after the kernel was read, as nmstate_net_state_retrieve does.
  * @answers: points to what a call has left there, if NetworkManager would answer the same now; that
  *	is for the caller to know. Else to NULL: then NetworkManager is asked. Set to what
  *	it has answered, on failure to NULL.
@@ -28,7 +28,7 @@ struct nmstate_answers;
  *
  * Return: NMSTATE_PASS or NMSTATE_FAIL
  */
-int nmstate_net_state_retrieve_with(uint32_t flags, bool ask_first,
+int nmstate_net_state_retrieve_with(uint32_t flags, bool ask_meanwhile,
 				    struct nmstate_answers **answers,
 				    char **state, char **log,
 				    char **err_kind, char **err_msg);

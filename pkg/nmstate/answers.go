@@ -28,7 +28,7 @@ package nmstate
 #else
 #define HAS_ANSWERS 0
 struct nmstate_answers;
-static int nmstate_net_state_retrieve_with(uint32_t flags, bool ask_first, struct nmstate_answers **answers,
+static int nmstate_net_state_retrieve_with(uint32_t flags, bool ask_meanwhile, struct nmstate_answers **answers,
 					   char **state, char **log, char **err_kind, char **err_msg)
 {
 	return nmstate_net_state_retrieve(flags, state, log, err_kind, err_msg);
@@ -54,9 +54,8 @@ type Asking int
 const (
 	// AskLast is what libnmstate does by itself: it asks when it has read the kernel. What is answered is newer than what was read.
 	AskLast Asking = iota
-	// AskFirst asks before it reads the kernel, which it reads while NetworkManager answers: it takes a fifth of the time less with hundreds of interfaces. What is
-	// answered may be older than what was read.
-	AskFirst
+	// AskMeanwhile asks while it reads the kernel, which takes less time. What is answered may be older than what was read.
+	AskMeanwhile
 	// Hold does not ask: NetworkManager would answer as it has answered the last call.
 	Hold
 )
@@ -65,7 +64,7 @@ const (
 //
 // A system's libnmstate keeps no answers, see hack/libnmstate: with it, NetworkManager is asked each time, last.
 //
-//	int nmstate_net_state_retrieve_with(uint32_t flags, bool ask_first,
+//	int nmstate_net_state_retrieve_with(uint32_t flags, bool ask_meanwhile,
 //	                                    struct nmstate_answers **answers,
 //	                                    char **state, char **log,
 //	                                    char **err_kind, char **err_msg);
@@ -76,7 +75,7 @@ func (a *Answers) RetrieveNetState(flags Flags, ask Asking) (state, log string, 
 	if ask != Hold {
 		a.free()
 	}
-	status := C.nmstate_net_state_retrieve_with(C.uint32_t(flags), C.bool(ask == AskFirst), &a.kept, &call.out, &call.log, &call.kind, &call.msg)
+	status := C.nmstate_net_state_retrieve_with(C.uint32_t(flags), C.bool(ask == AskMeanwhile), &a.kept, &call.out, &call.log, &call.kind, &call.msg)
 	log, err = call.failure(status)
 	return C.GoString(call.out), log, err
 }

@@ -64,9 +64,9 @@ func calls(t *testing.T) map[string]func() error {
 	all := map[string]func() error{
 		"RetrieveNetState":             func() error { return result(RetrieveNetState(KernelOnly)) },
 		"RetrieveNetState/fails":       func() error { return result(RetrieveNetState(0)) },
-		"Answers":                      func() error { return texts(answers.RetrieveNetState(KernelOnly, AskFirst)) },
+		"Answers":                      func() error { return texts(answers.RetrieveNetState(KernelOnly, AskMeanwhile)) },
 		"Answers/fails":                func() error { return texts(answers.RetrieveNetState(0, Hold)) },
-		"Answers/asks first/fails":     func() error { return texts(answers.RetrieveNetState(0, AskFirst)) },
+		"Answers/asks first/fails":     func() error { return texts(answers.RetrieveNetState(0, AskMeanwhile)) },
 		"ApplyNetState":                func() error { return onlyLog(ApplyNetState(KernelOnly, state, 0)) },
 		"ApplyNetState/fails":          func() error { return onlyLog(ApplyNetState(KernelOnly, bad, 0)) },
 		"ApplyNetState/refused/fails":  func() error { return onlyLog(ApplyNetState(KernelOnly, refused, 0)) },

@@ -21,11 +21,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nmstate/kubernetes-nmstate/pkg/apis/nmstate/v1alpha1"
 	"github.com/nmstate/kubernetes-nmstate/pkg/nmstate"
 	"github.com/nmstate/kubernetes-nmstate/test/netns"
 )
 
-// TestManagedAnswersHold: NetworkManager is not asked again when only the kernel has changed, and is when it has changed itself.
+// TestManagedAnswersHold: NetworkManager is not asked again when only the kernel has changed, and is when it has changed itself. It is asked
+// last where both have changed, and while a change is being applied.
 func TestManagedAnswersHold(t *testing.T) {
 	if os.Getenv(onNode) == "" {
 		t.Skip("TestOnANodeWithNetworkManager runs it on a node")
@@ -53,12 +55,16 @@ func TestManagedAnswersHold(t *testing.T) {
 		command   string
 		unchanged bool
 		ask       nmstate.Asking
+		change    *underWay
 	}{
-		{"true", true, nmstate.Hold},
-		{"ip addr add 203.0.113.1/32 dev eth1", false, nmstate.Hold},
-		{"nmcli connection modify we1 ipv4.dns-priority 3", false, nmstate.AskFirst},
-		{"ip route add 203.0.114.0/24 dev eth1", false, nmstate.Hold},
-		{"nmcli device modify eth1 connection.lldp enable", false, nmstate.AskFirst},
+		{"true", true, nmstate.Hold, nil},
+		{"ip addr add 203.0.113.1/32 dev eth1", false, nmstate.Hold, nil},
+		{"nmcli connection modify we1 ipv4.dns-priority 3", false, nmstate.AskMeanwhile, nil},
+		{"nmcli connection modify we1 ipv4.dns-priority 4; ip addr add 203.0.113.2/32 dev eth1", false, nmstate.AskLast, nil},
+		{"nmcli connection modify we1 ipv4.dns-priority 5", false, nmstate.AskLast, &underWay{stage: v1alpha1.StageApplying}},
+		{"true", true, nmstate.Hold, &underWay{stage: v1alpha1.StageApplying}},
+		{"ip route add 203.0.114.0/24 dev eth1", false, nmstate.Hold, nil},
+		{"nmcli device modify eth1 connection.lldp enable", false, nmstate.AskLast, nil}, // it sets the addresses again
 	} {
 		for reads := true; reads; {
 			if reads, err = h.read(); err != nil {
@@ -70,8 +76,13 @@ func TestManagedAnswersHold(t *testing.T) {
 			t.Errorf("the read tells the versions of the profiles of %v, %v; the devices are %v", applied, err, active)
 		}
 		netns.Run(t, "sh", "-c", step.command)
+		h.view.change = step.change
 		unchanged, ask := h.proved(h.detector.detect())
 		h.witness.Forget() // nothing was read
+		h.view.change = nil
+		if step.change != nil && step.change.read == unchanged {
+			t.Errorf("after %s a read is noted, or is not, though the network is proved unchanged: %t", step.command, unchanged)
+		}
 		if unchanged != step.unchanged || ask != step.ask {
 			t.Errorf("after %s the network is proved unchanged: %t, asking %d; want %t, %d", step.command, unchanged, ask, step.unchanged, step.ask)
 		}

@@ -55,22 +55,29 @@ func (h *Host) proved(with backend) (unchanged bool, ask nmstate.Asking) {
 	wasRead := h.view.state != nil && h.view.backend == with
 	unchanged = wasRead && (h.witness.Proves(now, sources) ||
 		change != nil && h.witness.Proves(now, witness.WithoutManager) && h.hasSeen(change))
-	if change != nil {
-		change.read = true
-	}
 	if unchanged {
 		return true, nmstate.Hold
 	}
-	switch {
-	case change != nil:
-		ask = nmstate.AskLast
-	case wasRead && h.witness.Proves(now, []witness.Source{witness.Manager}):
-		ask = nmstate.Hold
-	default:
-		ask = nmstate.AskFirst
+	if change != nil {
+		change.read = true
+	}
+	if wasRead && change == nil {
+		ask = h.asking(now)
 	}
 	h.witness.Begin(now)
 	return false, ask
+}
+
+// asking says how NetworkManager is to be asked in a read that begins with these facts, where nmstate changes nothing. Only where the rest
+// is as it was, NetworkManager is asked first: it may not have seen yet what has changed in the kernel, and would tell of a link that is gone.
+func (h *Host) asking(now witness.Facts) nmstate.Asking {
+	switch {
+	case h.witness.Proves(now, []witness.Source{witness.Manager}):
+		return nmstate.Hold
+	case h.witness.Proves(now, witness.WithoutManager):
+		return nmstate.AskMeanwhile
+	}
+	return nmstate.AskLast
 }
 
 // retrieve has libnmstate read the network.

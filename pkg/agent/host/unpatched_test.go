@@ -75,7 +75,7 @@ func TestManagedReadIsWhatItIsWithoutPatches(t *testing.T) {
 		netns.Run(t, "sh", "-c", command)
 		unpatched := readAtRest(t, command)
 		var answers nmstate.Answers
-		for _, ask := range []nmstate.Asking{nmstate.AskLast, nmstate.AskFirst, nmstate.Hold} {
+		for _, ask := range []nmstate.Asking{nmstate.AskLast, nmstate.AskMeanwhile, nmstate.Hold} {
 			raw, _, err := answers.RetrieveNetState(0, ask)
 			if err != nil {
 				t.Fatal(err)
