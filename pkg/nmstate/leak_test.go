@@ -66,7 +66,7 @@ func calls(t *testing.T) map[string]func() error {
 		"RetrieveNetState/fails":       func() error { return result(RetrieveNetState(0)) },
 		"Answers":                      func() error { return texts(answers.RetrieveNetState(KernelOnly, AskMeanwhile)) },
 		"Answers/fails":                func() error { return texts(answers.RetrieveNetState(0, Hold)) },
-		"Answers/asks first/fails":     func() error { return texts(answers.RetrieveNetState(0, AskMeanwhile)) },
+		"Answers/asks meanwhile/fails": func() error { return texts(answers.RetrieveNetState(0, AskMeanwhile)) },
 		"ApplyNetState":                func() error { return onlyLog(ApplyNetState(KernelOnly, state, 0)) },
 		"ApplyNetState/fails":          func() error { return onlyLog(ApplyNetState(KernelOnly, bad, 0)) },
 		"ApplyNetState/refused/fails":  func() error { return onlyLog(ApplyNetState(KernelOnly, refused, 0)) },

@@ -68,8 +68,8 @@ func (h *Host) proved(with backend) (unchanged bool, ask nmstate.Asking) {
 	return false, ask
 }
 
-// asking says how NetworkManager is to be asked in a read that begins with these facts, where nmstate changes nothing. Only where the rest
-// is as it was, NetworkManager is asked first: it may not have seen yet what has changed in the kernel, and would tell of a link that is gone.
+// asking says how NetworkManager is to be asked in a read that begins with these facts, while nmstate changes nothing. Where the kernel has
+// changed, too, NetworkManager is asked last: it may not have seen that yet, and would tell of a link that is gone.
 func (h *Host) asking(now witness.Facts) nmstate.Asking {
 	switch {
 	case h.witness.Proves(now, []witness.Source{witness.Manager}):
